@@ -1,0 +1,42 @@
+# Two commands do everything: `make run` and `make test`. Both set up what they need, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench setup phone clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+run: setup phone ## set up and run the main job, end to end (ONCE=1 stops after it; 0 as expected, 1 not, 2 could not run)
+	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once) || exit $$?
+
+test: setup phone ## set up and pass the whole test suite
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: setup ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+
+bench: setup phone ## print one JSON line per figure: name, value, unit, target, baseline, ok
+	$(BIN)/python -m tests.benchmarks
+
+setup: $(READY) ## the virtual environment with pinned dependencies
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Assay needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { echo "no virtual environment can be made: install python3-venv"; exit 2; }
+	@echo "setting up the virtual environment (about a minute, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,agent,deploy,dev]'
+	@touch $@
+
+phone: ## the third-party SIP phone program (baresip-core, Debian)
+	@deploy/demo/install-phone.sh
+
+clean: ## remove what was set up and what was produced
+	rm -rf $(VENV) var

@@ -1,0 +1,86 @@
+"""The command ``assay-agent``. Status 0: done, or all is well; 1: something is broken; 2: it could not be done."""
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.logs import JsonLog
+from agents.settings import AgentSettings, read_settings
+from lab_inventory.clock import SystemClock
+from lab_inventory.errors import AssayError, BadInput
+
+app = typer.Typer(
+    help="Finds and drives the devices of one lab host. Settings: environment variables ASSAY_AGENT_….",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def serve() -> None:
+    """Serve this host: watch its slots, take assignments, deliver what is measured."""
+    asyncio.run(_serve(read_settings()))
+
+
+async def _serve(settings: AgentSettings) -> None:
+    from agents.drivers import installed_drivers  # noqa: PLC0415  (only this command needs drivers and probes)
+    from agents.probes.sip import SipProbe  # noqa: PLC0415
+    from agents.serve import serve as serve_host  # noqa: PLC0415
+
+    clock = SystemClock()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve_host(settings, clock, JsonLog(clock), stop=stop, drivers=installed_drivers(), probe_for=SipProbe)
+
+
+@app.command()
+def run(directory: Annotated[Path, typer.Argument(help="A run directory, as an agent makes it.")]) -> None:
+    """Carry out one run in this process; what an agent starts for each assignment."""
+    from agents.run import main as carry_out  # noqa: PLC0415
+
+    sys.exit(carry_out(directory))
+
+
+@app.command()
+def doctor(
+    output: Annotated[str, typer.Option("-o", "--output", help="table or json", metavar="FORM")] = "table",
+) -> None:
+    """Look at everything an agent needs; status 1 where something is broken."""
+    from agents.doctor import all_well, examine_now  # noqa: PLC0415
+
+    if output not in ("table", "json"):
+        raise BadInput(f"-o {output} is no form; expected table or json")
+    findings = examine_now(read_settings(), SystemClock())
+    if output == "json":
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table("check", "is", "detail")
+        for finding in findings:
+            table.add_row(finding.check, "well" if finding.ok else "BROKEN", Text(finding.detail))
+        Console().print(table)
+    sys.exit(0 if all_well(findings) else 1)
+
+
+def main() -> None:
+    """Run the command; errors are told in words."""
+    try:
+        app()
+    except (AssayError, OSError) as error:
+        print(f"assay-agent: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""From a sighting to a registration: who it is, and which driver can press its keys. Pure.
+
+A unit is known again by its ``+sip.instance``, else by its MAC address, else only by its place, which is weak.
+"""
+
+import re
+from collections.abc import Mapping
+
+from agents.drivers import PhoneDriver
+from lab_inventory.device import Identity, IdentityKind, Product, Registration, Sighting
+from lab_inventory.lab import Slot
+
+_PRODUCT = re.compile(r"^\s*([A-Za-z][\w-]{0,30})(?:[ _-]([\w.-]{1,40}))??[ /]v?([0-9][\w.+~-]{0,40})")
+UNKNOWN = "unknown"
+
+
+def identity_of(sighting: Sighting, host: str) -> Identity:
+    """By what the unit is known again."""
+    if sighting.sip_instance:
+        return Identity(kind=IdentityKind.SIP_INSTANCE, value=sighting.sip_instance)
+    if sighting.mac:
+        return Identity(kind=IdentityKind.MAC, value=sighting.mac)
+    return Identity(kind=IdentityKind.SLOT, value=f"{host}/{sighting.slot}")
+
+
+def registration_of(
+    sighting: Sighting, slot: Slot, host: str, drivers: Mapping[str, type[PhoneDriver]]
+) -> Registration:
+    """Everything the orchestrator is told of a unit. Without a control port in the lab file no driver can drive it."""
+    product, driver = _recognised(sighting.user_agent, drivers)
+    return Registration(
+        identity=identity_of(sighting, host),
+        product=product,
+        category=slot.category,
+        hardware_revision=slot.unit.hardware_revision,
+        mode=slot.unit.mode,
+        slot=slot.name,
+        driver=driver if slot.control else None,
+        user_agent=sighting.user_agent,
+        seen_at=sighting.seen_at,
+    )
+
+
+def _recognised(user_agent: str, drivers: Mapping[str, type[PhoneDriver]]) -> tuple[Product, str | None]:
+    for name, driver in sorted(drivers.items()):
+        product = driver.recognises(user_agent)
+        if product is not None:
+            return product, name
+    match = _PRODUCT.match(user_agent)
+    if match is None:
+        return Product(maker=UNKNOWN, model=UNKNOWN, firmware=UNKNOWN), None
+    maker, model, firmware = match.groups()
+    return Product(maker=maker, model=model or maker, firmware=firmware), None

@@ -1,0 +1,166 @@
+"""``assay-agent doctor``: looks at everything an agent needs and says what is wrong. Changes nothing."""
+
+import asyncio
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+from agents.bench_file import kept_bench
+from agents.credential import kept_credential
+from agents.drivers import installed_drivers
+from agents.serve import sole_agent
+from agents.settings import AgentSettings
+from agents.version import VERSION
+from agents.wire import Wire, WireTrouble
+from agents.words import describe
+from lab_inventory.clock import Clock
+from lab_inventory.errors import AssayError, Conflict
+from lab_inventory.lab import Slot
+from lab_inventory.messages import RenewRequest
+from lab_inventory.noun import host_and_port
+
+CLOCK_OFFSET_MAX_S = 30.0
+CHECK_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one look found."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+async def examine(settings: AgentSettings, clock: Clock) -> tuple[Finding, ...]:
+    """Every finding; none raises."""
+    findings = [_versions(), _guarded("work directory", lambda: _work_directory(settings))]
+    findings += await _orchestrator(settings, clock)
+    findings.append(_guarded("drivers", _drivers))
+    findings += _slots(settings)
+    return tuple(findings)
+
+
+def all_well(findings: Sequence[Finding]) -> bool:
+    """Whether nothing is broken."""
+    return all(finding.ok for finding in findings)
+
+
+def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except Exception as error:
+        return Finding(check=check, ok=False, detail=describe(error))
+
+
+def _versions() -> Finding:
+    """Ray's nodes must have the very same Ray, and the same Python down to the patch level."""
+    try:
+        ray = metadata.version("ray")
+    except metadata.PackageNotFoundError:
+        return Finding(check="versions", ok=False, detail="ray is not installed: install assay-lab[agent]")
+    return Finding(check="versions", ok=True, detail=f"assay {VERSION}, python {platform.python_version()}, ray {ray}")
+
+
+def _work_directory(settings: AgentSettings) -> Finding:
+    work = settings.work_dir
+    place = work if work.exists() else work.absolute().parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        return Finding(check="work directory", ok=False, detail=f"{place} cannot be written to")
+    free = shutil.disk_usage(place).free
+    enough = free >= settings.free_bytes_min
+    detail = f"{work}: {free // 1_000_000} MB free, {settings.free_bytes_min // 1_000_000} MB needed"
+    return Finding(check="work directory", ok=enough, detail=detail)
+
+
+async def _orchestrator(settings: AgentSettings, clock: Clock) -> list[Finding]:
+    try:
+        wire = Wire(settings.server_url, timeout_s=CHECK_TIMEOUT_S, ca_file=settings.ca_file)
+    except OSError as error:
+        return [Finding(check="orchestrator", ok=False, detail=describe(error))]
+    try:
+        date = await wire.reach()
+    except WireTrouble as error:
+        return [Finding(check="orchestrator", ok=False, detail=error.detail)]
+    else:
+        reached = Finding(check="orchestrator", ok=True, detail=f"{settings.server_url} answers")
+        return [reached, await _credential(settings, wire), _guarded("clock", lambda: _clock(date, clock.now()))]
+    finally:
+        await wire.close()
+
+
+async def _credential(settings: AgentSettings, wire: Wire) -> Finding:
+    """An empty renewal asks for nothing, and is answered to a valid credential only."""
+    try:
+        kept = kept_credential(settings.work_dir, settings.host)
+        if kept is None:
+            joins = settings.join_token is not None
+            detail = "none yet" + (", a join token is set" if joins else " and no ASSAY_AGENT_JOIN_TOKEN is set")
+            return Finding(check="credential", ok=joins, detail=detail)
+        wire.use_credential(kept.credential)
+        await wire.send(RenewRequest(renewals=()))
+    except (OSError, AssayError) as error:
+        return Finding(check="credential", ok=False, detail=str(error))
+    return Finding(check="credential", ok=True, detail=f"accepted as {kept.agent} of host {kept.host}")
+
+
+def _clock(date: str, now: datetime) -> Finding:
+    """Leases do not depend on it, but evidence carries this machine's times."""
+    if not date:
+        return Finding(check="clock", ok=True, detail="the orchestrator does not tell its time")
+    offset_s = (now - parsedate_to_datetime(date)).total_seconds()
+    detail = f"{offset_s:+.0f} s from the orchestrator's, at most {CLOCK_OFFSET_MAX_S:g} s"
+    return Finding(check="clock", ok=abs(offset_s) <= CLOCK_OFFSET_MAX_S, detail=detail)
+
+
+def _drivers() -> Finding:
+    names = sorted(installed_drivers())
+    return Finding(check="drivers", ok=bool(names), detail=", ".join(names) or "none is installed")
+
+
+def _slots(settings: AgentSettings) -> list[Finding]:
+    try:
+        bench = kept_bench(settings.work_dir)
+    except (OSError, AssayError) as error:
+        return [Finding(check="bench", ok=False, detail=describe(error))]
+    if bench is None:
+        return [Finding(check="bench", ok=True, detail="not told yet: an agent gets it with its first heartbeat")]
+    serving = _an_agent_serves(settings.work_dir)
+    return [_guarded(f"slot {slot.name}", partial(_slot, slot, serving)) for _, slot in bench.slots()]
+
+
+def _slot(slot: Slot, serving: bool) -> Finding:
+    """Where an agent serves, it or one of its runs has the address; else nobody may."""
+    host, port = host_and_port(slot.registrar)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return Finding(
+                check=f"slot {slot.name}",
+                ok=serving,
+                detail=f"{slot.registrar} is held by the serving agent" if serving else f"{slot.registrar}: {error}",
+            )
+    detail = f"{slot.registrar} is free" + (", though an agent serves" if serving else "")
+    return Finding(check=f"slot {slot.name}", ok=True, detail=detail)
+
+
+def _an_agent_serves(work: Path) -> bool:
+    try:
+        with sole_agent(work):
+            return False
+    except Conflict:
+        return True
+
+
+def examine_now(settings: AgentSettings, clock: Clock) -> tuple[Finding, ...]:
+    """:func:`examine` from code that has no event loop."""
+    return asyncio.run(examine(settings, clock))

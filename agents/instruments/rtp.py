@@ -1,0 +1,214 @@
+"""RTP: one packet read and built, and one audio port that sends at an even pace and keeps what comes (RFC 3550).
+
+Takes encoded frames, gives received packets with the kernel's times. Sending runs on the event loop; receiving does not
+depend on it. What the packets say is found out in ``rtp_analysis``, ``dtmf`` and ``audio``.
+"""
+
+import asyncio
+import struct
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from agents.instruments.arrivals import Arrivals
+from agents.instruments.packets import Packet, PacketPort, Peer
+from lab_inventory.clock import Clock
+from lab_inventory.errors import Unavailable
+
+PACKETS_MAX = 60_000
+FRAME_S = 0.02
+TICKS_PER_FRAME = 160
+"""A frame of 20 ms at the RTP clock of 8000 Hz that PCMU, PCMA and G.722 share."""
+_HEADER = struct.Struct("!BBHII")
+_PAIR_ATTEMPTS = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RtpPacket:
+    """One packet as it came; ``at_ns`` is the kernel's time (CLOCK_BOOTTIME), ``timestamp`` the sender's."""
+
+    at_ns: int
+    payload_type: int
+    marker: bool
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+
+def parse_rtp(packet: Packet) -> RtpPacket | None:
+    """Read one datagram; None when it is no RTP packet of version 2 (RFC 3550, 5.1)."""
+    data = packet.data
+    if len(data) < _HEADER.size or data[0] >> 6 != 2:
+        return None
+    first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
+    start = _HEADER.size + 4 * (first & 0x0F)
+    if first & 0x10:  # header extension: 16 bits of profile, 16 bits of length in words (5.3.1)
+        if len(data) < start + 4:
+            return None
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    end = len(data) - (data[-1] if first & 0x20 else 0)
+    if start > end:
+        return None
+    return RtpPacket(
+        at_ns=packet.at_ns,
+        payload_type=second & 0x7F,
+        marker=bool(second & 0x80),
+        sequence=sequence,
+        timestamp=timestamp,
+        ssrc=ssrc,
+        payload=data[start:end],
+    )
+
+
+def build_rtp(*, payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> bytes:
+    """One packet without extension, padding or contributing sources."""
+    return _HEADER.pack(0x80, payload_type | (0x80 if marker else 0), sequence, timestamp, ssrc) + payload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """A packet in place of the next audio frame: DTMF events are sent this way. ``timestamp`` as in RFC 4733, 2.2.1."""
+
+    payload_type: int
+    marker: bool
+    payload: bytes
+    ticks_before: int
+
+
+class RtpPort:
+    """An even UDP port for RTP with the next one for RTCP; keeps what comes and sends frames every 20 ms.
+
+    ``heard`` is what came; ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port.
+    ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number.
+    """
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._ports: tuple[PacketPort, PacketPort] | None = None
+        self.heard: Arrivals[RtpPacket] = Arrivals(most=PACKETS_MAX)
+        self.sent_ns: dict[int, int] = {}
+        self.foreign = 0
+        self.rtcp_packets = 0
+        self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
+        self._sequence = int(clock.uniform(0, 0x7FFF))  # the lower half, as RFC 3550 has it for SRTP's sake
+        self._timestamp = int(clock.uniform(0, 0xFFFF_FFFF))
+        self._events: deque[Outgoing] = deque()
+        self._sending: _Sending | None = None
+
+    def open(self, host: str) -> Self:
+        """Bind a free pair of ports. Raises Unavailable when there is none."""
+        for _ in range(_PAIR_ATTEMPTS):
+            media = PacketPort.open((host, 0), self._on_packet)
+            if media.address[1] % 2 == 0:
+                try:
+                    control = PacketPort.open((host, media.address[1] + 1), self._on_rtcp)
+                except Unavailable:
+                    media.close()
+                    continue
+                self._ports = (media, control)
+                return self
+            media.close()
+        raise Unavailable(f"no free pair of UDP ports for RTP at {host}")
+
+    @property
+    def address(self) -> Peer:
+        """Where this port receives RTP."""
+        return self._media().address
+
+    @property
+    def kernel_dropped(self) -> int:
+        """Datagrams the kernel lost because the bench did not read in time."""
+        return self._media().dropped
+
+    def packets(self, *, since_ns: int = 0, until_ns: int | None = None) -> tuple[RtpPacket, ...]:
+        """What came in [since_ns, until_ns), in order of arrival."""
+        return tuple(
+            packet
+            for packet in self.heard.all()
+            if packet.at_ns >= since_ns and (until_ns is None or packet.at_ns < until_ns)
+        )
+
+    def start_sending(self, destination: Peer, *, payload_type: int, frames: Sequence[bytes]) -> None:
+        """Send ``frames`` (20 ms each) over and over at an even pace until stopped; a stream begun before goes on."""
+        self.stop_sending()
+        self._sending = _Sending(self, destination, payload_type, frames)
+
+    def stop_sending(self) -> None:
+        """Send no more; may be called twice."""
+        if self._sending is not None:
+            self._sending.stop()
+            self._sending = None
+
+    def send_events(self, events: Sequence[Outgoing]) -> None:
+        """Send these in place of the next audio frames, one each 20 ms; only while sending."""
+        self._events.extend(events)
+
+    def close(self) -> None:
+        """Stop sending and let go of both ports; what was received stays."""
+        self.stop_sending()
+        if self._ports is not None:
+            for port in self._ports:
+                port.close()
+
+    def send_frame(self, destination: Peer, payload_type: int, frame: bytes, *, first: bool) -> None:
+        """Send the next packet of the stream: a waiting event packet, else this frame."""
+        timestamp = self._timestamp
+        marker = first
+        if self._events:
+            event = self._events.popleft()
+            payload_type, frame, marker = event.payload_type, event.payload, event.marker
+            timestamp = (timestamp - event.ticks_before) & 0xFFFF_FFFF
+        data = build_rtp(
+            payload_type=payload_type,
+            marker=marker,
+            sequence=self._sequence,
+            timestamp=timestamp,
+            ssrc=self._ssrc,
+            payload=frame,
+        )
+        at_ns = self._media().send(data, destination)
+        if len(self.sent_ns) < PACKETS_MAX:
+            self.sent_ns[self._sequence] = at_ns
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._timestamp = (self._timestamp + TICKS_PER_FRAME) & 0xFFFF_FFFF
+
+    def _media(self) -> PacketPort:
+        assert self._ports is not None, "the RTP port is not open"  # noqa: S101 - a mistake of the programmer
+        return self._ports[0]
+
+    def _on_packet(self, packet: Packet) -> None:
+        read = parse_rtp(packet)
+        if read is None:
+            self.foreign += 1
+        else:
+            self.heard.add(read)
+
+    def _on_rtcp(self, _: Packet) -> None:
+        self.rtcp_packets += 1
+
+
+class _Sending:
+    """The pace: each frame is due 20 ms after the one before was due, not after it was sent."""
+
+    def __init__(self, port: RtpPort, destination: Peer, payload_type: int, frames: Sequence[bytes]) -> None:
+        self._port = port
+        self._destination = destination
+        self._payload_type = payload_type
+        self._frames = frames
+        self._index = 0
+        self._loop = asyncio.get_running_loop()
+        self._due_s = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tick()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        frame = self._frames[self._index % len(self._frames)]
+        self._port.send_frame(self._destination, self._payload_type, frame, first=self._index == 0)
+        self._index += 1
+        self._due_s += FRAME_S
+        self._timer = self._loop.call_at(self._due_s, self._tick)

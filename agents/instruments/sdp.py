@@ -1,0 +1,255 @@
+"""Session descriptions of audio calls: read, build, and compare an answer with its offer. Pure.
+
+Takes and gives SDP text (RFC 8866) in the offer/answer model (RFC 3264). The text as sent is kept.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agents.instruments.packets import Peer
+from lab_inventory.errors import BadInput
+
+LINES_MAX = 500
+_RTPMAP = re.compile(r"(\d{1,3}) ([^/ ]+)/(\d{1,6})(?:/.*)?")
+_FMTP = re.compile(r"(\d{1,3}) (.+)")
+_MEDIA = re.compile(r"(\S+) (\d{1,5})(?:/\d+)? (\S+) (.+)")
+_CONNECTION = re.compile(r"IN IP4 (\d{1,3}(?:\.\d{1,3}){3})")
+
+
+class MalformedSdp(BadInput):
+    """The session description cannot be read"""
+
+    slug = "malformed-sdp"
+
+
+class MediaDirection(StrEnum):
+    """Seen from the side that says it (RFC 8866, 6.7)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @property
+    def sends(self) -> bool:
+        """Whether this side may send."""
+        return self in {MediaDirection.SENDRECV, MediaDirection.SENDONLY}
+
+    @property
+    def receives(self) -> bool:
+        """Whether this side wants to receive."""
+        return self in {MediaDirection.SENDRECV, MediaDirection.RECVONLY}
+
+    def answer(self) -> "MediaDirection":
+        """The widest answer to an offer of this direction (RFC 3264, 6.1)."""
+        mirrored = {MediaDirection.SENDONLY: MediaDirection.RECVONLY, MediaDirection.RECVONLY: MediaDirection.SENDONLY}
+        return mirrored.get(self, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioFormat:
+    """One RTP payload type: encoding name in upper case, RTP clock in Hz, format parameters."""
+
+    payload_type: int
+    encoding: str
+    clock_hz: int = 8000
+    parameters: str = ""
+
+    @property
+    def codec(self) -> tuple[str, int]:
+        """What two sides mean by the same format, whatever number they give it."""
+        return (self.encoding, self.clock_hz)
+
+
+PCMU = AudioFormat(payload_type=0, encoding="PCMU")
+PCMA = AudioFormat(payload_type=8, encoding="PCMA")
+# The clock of G.722 is 8000 though it samples at 16 kHz (RFC 3551, 4.5.2).
+G722 = AudioFormat(payload_type=9, encoding="G722")
+TELEPHONE_EVENT = AudioFormat(payload_type=101, encoding="TELEPHONE-EVENT", parameters="0-15")
+_STATIC = {format_.payload_type: format_ for format_ in (PCMU, PCMA, G722)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """One m= section: where it wants its packets, its formats in order of preference, its direction."""
+
+    kind: str
+    port: int
+    protocol: str
+    host: str | None
+    formats: tuple[AudioFormat, ...]
+    direction: MediaDirection
+    ptime_ms: int | None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the section is in use: port 0 refuses it (RFC 3264, 6)."""
+        return self.port != 0
+
+    @property
+    def destination(self) -> Peer | None:
+        """Where RTP goes; None when refused or without an address."""
+        return (self.host, self.port) if self.accepted and self.host else None
+
+    def format(self, payload_type: int) -> AudioFormat | None:
+        """The format with this payload type."""
+        return next((found for found in self.formats if found.payload_type == payload_type), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionDescription:
+    """A whole description: the text as sent and its m= sections in order."""
+
+    text: str
+    origin: str
+    media: tuple[Media, ...]
+
+    @property
+    def audio(self) -> Media | None:
+        """The first audio section that is in use."""
+        return next((media for media in self.media if media.kind == "audio" and media.accepted), None)
+
+
+def parse_sdp(body: bytes) -> SessionDescription:
+    """Read a description. Raises MalformedSdp; lines that are not understood are passed over."""
+    text = body.decode("utf-8", "surrogateescape")
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    if len(lines) > LINES_MAX:
+        raise MalformedSdp(f"more than {LINES_MAX} lines")
+    if any(len(line) < 2 or line[1] != "=" for line in lines):
+        raise MalformedSdp("a line is not letter=value (RFC 8866, 5)")
+    if lines[0] != "v=0":
+        raise MalformedSdp("the first line is not v=0 (RFC 8866, 5.1)")
+    sections: list[list[str]] = [[]]
+    for line in lines:
+        if line.startswith("m="):
+            sections.append([])
+        sections[-1].append(line)
+    head, *media = sections
+    origin = next((line[2:] for line in head if line.startswith("o=")), None)
+    if origin is None:
+        raise MalformedSdp("o= is missing (RFC 8866, 5.2)")
+    return SessionDescription(text=text, origin=origin, media=tuple(_parse_media(section, head) for section in media))
+
+
+def answer_problems(offer: SessionDescription, answer: SessionDescription) -> tuple[str, ...]:
+    """What is wrong with an answer to this offer, each with its clause; empty when nothing is (RFC 3264, 6 and 6.1).
+
+    Formats are compared by encoding and clock. A format that was not offered is named as a problem: RFC 3264, 6.1 lets
+    an answer list one beside a common one, but the offerer may then be sent what it never said it can hear.
+    """
+    if len(offer.media) != len(answer.media):
+        return (f"{len(answer.media)} m= lines answer {len(offer.media)} (RFC 3264, 6)",)
+    problems: list[str] = []
+    for offered, answered in zip(offer.media, answer.media, strict=True):
+        if (offered.kind, offered.protocol) != (answered.kind, answered.protocol):
+            problems.append("kind of media or transport is not the one offered (RFC 3264, 6)")
+        if not answered.accepted:
+            continue
+        if answered.host is None:
+            problems.append("no connection address (RFC 8866, 5.7)")
+        known = {format_.codec for format_ in offered.formats}
+        strange = [format_.encoding for format_ in answered.formats if format_.codec not in known]
+        if strange:
+            problems.append(f"formats that were not offered: {', '.join(strange)} (RFC 3264, 6.1)")
+        if not any(format_.codec in known and format_.encoding != "TELEPHONE-EVENT" for format_ in answered.formats):
+            problems.append("no codec of the offer (RFC 3264, 6.1)")
+        if (answered.direction.sends and not offered.direction.receives) or (
+            answered.direction.receives and not offered.direction.sends
+        ):
+            problems.append(f"{answered.direction} does not answer {offered.direction} (RFC 3264, 6.1)")
+    return tuple(problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalAudio:
+    """The audio side of the bench in one call: where it listens and what it speaks."""
+
+    host: str
+    port: int
+    formats: tuple[AudioFormat, ...]
+    ptime_ms: int = 20
+
+    def describe(
+        self,
+        *,
+        version: int,
+        direction: MediaDirection = MediaDirection.SENDRECV,
+        formats: tuple[AudioFormat, ...] | None = None,
+    ) -> bytes:
+        """The description with this version number in its o= line; ``formats`` narrows what is spoken."""
+        spoken = self.formats if formats is None else formats
+        lines = [
+            "v=0",
+            f"o=bench {self.port} {version} IN IP4 {self.host}",
+            "s=-",
+            f"c=IN IP4 {self.host}",
+            "t=0 0",
+            f"m=audio {self.port} RTP/AVP {' '.join(str(format_.payload_type) for format_ in spoken)}",
+        ]
+        for format_ in spoken:
+            # RFC 4733 registers the name in lower case; names are compared without case, but not by every phone.
+            name = "telephone-event" if format_.codec == TELEPHONE_EVENT.codec else format_.encoding
+            lines.append(f"a=rtpmap:{format_.payload_type} {name}/{format_.clock_hz}")
+            if format_.parameters:
+                lines.append(f"a=fmtp:{format_.payload_type} {format_.parameters}")
+        lines += [f"a=ptime:{self.ptime_ms}", f"a={direction}"]
+        return ("\r\n".join(lines) + "\r\n").encode()
+
+    def answer(self, offer: SessionDescription, *, version: int) -> bytes | None:
+        """Our answer: common formats under the offer's numbers, direction mirrored; None where no codec is common."""
+        audio = offer.audio
+        if audio is None or len(offer.media) != 1:
+            return None
+        known = {format_.codec for format_ in self.formats}
+        common = tuple(format_ for format_ in audio.formats if format_.codec in known)
+        if not any(format_.encoding != "TELEPHONE-EVENT" for format_ in common):
+            return None
+        return self.describe(version=version, direction=audio.direction.answer(), formats=common)
+
+
+def _parse_media(section: list[str], head: list[str]) -> Media:
+    match = _MEDIA.fullmatch(section[0][2:])
+    if match is None:
+        raise MalformedSdp("an m= line is not kind, port, protocol and formats (RFC 8866, 5.14)")
+    if int(match[2]) > 65535:
+        raise MalformedSdp("the port of an m= line is above 65535")
+    attributes = [line[2:] for line in section if line.startswith("a=")]
+    maps = (_RTPMAP.fullmatch(line.removeprefix("rtpmap:")) for line in attributes)
+    named = {int(found[1]): found for found in maps if found}
+    told = (_FMTP.fullmatch(line.removeprefix("fmtp:")) for line in attributes)
+    parameters = {int(match[1]): match[2] for match in told if match}
+    formats: list[AudioFormat] = []
+    for number in (int(word) for word in match[4].split() if word.isdecimal() and len(word) <= 3):
+        if number in named:
+            encoding, clock_hz = named[number][2].upper(), int(named[number][3])
+        elif number in _STATIC:
+            encoding, clock_hz = _STATIC[number].codec
+        else:
+            encoding, clock_hz = f"UNNAMED-{number}", 0
+        formats.append(
+            AudioFormat(
+                payload_type=number, encoding=encoding, clock_hz=clock_hz, parameters=parameters.get(number, "")
+            )
+        )
+    ptime = next((line[6:] for line in attributes if line.startswith("ptime:")), "")
+    return Media(
+        kind=match[1],
+        port=int(match[2]),
+        protocol=match[3],
+        host=_host(section) or _host(head),
+        formats=tuple(formats),
+        direction=_direction(section) or _direction(head) or MediaDirection.SENDRECV,
+        ptime_ms=int(ptime) if ptime.isdecimal() and len(ptime) <= 4 else None,
+    )
+
+
+def _host(lines: list[str]) -> str | None:
+    found = (_CONNECTION.fullmatch(line[2:]) for line in lines if line.startswith("c="))
+    return next((match[1] for match in found if match), None)
+
+
+def _direction(lines: list[str]) -> MediaDirection | None:
+    words = {f"a={direction}": direction for direction in MediaDirection}
+    return next((words[line] for line in lines if line in words), None)

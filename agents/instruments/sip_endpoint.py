@@ -1,0 +1,188 @@
+"""The bench's SIP endpoint at one address: matches messages to transactions and calls, answers what belongs to none.
+
+Takes received messages; gives requests to the leg of their Call-ID, REGISTER to the registrar and a new call to
+whoever expects one. A leg stays for good, so that a late message of one case never reaches the next.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Protocol, Self
+
+from agents.instruments.packets import Peer
+from agents.instruments.registrar import Registrar
+from agents.instruments.sip_answers import answer_to
+from agents.instruments.sip_message import Request, Response, parse, request_bytes
+from agents.instruments.sip_transactions import ClientTransaction, ServerTransaction, Timers
+from agents.instruments.sip_transport import Received, SipTransport
+from agents.instruments.sip_values import branch, call_id, cseq, tag, top_via
+from lab_inventory.clock import Clock
+from lab_inventory.errors import InvariantBroken
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, MESSAGE, REGISTER"
+TRANSACTIONS_MAX = 4096
+LEGS_MAX = 4096
+
+
+class Leg(Protocol):
+    """Who answers the requests of one Call-ID."""
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        """A new request with this Call-ID has come; neither an ACK nor a repeat."""
+        ...
+
+
+OnCall = Callable[[ServerTransaction], Leg]
+"""Takes the first INVITE of a new call, gives the leg that answers it."""
+
+
+class SipEndpoint:
+    """One bound SIP address with its transactions. ``refused`` counts requests ignored because too many were open."""
+
+    def __init__(self, *, clock: Clock, registrar: Registrar | None = None, timers: Timers | None = None) -> None:
+        self.clock = clock
+        self.registrar = registrar
+        self.timers = timers or Timers()
+        self.transport = SipTransport(self._on_request, self._on_response)
+        self.refused = 0
+        self._clients: dict[tuple[str, str], ClientTransaction] = {}
+        self._servers: dict[tuple[str, str, str], ServerTransaction] = {}
+        self._legs: dict[str, Leg] = {}
+        self._on_call: OnCall | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self, address: Peer) -> Self:
+        """Bind the address on the running loop. Raises Unavailable when it is taken."""
+        self._loop = asyncio.get_running_loop()
+        self.transport.open(address)
+        return self
+
+    def close(self) -> None:
+        """Let go of the address and stop every timer; the trace and all records stay."""
+        for client in self._clients.values():
+            client.stop()
+        for server in self._servers.values():
+            server.stop()
+        self.transport.close()
+
+    @property
+    def address(self) -> Peer:
+        """Where this endpoint is bound."""
+        return self.transport.port.address
+
+    def via(self) -> str:
+        """A Via value with a branch of its own."""
+        host, port = self.address
+        return f"SIP/2.0/UDP {host}:{port};branch=z9hG4bK{self.clock.new_id('b')};rport"
+
+    def send_request(
+        self,
+        method: str,
+        uri: str,
+        headers: list[tuple[str, str]],
+        *,
+        peer: Peer,
+        body: bytes = b"",
+        on_final: Callable[[Received[Response]], None] | None = None,
+    ) -> ClientTransaction:
+        """Start a client transaction; ``headers`` must hold Via, From, To, Call-ID and CSeq."""
+        request = parse(request_bytes(method, uri, headers, body))
+        if not isinstance(request, Request):
+            raise InvariantBroken("the bench built a request that reads as a response")
+        transaction = ClientTransaction(
+            send=self.transport.send, request=request, peer=peer, timers=self.timers, on_final=on_final
+        )
+        key = (branch(request), method)
+        self._clients[key] = transaction
+        # Kept beyond Timer B or F, then D, so that a repeated final response still finds its ACK.
+        self._later(2 * self.timers.timeout_s, lambda: self._clients.pop(key, None))
+        return transaction
+
+    def send_ack(self, uri: str, headers: list[tuple[str, str]], *, peer: Peer) -> None:
+        """Send an ACK; nothing ever answers it."""
+        self.transport.send(request_bytes("ACK", uri, headers), peer)
+
+    def add_leg(self, leg_call_id: str, leg: Leg) -> None:
+        """From now on ``leg`` answers the requests with this Call-ID. Over the bound the oldest leg is forgotten."""
+        if len(self._legs) >= LEGS_MAX:
+            del self._legs[next(iter(self._legs))]
+        self._legs[leg_call_id] = leg
+
+    @contextlib.contextmanager
+    def expecting_calls(self, on_call: OnCall) -> Iterator[None]:
+        """While this is open, new calls go to ``on_call``; else they are answered 480. One may be open at a time."""
+        if self._on_call is not None:
+            raise InvariantBroken("two cases expect a call at this address at the same time")
+        self._on_call = on_call
+        try:
+            yield
+        finally:
+            self._on_call = None
+
+    def respond(self, transaction: ServerTransaction, status: int) -> None:
+        """Answer with a bare status."""
+        headers = [("Allow", ALLOW)] if status in {200, 405} else []
+        raw = answer_to(transaction.received, status, to_tag=self.clock.new_id("t"), headers=headers)
+        transaction.respond(status, raw)
+
+    def _on_response(self, received: Received[Response]) -> None:
+        key = (branch(received.message), cseq(received.message).method)
+        if (transaction := self._clients.get(key)) is not None:
+            transaction.take(received)
+
+    def _on_request(self, received: Received[Request]) -> None:
+        request = received.message
+        if request.method == "ACK":
+            self._on_ack(received)
+            return
+        key = _server_key(request, request.method)
+        if (known := self._servers.get(key)) is not None:
+            known.repeated(received.at_ns)
+            return
+        if len(self._servers) >= TRANSACTIONS_MAX:
+            self.refused += 1
+            return
+        transaction = ServerTransaction(send=self.transport.send, received=received, timers=self.timers)
+        self._servers[key] = transaction
+        self._later(2 * self.timers.timeout_s, lambda: self._servers.pop(key, None))
+        self._hand_on(transaction)
+
+    def _hand_on(self, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        if (leg := self._legs.get(call_id(request))) is not None and request.method != "REGISTER":
+            leg.on_request(transaction)
+        elif request.method == "REGISTER" and self.registrar is not None:
+            status, raw = self.registrar.answer(transaction.received)
+            transaction.respond(status, raw)
+        elif tag(request, "To") is not None or request.method in {"BYE", "CANCEL"}:
+            self.respond(transaction, 481)
+        elif request.method == "INVITE":
+            if self._on_call is None:
+                self.respond(transaction, 480)
+            else:
+                self.add_leg(call_id(request), self._on_call(transaction))
+        else:
+            self.respond(transaction, 200 if request.method == "OPTIONS" else 405)
+
+    def _on_ack(self, received: Received[Request]) -> None:
+        """An ACK has the branch of its INVITE, or, for a 2xx, one of its own: then Call-ID and CSeq number match it."""
+        ack = received.message
+        transaction = self._servers.get(_server_key(ack, "INVITE"))
+        if transaction is None:
+            wanted = (call_id(ack), cseq(ack).sequence)
+            for known in self._servers.values():
+                invite = known.request
+                if invite.method == "INVITE" and (call_id(invite), cseq(invite).sequence) == wanted:
+                    transaction = known
+        if transaction is not None:
+            transaction.acknowledge(received)
+
+    def _later(self, delay_s: float, what: Callable[[], object]) -> None:
+        assert self._loop is not None, "the endpoint is not open"  # noqa: S101 - a mistake of the programmer
+        self._loop.call_later(delay_s, what)
+
+
+def _server_key(request: Request, method: str) -> tuple[str, str, str]:
+    """Branch, sent-by and method name a server transaction (RFC 3261, 17.2.3)."""
+    via = top_via(request)
+    return (branch(request), f"{via.host}:{via.port}", method)

@@ -1,0 +1,132 @@
+"""The recorder: what a procedure may measure is declared beside it, and everything measured goes through here.
+
+Takes values and evidence from a procedure; gives the measurements of one case. It knows no limit and never says
+pass or fail. A declared quantity that was never set is missing in what comes out, and what is missing never passes.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab_inventory.canonical import sha256
+from lab_inventory.errors import AssayError, InvariantBroken
+from lab_inventory.lab import Instrument
+from lab_inventory.measurement import Evidence, Measurement, Unit, Value
+from lab_inventory.messages import EVIDENCE_BYTES_MAX
+
+
+class LabError(AssayError):
+    """The lab, not the device, kept this from being measured"""
+
+    slug = "lab-error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Procedure:
+    """How a test case is carried out, and the quantities it sets, each with its unit.
+
+    ``carry_out(bench, recorder)`` measures and returns nothing; it raises :class:`LabError` where the lab is at fault.
+    """
+
+    id: str
+    measures: Mapping[str, Unit]
+    carry_out: Callable[[Any, "Recorder"], Awaitable[None]]
+
+
+def procedure(
+    procedure_id: str, *, measures: Mapping[str, Unit]
+) -> Callable[[Callable[[Any, "Recorder"], Awaitable[None]]], Procedure]:
+    """Declare a procedure beside its code; gives a :class:`Procedure` and registers nothing by itself."""
+
+    def declare(carry_out: Callable[[Any, "Recorder"], Awaitable[None]]) -> Procedure:
+        return Procedure(id=procedure_id, measures=dict(measures), carry_out=carry_out)
+
+    return declare
+
+
+class Recorder:
+    """Collects the measurements and the evidence of one repeat of one case.
+
+    ``folder`` is where evidence is kept under its content address; ``instrument`` is what measures, and lends its
+    characterised uncertainty to every measurement that brings none of its own.
+    """
+
+    def __init__(self, *, declared: Mapping[str, Unit], instrument: Instrument, folder: Path) -> None:
+        self._declared = declared
+        self._instrument = instrument
+        self._folder = folder
+        self._measured: dict[str, Measurement] = {}
+        self._evidence: dict[str, Evidence] = {}
+
+    def measure(
+        self,
+        quantity: str,
+        value: Value | None,
+        *,
+        uncertainty: float | None = None,
+        bench_stall: float | None = None,
+        note: str = "",
+        evidence: Sequence[str] = (),
+    ) -> None:
+        """Set one declared quantity, once, in its declared unit.
+
+        ``value`` None says that the instrument looked and saw none; ``note`` then says what was looked for.
+        Raises InvariantBroken for a quantity that is not declared or already set.
+        """
+        unit = self._declared.get(quantity)
+        if unit is None:
+            raise InvariantBroken(f"quantity {quantity} is not declared by its procedure")
+        if quantity in self._measured:
+            raise InvariantBroken(f"quantity {quantity} was measured already")
+        if uncertainty is None and unit is not Unit.BOOL:
+            uncertainty = self._instrument.uncertainty.get(unit)
+        self._measured[quantity] = Measurement(
+            quantity=quantity,
+            unit=unit,
+            value=value,
+            uncertainty=uncertainty,
+            bench_stall=bench_stall,
+            instrument=self._instrument.name,
+            note=note[:2000],
+            evidence=tuple(evidence),
+        )
+
+    def attach(self, name: str, media_type: str, data: bytes) -> str:
+        """Keep a file as evidence; gives its content address. Raises LabError where it is too large or not kept."""
+        if len(data) > EVIDENCE_BYTES_MAX:
+            raise LabError(f"evidence {name} has {len(data)} bytes; at most {EVIDENCE_BYTES_MAX} are kept")
+        address = sha256(data)
+        try:
+            keep(self._folder, address, data)
+        except OSError as error:
+            raise LabError(f"evidence {name} cannot be kept: {error.strerror}") from error
+        self._evidence[address] = Evidence(digest=address, name=name, media_type=media_type, size_bytes=len(data))
+        return address
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """What was measured, in the declared order. A declared quantity that was never set is left out."""
+        return tuple(self._measured[quantity] for quantity in self._declared if quantity in self._measured)
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Every file that was attached."""
+        return tuple(self._evidence.values())
+
+
+def keep(folder: Path, address: str, data: bytes) -> None:
+    """Write ``data`` under its content address so that it is there whole or not at all."""
+    path = evidence_path(folder, address)
+    if path.exists():
+        return
+    draft = path.with_suffix(".draft")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+
+
+def evidence_path(folder: Path, address: str) -> Path:
+    """Where the evidence of that address lies in ``folder``."""
+    return folder / address.removeprefix("sha256:")

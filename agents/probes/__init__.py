@@ -1,0 +1,1 @@
+"""Finding what is attached to a host, one probe a kind of attachment."""

@@ -1,0 +1,85 @@
+"""What an operator sets for an agent: environment variables ``ASSAY_AGENT_…``. Reads nothing else."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lab_inventory.errors import BadInput, Problem
+from lab_inventory.noun import Address, Name
+
+# sockaddr_un holds 108 bytes with its closing zero; some platforms hold fewer.
+SOCKET_PATH_BYTES_MAX = 99
+
+
+class AgentSettings(BaseSettings):
+    """The settings of one agent; all durations are in seconds of its own clock."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_AGENT_", frozen=True, extra="forbid")
+
+    server_url: str = Field(pattern=r"^https?://[^\s/]+/?$", description="where the orchestrator answers")
+    host: Name = Field(description="the name of this host in the lab file")
+    work_dir: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+        description="where runs, spools and the credential are kept"
+    )
+    join_token: SecretStr | None = Field(default=None, description="single-use token, needed once to join")
+    ca_file: Path | None = Field(default=None, description="certificates to trust for https, beside the system's")
+
+    heartbeat_s: float = Field(default=2.0, gt=0, le=60, description="until the orchestrator says how often")
+    renewal_s: float = Field(default=2.0, ge=0.2, le=20, description="how often leases are renewed")
+    request_timeout_s: float = Field(default=10.0, gt=0, le=60)
+    spool_look_s: float = Field(default=0.25, ge=0.2, le=5, description="how often spools of living runs are read")
+    absent_after_s: float = Field(default=75.0, gt=0, description="how long after a run its device may stay unseen")
+    stop_grace_s: float = Field(default=45.0, gt=0, description="a run told to stop is killed after this long")
+
+    keep_delivered_runs: int = Field(default=50, ge=0, le=10_000, description="delivered run directories kept")
+    free_bytes_min: int = Field(default=500_000_000, ge=0, description="with less free space no run is taken")
+
+    ray_address: Address | None = Field(
+        default=None, description="join this Ray cluster; none: embedded, nothing to do"
+    )
+    ray_node_ip: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f.:]+$", description="this host's address in it")
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where the run directories are."""
+        return self.work_dir / "runs"
+
+    @property
+    def inbox_path(self) -> Path:
+        """The inbox's socket: in the work directory, or in a short private one where that path is too long."""
+        path = self.work_dir / "inbox.sock"
+        if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+            return path
+        return self._short_private_dir / "inbox.sock"
+
+    @property
+    def ray_temp_dir(self) -> Path:
+        """Where a Ray node of this host keeps its sockets and logs: Ray's paths leave no room for a long one."""
+        return self._short_private_dir / "ray"
+
+    @property
+    def _short_private_dir(self) -> Path:
+        mark = hashlib.sha256(os.fsencode(self.work_dir)).hexdigest()[:8]
+        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        return base / f"assay-{os.getuid()}-{mark}"
+
+
+def read_settings() -> AgentSettings:
+    """The settings from the environment; raises BadInput that names every variable that is missing or wrong."""
+    try:
+        return AgentSettings()
+    except ValidationError as error:
+        problems = tuple(
+            Problem(
+                path="ASSAY_AGENT_" + "_".join(str(part) for part in entry["loc"]).upper(),
+                wrong="is not set" if entry["type"] == "missing" else "has a value that does not fit",
+                expected=entry["msg"] if entry["type"] != "missing" else "a value",
+            )
+            for entry in error.errors(include_url=False, include_input=False)
+        )
+        raise BadInput("the agent's settings are not complete", problems=problems) from error

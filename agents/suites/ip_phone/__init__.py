@@ -1,0 +1,59 @@
+"""The suite for SIP phones: its procedures by id, and opening it for a run."""
+
+from agents.instruments.digest import Account
+from agents.instruments.registrar import Registrar
+from agents.instruments.sdp import G722, PCMA, PCMU
+from agents.instruments.sip_endpoint import SipEndpoint
+from agents.instruments.stall import StallMeter
+from agents.measure import LabError, Procedure
+from agents.suites.ip_phone import audio, calls, hold, registration, timers
+from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
+from agents.suites.ip_phone.suite import PhoneSuite
+from lab_inventory.clock import Clock
+from lab_inventory.errors import Unavailable
+from lab_inventory.messages import Assignment
+from lab_inventory.noun import host_and_port
+
+EXPIRES_S = 10
+REALM = "assay"
+
+PROCEDURES: dict[str, Procedure] = {
+    procedure.id: procedure
+    for procedure in (
+        registration.digest_registration,
+        registration.registration_refresh,
+        calls.incoming_call,
+        calls.outgoing_call,
+        calls.session_end,
+        calls.cancel,
+        calls.options,
+        hold.hold_and_resume,
+        audio.codecs,
+        audio.dtmf,
+        audio.rtp_pacing,
+        timers.invite_give_up,
+    )
+}
+
+
+async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
+    """Take the slot's address for a run. Raises LabError where that or the driver is not to be had."""
+    slot = assignment.slot
+    expires_s = next(
+        (int(case.parameters["expiry_s"]) for case in assignment.cases if "expiry_s" in case.parameters), EXPIRES_S
+    )
+    account = Account(username=slot.account.user, password=slot.account.password.get_secret_value(), realm=REALM)
+    registrar = Registrar(account, expires_s=expires_s, clock=clock)
+    driver = driver_for(assignment)
+    try:
+        endpoint = SipEndpoint(clock=clock, registrar=registrar).open(host_and_port(slot.registrar))
+    except Unavailable as error:
+        raise LabError(f"the slot's address is not free: {error.detail}") from error
+    for codec in (PCMU, PCMA, G722):
+        tone_frames(codec.encoding)  # before anything is measured: it holds the loop up for some milliseconds
+    meter = StallMeter()
+    meter.start()
+    bench = PhoneBench(
+        endpoint=endpoint, registrar=registrar, driver=driver, meter=meter, clock=clock, ixit=assignment.ixit
+    )
+    return PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)

@@ -1,0 +1,260 @@
+"""What a procedure works with: the slot's endpoint, its driver, calls with audio, and a place for what was found."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from agents.drivers import PhoneDriver, installed_drivers
+from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz, tone, tone_share
+from agents.instruments.dialog import Dialog
+from agents.instruments.registrar import Binding, Registrar
+from agents.instruments.rtp import RtpPacket, RtpPort
+from agents.instruments.rtp_analysis import main_source, payloads
+from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, AudioFormat, LocalAudio, Media, SessionDescription
+from agents.instruments.sip_endpoint import SipEndpoint
+from agents.instruments.sip_transactions import ClientTransaction
+from agents.instruments.stall import StallMeter
+from agents.measure import LabError
+from lab_inventory.clock import Clock, boottime_ns
+from lab_inventory.ics import IxitValues
+from lab_inventory.measurement import Value
+from lab_inventory.messages import Assignment
+from lab_inventory.programme import TestCase
+
+SPOKEN = (PCMU, TELEPHONE_EVENT)
+RING_TIMEOUT_S = 5.0
+RING_SOON_S = 1.0
+ANSWER_TIMEOUT_S = 5.0
+LISTEN_S = 0.6
+LEVEL_DBFS_MIN = -50.0
+TONE_SHARE_MIN = 0.5
+TONE_LEVEL_DBFS = -20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One value for the recorder, with what the bench suffered meanwhile in the same unit."""
+
+    quantity: str
+    value: Value | None
+    note: str
+    bench_stall: float | None
+    uncertainty: float | None
+
+
+@dataclass(kw_only=True)
+class PhoneBench:
+    """One slot during one run. ``found`` and ``calls`` are those of the case that is carried out now."""
+
+    endpoint: SipEndpoint
+    registrar: Registrar
+    driver: PhoneDriver
+    meter: StallMeter
+    clock: Clock
+    ixit: IxitValues
+    case: TestCase | None = None
+    found: list[Found] = field(default_factory=list)
+    calls: list["Call"] = field(default_factory=list)
+
+    def measure(
+        self,
+        quantity: str,
+        value: Value | None,
+        note: str = "",
+        *,
+        bench_stall: float | None = None,
+        uncertainty: float | None = None,
+    ) -> None:
+        """Say what was found of one declared quantity; None where it was looked for in vain, which ``note`` says."""
+        self.found.append(
+            Found(quantity=quantity, value=value, note=note, bench_stall=bench_stall, uncertainty=uncertainty)
+        )
+
+    def lateness_ms(self, since_ns: int, until_ns: int) -> float:
+        """The worst lateness of the bench in a window."""
+        return self.meter.lateness_ms(since_ns, until_ns)
+
+    def parameter(self, name: str) -> str | float:
+        """A parameter of the case; raises LabError where the programme does not give it."""
+        value = self.case.parameters.get(name) if self.case else None
+        if value is None:
+            raise LabError(f"the test case has no parameter {name}")
+        return value
+
+    def registered(self) -> Binding:
+        """Where the phone can be reached: its last registration; raises LabError where there is none.
+
+        One that has expired serves as well: that it was refreshed too late is for another case to say.
+        """
+        bindings = self.registrar.bindings(0)
+        if not bindings:
+            raise LabError("the phone is not registered, so that it cannot be called")
+        return bindings[0]
+
+    def open_call_audio(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple[RtpPort, LocalAudio]:
+        """A free audio port, and how it is described."""
+        port = RtpPort(clock=self.clock).open(self.endpoint.address[0])
+        host, number = port.address
+        return port, LocalAudio(host=host, port=number, formats=tuple(formats))
+
+    def call_phone(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple["Call", ClientTransaction]:
+        """Call the phone at its registered contact."""
+        binding = self.registered()
+        port, audio = self.open_call_audio(formats)
+        dialog = Dialog.outgoing(self.endpoint, audio=audio, peer=binding.peer, target=binding.uri)
+        call = Call(dialog, port, audio)
+        self.calls.append(call)
+        return call, dialog.invite()
+
+    async def established_call(self, formats: Sequence[AudioFormat] = SPOKEN) -> "Call | None":
+        """Call the phone, let the driver answer; the call, or None where the phone did not take it.
+
+        A phone that does not say that it rings is answered all the same: ringing is for another case to judge.
+        """
+        call, invite = self.call_phone(formats)
+        await invite.response(180, timeout_s=RING_SOON_S)
+        early = await invite.final(timeout_s=0)
+        if early is None:
+            await self.driver.answer()
+        final = await invite.final(timeout_s=ANSWER_TIMEOUT_S)
+        return call if final is not None and final.message.status == 200 else None
+
+    def check_complete(self) -> None:
+        """Raise LabError where the bench itself lost something in this case: then what it saw proves nothing."""
+        lost = self.endpoint.transport.port.dropped + sum(call.port.kernel_dropped for call in self.calls)
+        unkept = self.endpoint.transport.trace.dropped + sum(call.port.heard.dropped for call in self.calls)
+        if lost or unkept:
+            raise LabError(f"the bench lost {lost} datagrams and had no room for {unkept}")
+
+    def rtp_lines(self) -> bytes:
+        """The header of every RTP packet of the case's calls, as they came: one JSON object a line."""
+        lines = [
+            json.dumps(
+                {
+                    "call": call.dialog.call_id,
+                    "at_ns": packet.at_ns,
+                    "payload_type": packet.payload_type,
+                    "marker": packet.marker,
+                    "sequence": packet.sequence,
+                    "timestamp": packet.timestamp,
+                    "ssrc": packet.ssrc,
+                    "payload_bytes": len(packet.payload),
+                }
+            )
+            for call in self.calls
+            for packet in call.port.packets()
+        ]
+        return "".join(f"{line}\n" for line in lines).encode()
+
+    @asynccontextmanager
+    async def one_case(self, case: TestCase) -> AsyncIterator[None]:
+        """Around a case: nothing of the case before is there, and nothing of this one stays."""
+        self.case, self.found, self.calls = case, [], []
+        try:
+            yield
+        finally:
+            for call in self.calls:
+                call.end()
+            await self.driver.reset()
+
+
+class Call:
+    """A dialog with audio: what the phone asks for is sent, what it sends is kept."""
+
+    def __init__(self, dialog: Dialog, port: RtpPort, audio: LocalAudio) -> None:
+        self.dialog = dialog
+        self.port = port
+        self._audio = audio
+        dialog.on_remote = self._follow
+        if dialog.remote is not None:
+            self._follow(dialog.remote)
+
+    @property
+    def media(self) -> Media | None:
+        """The phone's audio as it described it last."""
+        return self.dialog.remote.audio if self.dialog.remote else None
+
+    @property
+    def codec(self) -> AudioFormat | None:
+        """The codec agreed on: the phone's first that the bench has in this call too, under the phone's number."""
+        return next((found for found in self._agreed() if found.codec != TELEPHONE_EVENT.codec), None)
+
+    @property
+    def event_format(self) -> AudioFormat | None:
+        """The format of telephone events, where both sides have it in this call."""
+        return next((found for found in self._agreed() if found.codec == TELEPHONE_EVENT.codec), None)
+
+    def _agreed(self) -> tuple[AudioFormat, ...]:
+        ours = {format_.codec for format_ in self._audio.formats}
+        return tuple(found for found in (self.media.formats if self.media else ()) if found.codec in ours)
+
+    def _follow(self, remote: SessionDescription) -> None:
+        """Send a tone to where the phone wants it, in the codec agreed on; nothing where it wants nothing."""
+        audio, codec = remote.audio, self.codec
+        if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
+            self.port.stop_sending()
+            return
+        self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
+
+    def packets(self, since_ns: int = 0, until_ns: int | None = None) -> tuple[RtpPacket, ...]:
+        """What the phone sent, of its main source."""
+        return main_source(self.port.packets(since_ns=since_ns, until_ns=until_ns))
+
+    async def first_packet(self, since_ns: int, timeout_s: float) -> RtpPacket | None:
+        """The first packet after a moment; looks again every 5 ms, times are the kernel's."""
+        until_ns = since_ns + int(timeout_s * 1e9)
+        while True:
+            found = self.port.packets(since_ns=since_ns, until_ns=until_ns)
+            if found:
+                return found[0]
+            if boottime_ns() > until_ns:
+                return None
+            await asyncio.sleep(0.005)
+
+    async def audio_heard(self, tone_hz: float) -> tuple[bool, str]:
+        """Whether the microphone's tone comes in the codec that was agreed on, and in words what came."""
+        since_ns = boottime_ns()
+        if await self.first_packet(since_ns, 2.0) is None:
+            return False, "no audio packets came"
+        await asyncio.sleep(LISTEN_S)
+        codec = self.codec
+        if codec is None:
+            return False, "no codec was agreed on"
+        pcm = decode(codec.encoding, payloads(self.packets(since_ns), codec.payload_type))
+        rate_hz = sample_rate_hz(codec.encoding)
+        settled = pcm[rate_hz // 10 :]
+        level = level_dbfs(settled)
+        share = tone_share(settled, rate_hz=rate_hz, frequency_hz=tone_hz)
+        words = f"{codec.encoding} at {level:.0f} dBFS, {share:.0%} of it at {tone_hz:g} Hz"
+        return level >= LEVEL_DBFS_MIN and share >= TONE_SHARE_MIN, words
+
+    async def falls_silent(self, after_ns: int) -> bool:
+        """Whether the phone sends nothing any more from 0.2 s after a moment on, looked at for 0.5 s."""
+        from_ns = after_ns + 200_000_000
+        until_ns = from_ns + 500_000_000
+        await asyncio.sleep(max(0.0, (until_ns - boottime_ns()) / 1e9))
+        return not self.port.packets(since_ns=from_ns, until_ns=until_ns)
+
+    def end(self) -> None:
+        """Hang up what is still up, and let go of the port."""
+        if self.dialog.established and not self.dialog.ended:
+            self.dialog.bye()
+        self.port.close()
+
+
+@lru_cache(maxsize=8)
+def tone_frames(encoding: str) -> tuple[bytes, ...]:
+    """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late."""
+    return encode(encoding, tone(encoding, seconds=1.0, level_dbfs=TONE_LEVEL_DBFS))
+
+
+def driver_for(assignment: Assignment) -> PhoneDriver:
+    """The driver that the unit was registered with; raises LabError where it is not here."""
+    name, control = assignment.dut.registration.driver, assignment.slot.control
+    found = installed_drivers().get(name or "")
+    if found is None or control is None:
+        raise LabError(f"there is no driver {name or '(none)'} for the unit in slot {assignment.slot.name}")
+    return found(control)

@@ -1,0 +1,291 @@
+"""``make run``: server, agent and three phones are started; a batch is queued, run, judged; the outcome is shown.
+
+Status 0: the job ended as its golden profile says; 1: it did not; 2: it could not run.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from rich.console import Console
+
+from deploy.demo.outcome import Phone, differences, phone_of, read_expected, table
+from deploy.demo.processes import Processes
+from lab_inventory.clock import SystemClock
+from lab_inventory.errors import AssayError, Unavailable
+from lab_inventory.lab import Lab, read_lab
+
+HERE = Path(__file__).parent
+PORT = 8470
+START_TIMEOUT_S = 60.0
+JOB_TIMEOUT_S = 600.0
+LOOK_S = 0.5
+STOP_RUNS_TIMEOUT_S = 30.0
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+class Demo:
+    """One run of the main job."""
+
+    def __init__(self, work: Path, port: int, phones: Path, console: Console) -> None:
+        self._work = work
+        self._phones = phones
+        self._console = console
+        self._address = f"http://127.0.0.1:{port}"
+        self._port = port
+        self._clock = SystemClock()
+        self._began_s = self._clock.boottime_s()
+        self._processes = Processes(work / "logs")
+        self._http = httpx.Client(base_url=self._address, timeout=30)
+        self._pause = threading.Event()
+        self._batch = ""
+
+    def say(self, text: str) -> None:
+        """A line of progress with the seconds since the start."""
+        self._console.print(
+            f"[{self._clock.boottime_s() - self._began_s:6.1f} s] {text}", highlight=False, markup=False
+        )
+
+    def job(self) -> list[Phone]:
+        """From nothing to verdicts."""
+        lab = read_lab(HERE / "lab.yaml")
+        self._start_server(lab)
+        self._start_agent(lab)
+        self._start_phones(lab)
+        self._submit()
+        return self._follow()
+
+    def _start_server(self, lab: Lab) -> None:
+        self.say("starting the server, and Ray on this machine")
+        data = self._work / "lab"
+        host = lab.hosts[0].name
+        command = [
+            "orchestrator.cli",
+            "serve",
+            "--data",
+            str(data),
+            "--port",
+            str(self._port),
+            "--ray-local-host",
+            host,
+        ]
+        self._processes.start("server", command)
+        self._until("the server answers", lambda: self._http.get("/healthz").is_success)
+        token = (data / "operator-token").read_text(encoding="utf-8").strip()
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._call("PUT", "/v1/lab", json.loads(lab.model_dump_json()))
+
+    def _start_agent(self, lab: Lab) -> None:
+        host = lab.hosts[0].name
+        environment = {
+            "ASSAY_AGENT_SERVER_URL": self._address,
+            "ASSAY_AGENT_HOST": host,
+            "ASSAY_AGENT_WORK_DIR": str(self._work / "agent"),
+        }
+        environment["ASSAY_AGENT_JOIN_TOKEN"] = self._call("POST", f"/v1/hosts/{host}/join-token")["token"]
+        self.say(f"starting the agent of {host}")
+        self._processes.start("agent", ["agents.cli", "serve"], environment)
+
+    def _start_phones(self, lab: Lab) -> None:
+        self.say("starting three phones (baresip), one behind a proxy that makes it defective")
+        phones = ["agents.simulated.bench_phones", "--lab", str(HERE / "lab.yaml")]
+        phones += ["--phones", str(self._phones), "--work", str(self._work / "phones")]
+        self._processes.start("phones", phones)
+        slots = {slot.name for host in lab.hosts for _, slot in host.slots()}
+        known: set[str] = set()
+
+        def found() -> bool:
+            for device in self._call("GET", "/v1/devices"):
+                if device["state"] == "idle" and device["slot"] not in known:
+                    known.add(device["slot"])
+                    self.say(
+                        f"found in {device['slot']}: {device['maker']} {device['model']} {device['firmware']}, "
+                        f"{device['mode']}, known by its {device['identity_kind']}"
+                    )
+            return known >= slots
+
+        self._until("all phones are registered", found)
+        self._until("the Ray worker is ready", lambda: not self._http.get("/readyz").json()["degraded"])
+
+    def _submit(self) -> None:
+        batch = yaml.safe_load((HERE / "batch.yaml").read_text(encoding="utf-8"))
+        key = self._clock.new_id("demo")
+        reply = self._call("POST", "/v1/batches", batch, {"Idempotency-Key": key})
+        self._batch = reply["batch"]
+        self.say(
+            f"queued {self._batch} with {len(reply['submissions'])} submissions: {self._address}/batches/{self._batch}"
+        )
+
+    def _follow(self) -> list[Phone]:
+        """Say what goes on until the batch has ended."""
+        said: dict[str, tuple[str, int]] = {}
+
+        def ended() -> bool:
+            found = self._call("GET", f"/v1/batches/{self._batch}")
+            for entry in found["entries"]:
+                for run in entry["runs"]:
+                    now = (run["state"], run["cases_ended"])
+                    if said.get(run["run"]) != now:
+                        self._say_run(entry, run, said.get(run["run"]))
+                        said[run["run"]] = now
+            return found["state"] in ("completed", "cancelled")
+
+        self._until("the batch has ended", ended, JOB_TIMEOUT_S)
+        found = self._call("GET", f"/v1/batches/{self._batch}")
+        without_ray = [run["run"] for entry in found["entries"] for run in entry["runs"] if not run["ray_actor"]]
+        if without_ray:
+            raise Unavailable(f"no Ray actor stands in the record of {', '.join(without_ray)}")
+        return [
+            phone_of(entry, self._call("GET", f"/v1/submissions/{entry['submission']}")) for entry in found["entries"]
+        ]
+
+    def _say_run(self, entry: Mapping[str, Any], run: Mapping[str, Any], before: tuple[str, int] | None) -> None:
+        attempt = f", attempt {run['attempt']}" if run["attempt"] > 1 else ""
+        if before is None or before[0] != run["state"]:
+            where = f" at {run['slot']}, Ray actor {run['ray_actor'][:12]}" if run["state"] == "taken" else ""
+            why = f": {run['reason']}" if run["reason"] else ""
+            self.say(f"{entry['title']}{attempt}: {run['state']}{where}{why}")
+        elif run["cases_ended"] % 4 == 0:
+            self.say(f"{entry['title']}{attempt}: {run['cases_ended']} cases and repeats done")
+
+    def certificates(self, phones: list[Phone]) -> dict[str, Path]:
+        """Write the certificates beside the work, and the issuer's public key to verify them with."""
+        for old in self._work.glob("certificate-*.json"):
+            old.unlink()
+        shutil.copyfile(self._work / "lab" / "issuer.json", self.issuer)
+        files: dict[str, Path] = {}
+        for phone in phones:
+            if phone.certificate:
+                answer = self._http.get(f"/v1/certificates/{phone.certificate}")
+                path = self._work / f"certificate-{phone.title.split(',')[0]}.json"
+                path.write_bytes(answer.content)
+                files[phone.certificate] = path
+        return files
+
+    @property
+    def issuer(self) -> Path:
+        """The public key that certificates are verified with."""
+        return self._work / "issuer.json"
+
+    def page(self) -> str:
+        """The address of the page that shows the same."""
+        return f"{self._address}/batches/{self._batch}"
+
+    def wait(self) -> None:
+        """Serve until Ctrl-C; raises Unavailable where a process ends by itself."""
+        while True:
+            self._pause.wait(LOOK_S)
+            self._processes.require_alive()
+
+    def stop(self) -> None:
+        """Stop the runs that are still going on, then every process."""
+        with suppress(AssayError, httpx.HTTPError, KeyError):
+            self._stop_runs()
+        self._processes.stop()
+        self._http.close()
+
+    def _stop_runs(self) -> None:
+        if not self._batch or "Authorization" not in self._http.headers:
+            return
+        path = f"/v1/batches/{self._batch}"
+        if self._call("GET", path)["state"] in ("completed", "cancelled"):
+            return
+        self._call("POST", f"{path}/cancel", {"reason": "the demonstration was stopped"})
+        self._until(
+            "the runs have stopped",
+            lambda: (
+                not any(
+                    run["state"] in ("placed", "taken", "running", "stopping")
+                    for entry in self._call("GET", path)["entries"]
+                    for run in entry["runs"]
+                )
+            ),
+            STOP_RUNS_TIMEOUT_S,
+        )
+
+    def _call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+        answer = self._http.request(method, path, json=body, headers=headers)
+        if answer.is_error:
+            raise Unavailable(f"{method} {path} was answered {answer.status_code}: {answer.text[:400]}")
+        return answer.json() if answer.content else None
+
+    def _until(self, what: str, holds: Any, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Look until something holds; raises Unavailable where it does not in time, or a process ended."""
+        until_s = self._clock.boottime_s() + timeout_s
+        while True:
+            with suppress(httpx.TransportError):
+                if holds():
+                    return
+            self._processes.require_alive()
+            if self._clock.boottime_s() > until_s:
+                raise Unavailable(f"after {timeout_s:g} s it is still not so that {what}; see {self._work / 'logs'}")
+            self._pause.wait(LOOK_S)
+
+
+def main() -> int:
+    """Run the job, show it, serve."""
+    parser = argparse.ArgumentParser(description="The main job on one machine.")
+    parser.add_argument("--once", action="store_true", help="stop after the job")
+    parser.add_argument("--work", type=Path, default=Path("var"))
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--phones", type=Path, default=HERE / "phones", help="the phones' configuration directories")
+    options = parser.parse_args()
+    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 150)
+    options.work.mkdir(parents=True, exist_ok=True)
+    demo = Demo(options.work, options.port, options.phones, console)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    status = 2
+    try:
+        status = _run(demo, console, once=options.once)
+    except Stopped:
+        console.print("stopping ...")
+    except (AssayError, httpx.HTTPError, OSError) as error:
+        console.print(f"could not run: {error}", highlight=False, markup=False)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        demo.stop()
+    return status
+
+
+def _run(demo: Demo, console: Console, *, once: bool) -> int:
+    expected = read_expected(HERE / "expected.yaml")
+    phones = demo.job()
+    files = demo.certificates(phones)
+    console.print(table(phones, files))
+    wrong = differences(phones, expected)
+    for line in wrong:
+        console.print(f"NOT AS EXPECTED: {line}", highlight=False, markup=False)
+    demo.say("the job ended as expected" if not wrong else "the job did not end as expected")
+    if files:
+        console.print(f"verify one:  .venv/bin/assay verify {next(iter(files.values()))} --issuer {demo.issuer}")
+    status = 1 if wrong else 0
+    if once:
+        return status
+    console.print(f"the page:    {demo.page()}   (Ctrl-C stops everything)", soft_wrap=True)
+    with suppress(Stopped):
+        demo.wait()
+    return status
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    sys.exit(main())

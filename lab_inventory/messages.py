@@ -1,0 +1,287 @@
+"""The wire between agents and the orchestrator: versioned, size-capped, extra fields refused. Pure.
+
+An agent asks; the orchestrator answers. Orders to a running run (cancel, revoke) ride on the reply to a renewal and
+nowhere else. Durations are in seconds; times of an agent are its own and are never compared with the orchestrator's.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from lab_inventory.device import Registration
+from lab_inventory.ics import Answers, IxitValues
+from lab_inventory.lab import Host, Instrument, Slot
+from lab_inventory.measurement import Evidence, Measurement
+from lab_inventory.noun import Label, Name, Noun, Sha256, Text
+from lab_inventory.programme import TestCase
+
+REPORTS_PER_BATCH_MAX = 200
+EVIDENCE_BYTES_MAX = 32_000_000
+
+ResourceId = Annotated[str, Field(pattern=r"^(device|slot|instrument):[A-Za-z0-9._:/-]{1,200}$")]
+Epochs = dict[ResourceId, Annotated[int, Field(ge=1)]]
+
+
+class Message(Noun):
+    """A message of version 1 of the wire."""
+
+    version: Literal[1] = 1
+
+
+class JoinRequest(Message):
+    """An agent asks to join; the token is single-use, short-lived and bound to a host."""
+
+    token: Label
+    host: Name
+    agent_version: Label
+
+
+class JoinReply(Message):
+    """The agent's own credential, told once."""
+
+    agent: Name
+    host: Name
+    credential: Label
+
+
+class SlotFault(Noun):
+    """Something about a slot that keeps its device from being seen or used."""
+
+    slot: Name
+    slug: Name
+    detail: Text
+
+
+class HeldRun(Noun):
+    """A run that this agent still has."""
+
+    run: Name
+    epochs: Epochs
+
+
+class Heartbeat(Message):
+    """What a host is and has now: complete, so that a lost one costs nothing.
+
+    ``boot`` changes with each start of the agent. ``inbox`` is where the host's Ray worker posts assignments.
+    """
+
+    agent_version: Label
+    boot: Name
+    inbox: Label
+    devices: tuple[Registration, ...] = Field(default=(), max_length=256)
+    faults: tuple[SlotFault, ...] = Field(default=(), max_length=256)
+    runs: tuple[HeldRun, ...] = Field(default=(), max_length=256)
+
+
+class HeartbeatReply(Message):
+    """How often to come back, and the bench that the lab file gives this host."""
+
+    next_s: float
+    host: Host
+
+
+class Renewal(Noun):
+    """One lease the agent wants to keep."""
+
+    run: Name
+    epochs: Epochs
+
+
+class RenewRequest(Message):
+    """The leases of this host's living runs."""
+
+    renewals: tuple[Renewal, ...] = Field(max_length=256)
+
+
+class Standing(StrEnum):
+    """What has become of a lease. Everything but ``renewed`` is an order to stop and tear down."""
+
+    RENEWED = "renewed"
+    CANCELLED = "cancelled"
+    REVOKED = "revoked"
+    LAPSED = "lapsed"
+    UNKNOWN = "unknown"
+
+
+class RenewedLease(Noun):
+    """The answer for one lease; ``ttl_s`` counts from the sending of the request."""
+
+    run: Name
+    standing: Standing
+    ttl_s: float
+    reason: Text = ""
+
+
+class RenewReply(Message):
+    """The answers, one for each renewal."""
+
+    leases: tuple[RenewedLease, ...]
+
+
+class DeviceUnderTest(Noun):
+    """The unit a run is about, as it was registered when the lease was granted."""
+
+    device: Name
+    registration: Registration
+
+
+class Assignment(Message):
+    """One run: everything the agent needs, and no limit: what is measured does not depend on what is asked.
+
+    ``ttl_s`` and ``deadline_s`` count from the moment the agent takes it. ``stall_budget`` gives, per case and
+    quantity, how much the bench itself may stall in a measuring window before the window is measured again.
+    """
+
+    run: Name
+    attempt: int = Field(ge=1)
+    submission: Name
+    host: Name
+    bench: Name
+    slot: Slot
+    instruments: tuple[Instrument, ...]
+    dut: DeviceUnderTest
+    programme: Label
+    programme_digest: Sha256
+    suite: Name
+    cases: tuple[TestCase, ...] = Field(min_length=1, max_length=500)
+    ics: Answers
+    ixit: IxitValues
+    epochs: Epochs
+    ttl_s: float = Field(gt=0)
+    deadline_s: float = Field(gt=0)
+    stall_budget: dict[Name, dict[Name, float]] = Field(default_factory=dict)
+
+
+class Acceptance(StrEnum):
+    """What the agent says of an assignment."""
+
+    ACCEPTED = "accepted"
+    ALREADY = "already"
+    STALE = "stale"
+    REFUSED = "refused"
+
+
+class AssignmentAnswer(Message):
+    """The agent's answer to an assignment."""
+
+    run: Name
+    answer: Acceptance
+    reason: Text = ""
+
+
+class CaseStatus(StrEnum):
+    """How the carrying out of a case ended; what its measurements are worth is for the judge."""
+
+    MEASURED = "measured"
+    ERROR = "error"
+    NOT_RUN = "not-run"
+
+
+class RunOutcome(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    ERROR = "error"
+    STOPPED = "stopped"
+
+
+class Started(Noun):
+    """The run's process began."""
+
+    kind: Literal["started"] = "started"
+    suite_version: Label
+    pid: int
+
+
+class BenchChecked(Noun):
+    """The bench's check of itself, before the device: it measures nothing unless ``passed``."""
+
+    kind: Literal["bench-checked"] = "bench-checked"
+    passed: bool
+    measurements: tuple[Measurement, ...] = Field(max_length=64)
+    reason: Text = ""
+
+
+class DeviceIdentified(Noun):
+    """The device was reset and said again who it is."""
+
+    kind: Literal["device-identified"] = "device-identified"
+    same: bool
+    user_agent: Text
+    reason: Text = ""
+
+
+class CaseStarted(Noun):
+    """A case began."""
+
+    kind: Literal["case-started"] = "case-started"
+    case: Name
+    repeat: int = Field(ge=1)
+
+
+class CaseEnded(Noun):
+    """A case ended, with everything it measured."""
+
+    kind: Literal["case-ended"] = "case-ended"
+    case: Name
+    repeat: int = Field(ge=1)
+    status: CaseStatus
+    reason: Text = ""
+    measurements: tuple[Measurement, ...] = Field(default=(), max_length=256)
+    evidence: tuple[Evidence, ...] = Field(default=(), max_length=64)
+    duration_s: float = Field(ge=0)
+
+
+class Ended(Noun):
+    """The run ended; nothing follows. ``within_deadline`` is judged by the run's own clock."""
+
+    kind: Literal["ended"] = "ended"
+    outcome: RunOutcome
+    reason: Text = ""
+    within_deadline: bool
+
+
+ReportBody = Annotated[
+    Started | BenchChecked | DeviceIdentified | CaseStarted | CaseEnded | Ended, Field(discriminator="kind")
+]
+
+
+class RunReport(Noun):
+    """One report of a run; ``seq`` counts from 1 without gaps."""
+
+    seq: int = Field(ge=1)
+    at: AwareDatetime
+    body: ReportBody
+
+
+class ReportBatch(Message):
+    """Reports of one run in their order."""
+
+    run: Name
+    epochs: Epochs
+    reports: tuple[RunReport, ...] = Field(min_length=1, max_length=REPORTS_PER_BATCH_MAX)
+
+
+class Reception(StrEnum):
+    """What became of a report: all of these are acknowledged, and none needs to be sent again."""
+
+    RECORDED = "recorded"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+
+
+class ReceivedReport(Noun):
+    """What became of one report."""
+
+    seq: int
+    reception: Reception
+    reason: Text = ""
+
+
+class ReportReply(Message):
+    """Told after the commit. ``missing_evidence`` must be uploaded before the reports that name it are taken."""
+
+    received: tuple[ReceivedReport, ...]
+    missing_evidence: tuple[Sha256, ...] = ()
+    next_seq: int

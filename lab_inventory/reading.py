@@ -1,0 +1,145 @@
+"""Reading nouns from YAML files and JSON messages: bad input gets every mistake with its place.
+
+Never builds objects from tags, never follows aliases, never reads more than its cap.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lab_inventory.errors import BadInput, Problem, TooLarge
+
+YAML_BYTES_MAX = 1_000_000
+YAML_DEPTH_MAX = 40
+MESSAGE_BYTES_MAX = 1_000_000
+
+N = TypeVar("N", bound=BaseModel)
+
+
+def read_yaml(path: Path, noun: type[N]) -> N:
+    """Read one document from ``path`` as a ``noun``.
+
+    Raises BadInput that names the file and, for every mistake, its path, line, what is wrong and what was expected.
+    """
+    try:
+        size = path.stat().st_size
+        if size > YAML_BYTES_MAX:
+            raise TooLarge(f"{path}: {size} bytes; at most {YAML_BYTES_MAX} are read")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: is not UTF-8 text") from error
+    return parse_yaml(text, noun, source=str(path))
+
+
+def parse_yaml(text: str, noun: type[N], *, source: str) -> N:
+    """Parse YAML text as a ``noun``; ``source`` names it in errors."""
+    try:
+        _refuse_aliases_and_depth(text, source)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        problem = Problem(path="", line=line, wrong=error.problem or "not YAML", expected="one YAML document")
+        raise BadInput(f"{source}: is not readable YAML", problems=(problem,)) from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"{source}: is not readable YAML: {error}") from error
+    try:
+        return noun.model_validate(data)
+    except ValidationError as error:
+        problems = problems_of(error.errors(include_url=False), tree)
+        raise BadInput(f"{source}: {_mistakes(len(problems))}", problems=problems) from error
+
+
+def parse_message(data: bytes, noun: type[N], *, source: str, bytes_max: int = MESSAGE_BYTES_MAX) -> N:
+    """Parse a JSON message as a ``noun``; raises BadInput or TooLarge as :func:`read_yaml` does."""
+    if len(data) > bytes_max:
+        raise TooLarge(f"{source}: {len(data)} bytes; at most {bytes_max} are read")
+    try:
+        return noun.model_validate_json(data)
+    except ValidationError as error:
+        problems = problems_of(error.errors(include_url=False))
+        raise BadInput(f"{source}: {_mistakes(len(problems))}", problems=problems) from error
+
+
+def _refuse_aliases_and_depth(text: str, source: str) -> None:
+    """Look at the events, which costs little, before the tree is built: depth costs quadratic time."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise BadInput(f"{source}: uses a YAML alias (*name); write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > YAML_DEPTH_MAX:
+            raise BadInput(f"{source}: is nested deeper than {YAML_DEPTH_MAX} levels")
+
+
+def _mistakes(count: int) -> str:
+    return "1 mistake" if count == 1 else f"{count} mistakes"
+
+
+def problems_of(entries: Sequence[Any], tree: yaml.Node | None = None) -> tuple[Problem, ...]:
+    """Every mistake of a ValidationError's entries in words, with its line where ``tree`` is what was validated.
+
+    A sequence is not called too short as well because its entries are wrong.
+    """
+    places = [tuple(entry["loc"]) for entry in entries]
+
+    def only_follows(entry: Any) -> bool:
+        place = tuple(entry["loc"])
+        return entry["type"] == "too_short" and any(other[: len(place)] == place != other for other in places)
+
+    return tuple(_problem(entry, tree) for entry in entries if not only_follows(entry))
+
+
+def _problem(entry: Any, tree: yaml.Node | None) -> Problem:
+    """Turn one entry of a ValidationError into words."""
+    place = tuple(entry["loc"])
+    kind, context, found = entry["type"], entry.get("ctx", {}), entry.get("input")
+    message = entry["msg"].removeprefix("Value error, ")
+    if kind == "missing":
+        wrong, expected = "is missing", "a value"
+    elif kind == "extra_forbidden":
+        wrong, expected = "is not a field here", "only the fields that are documented"
+    elif kind == "value_error":
+        said, _, wanted = message.partition("; expected ")
+        wrong, expected = said, wanted or "a document without contradictions"
+    elif "pattern" in context:
+        wrong, expected = f"is {_shown(found)}", f"text that matches {context['pattern']}"
+    elif "expected" in context:
+        wrong, expected = f"is {_shown(found)}", str(context["expected"])
+    else:
+        wrong = f"is {_shown(found)}"
+        expected = message.removeprefix("Input should be ").removeprefix("a valid ")
+    return Problem(path=_dotted(place), line=_line(tree, place), wrong=wrong, expected=expected)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _dotted(place: tuple[Any, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+def _line(tree: yaml.Node | None, place: tuple[Any, ...]) -> int | None:
+    """The line on which the deepest node on the way to ``place`` begins, counted from 1."""
+    node = tree
+    if node is None:
+        return None
+    for part in place:
+        inner: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            inner = next((value for key, value in node.value if key.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            inner = node.value[part]
+        if inner is None:
+            break
+        node = inner
+    return int(node.start_mark.line) + 1

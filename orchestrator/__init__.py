@@ -1,0 +1,1 @@
+"""The central scheduler: takes submissions, places runs, records evidence, judges, certifies. Command ``assay``."""

@@ -1,0 +1,261 @@
+"""What people ask: batches, devices, runs, verdicts, certificates, programmes, the lab file."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Query, Response
+from pydantic import Field
+
+from lab_inventory.errors import BadInput, NotFound
+from lab_inventory.lab import Lab
+from lab_inventory.noun import Noun, Text
+from orchestrator.api.parts import Operator, Parts, PartsOf, Reader
+from orchestrator.desk import BatchReply
+from orchestrator.pipeline.submit import BatchRequest
+from orchestrator.store import listings, views
+from orchestrator.store.store import head
+
+router = APIRouter(prefix="/v1")
+Limit = Annotated[int, Query(ge=1, le=listings.PAGE_MAX)]
+Offset = Annotated[int, Query(ge=0)]
+Key = Annotated[str, Header(min_length=1, max_length=120, pattern=r"^[\x21-\x7e]+$")]
+Row = dict[str, Any]
+
+BATCH_EXAMPLE = {
+    "title": "Spring firmware",
+    "programme": "ip-phone-basic",
+    "submissions": [
+        {
+            "title": "Desk phone, wideband",
+            "vendor": "Example Phones",
+            "product": {"maker": "baresip", "model": "baresip", "firmware": "1.0.0"},
+            "hardware_revision": "A",
+            "mode": "wideband",
+            "profile": "digital",
+            "ics": {
+                "audio": "wideband",
+                "codec.pcmu": True,
+                "codec.pcma": True,
+                "codec.g722": True,
+                "dtmf.events": True,
+                "hold": True,
+            },
+        }
+    ],
+}
+
+
+class Order(Noun):
+    """Why an operator orders something."""
+
+    reason: Text = Field(default="", examples=["wrong firmware on the unit"])
+
+
+OrderBody = Annotated[Order, Body()]
+
+
+@router.post("/batches", status_code=201, tags=["batches"])
+def submit(
+    request: Annotated[BatchRequest, Body(examples=[BATCH_EXAMPLE])],
+    parts: PartsOf,
+    operator: Operator,
+    idempotency_key: Key,
+) -> BatchReply:
+    """Queue a batch. The same key and body always get the same reply."""
+    return parts.desk.submit(operator, request, idempotency_key)
+
+
+@router.get("/batches", tags=["batches"])
+def list_batches(parts: PartsOf, reader: Reader, limit: Limit = 50, offset: Offset = 0) -> list[Row]:
+    """Batches, newest first."""
+    with parts.store.reading() as connection:
+        return listings.batches(connection, limit=limit, offset=offset)
+
+
+@router.get("/batches/{batch}", tags=["batches"])
+def show_batch(batch: str, parts: PartsOf, reader: Reader) -> Row:
+    """A batch with its submissions and runs; waiting runs say why."""
+    return batch_with_reasons(parts, batch)
+
+
+def batch_with_reasons(parts: Parts, batch: str) -> Row:
+    """A batch in which each waiting run says why it waits; raises NotFound."""
+    with parts.store.reading() as connection:
+        found = listings.batch(connection, batch)
+        if found is None:
+            raise NotFound(f"there is no batch {batch[:80]}")
+        programme = views.programme(connection, found["programme_digest"])
+    repeats = {case.id: case.repeats for suite in programme.suites for case in suite.cases} if programme else {}
+    for entry in found["entries"]:
+        for run in entry["runs"]:
+            run["cases_planned"] = sum(repeats.get(case, 1) for case in run["cases"])
+            deferral = parts.loop.waiting.get(run["run"]) if run["state"] == "waiting" else None
+            if deferral:
+                run["waits_because"] = deferral.words
+    return found
+
+
+def _require_batch(parts: Parts, batch: str) -> None:
+    """Raise NotFound, where the desk would only find that the order does not follow from the batch's state."""
+    batch_with_reasons(parts, batch)
+
+
+@router.post("/batches/{batch}/hold", status_code=204, tags=["batches"])
+def hold_batch(batch: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+    """Nothing more of it is placed."""
+    _require_batch(parts, batch)
+    parts.desk.hold_batch(batch, operator, order.reason)
+    return Response(status_code=204)
+
+
+@router.post("/batches/{batch}/release", status_code=204, tags=["batches"])
+def release_batch(batch: str, parts: PartsOf, operator: Operator) -> Response:
+    """It goes on."""
+    _require_batch(parts, batch)
+    parts.desk.release_batch(batch, operator)
+    return Response(status_code=204)
+
+
+@router.post("/batches/{batch}/cancel", status_code=204, tags=["batches"])
+def cancel_batch(batch: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+    """What waits is cancelled, what runs is stopped."""
+    _require_batch(parts, batch)
+    parts.desk.cancel_batch(batch, operator, order.reason)
+    return Response(status_code=204)
+
+
+@router.get("/submissions/{submission}", tags=["verdicts"])
+def show_submission(submission: str, parts: PartsOf, reader: Reader) -> Row:
+    """What was submitted and, once it is judged, every verdict with its grounds."""
+    with parts.store.reading() as connection:
+        view = views.submission(connection, submission)
+        judgement = views.judgement(connection, submission)
+    if view is None:
+        raise NotFound(f"there is no submission {submission[:80]}")
+    return {
+        "submission": view.submission,
+        "batch": view.batch,
+        "state": view.state.value,
+        "content": view.content.model_dump(mode="json"),
+        "programme_digest": view.programme_digest,
+        "runs": [run.run for run in view.runs],
+        "judgement": judgement.model_dump(mode="json") if judgement else None,
+    }
+
+
+@router.get("/devices", tags=["devices"])
+def list_devices(parts: PartsOf, reader: Reader) -> list[Row]:
+    """Every registered unit and its state."""
+    with parts.store.reading() as connection:
+        return listings.devices(connection)
+
+
+@router.get("/devices/{device}", tags=["devices"])
+def show_device(device: str, parts: PartsOf, reader: Reader) -> Row:
+    """One unit."""
+    return device_of(parts, device)
+
+
+def device_of(parts: Parts, device: str) -> Row:
+    """One unit and its state; raises NotFound."""
+    with parts.store.reading() as connection:
+        found = next((row for row in listings.devices(connection) if row["device"] == device), None)
+    if found is None:
+        raise NotFound(f"there is no device {device[:80]}")
+    return found
+
+
+@router.post("/devices/{device}/hold", status_code=204, tags=["devices"])
+def hold_device(device: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+    """Take a unit out, whatever its agent says of it."""
+    device_of(parts, device)
+    parts.desk.hold_device(device, operator, order.reason)
+    return Response(status_code=204)
+
+
+@router.post("/devices/{device}/release", status_code=204, tags=["devices"])
+def release_device(device: str, parts: PartsOf, operator: Operator) -> Response:
+    """Put a unit back in service."""
+    device_of(parts, device)
+    parts.desk.release_device(device, operator)
+    return Response(status_code=204)
+
+
+@router.get("/runs/{run}", tags=["runs"])
+def show_run(run: str, parts: PartsOf, reader: Reader) -> Row:
+    """One attempt: where it ran, its reports, and those that do not count."""
+    with parts.store.reading() as connection:
+        found = listings.run(connection, run)
+    if found is None:
+        raise NotFound(f"there is no run {run[:80]}")
+    return found
+
+
+@router.get("/certificates", tags=["certificates"])
+def list_certificates(parts: PartsOf, reader: Reader, limit: Limit = 50, offset: Offset = 0) -> list[Row]:
+    """Certificates, newest first."""
+    with parts.store.reading() as connection:
+        return listings.certificates(connection, limit=limit, offset=offset)
+
+
+@router.get("/certificates/{certificate}", tags=["certificates"])
+def show_certificate(certificate: str, parts: PartsOf, reader: Reader) -> Response:
+    """The signed file, byte for byte."""
+    with parts.store.reading() as connection:
+        document = listings.certificate_document(connection, certificate)
+    if document is None:
+        raise NotFound(f"there is no certificate {certificate[:80]}")
+    return Response(document, media_type="application/json")
+
+
+@router.get("/programmes", tags=["programmes"])
+def list_programmes(parts: PartsOf, reader: Reader) -> list[Row]:
+    """The programmes that can be submitted to."""
+    with parts.store.reading() as connection:
+        found = views.programmes(connection)
+    return [
+        {
+            "id": programme.id,
+            "version": programme.version,
+            "title": programme.title,
+            "category": programme.category,
+            "demonstration": programme.demonstration,
+            "levels": [level.id for level in programme.levels],
+            "profiles": [profile.id for profile in programme.profiles],
+            "requirements": len(programme.requirements),
+            "digest": programme.digest,
+        }
+        for programme in found
+    ]
+
+
+@router.get("/lab", tags=["lab"])
+def show_lab(parts: PartsOf, operator: Operator) -> Row:
+    """The lab file, with its passwords masked."""
+    with parts.store.reading() as connection:
+        lab = views.lab(connection)
+    if lab is None:
+        raise NotFound("no lab file was applied yet: assay lab apply FILE")
+    shown: Row = json.loads(lab.model_dump_json())
+    for host in shown["hosts"]:
+        for bench in host["benches"]:
+            for slot in bench["slots"]:
+                slot["account"]["password"] = "********"  # noqa: S105
+    return shown
+
+
+@router.put("/lab", status_code=204, tags=["lab"])
+def apply_lab(lab: Lab, parts: PartsOf, operator: Operator) -> Response:
+    """Make this the lab file."""
+    if any(slot.account.password.get_secret_value() == "********" for host in lab.hosts for _, slot in host.slots()):
+        raise BadInput("the lab file has masked passwords: it is one that was shown, not one that was written")
+    parts.desk.apply_lab(lab, operator)
+    return Response(status_code=204)
+
+
+@router.get("/journal/head", tags=["journal"])
+def journal_head(parts: PartsOf, reader: Reader) -> Row:
+    """The end of the journal: note it down elsewhere, and a cut tail will show."""
+    with parts.store.reading() as connection:
+        found = head(connection)
+    return {"length": found.length, "hash": found.hash}

@@ -1,0 +1,202 @@
+"""The composition root: the only place where the parts meet. Gives the ASGI application of ``assay serve``."""
+
+import asyncio
+import fcntl
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from fastapi import FastAPI
+
+from lab_inventory.clock import Clock, SystemClock
+from lab_inventory.errors import AssayError, BadInput, Conflict
+from lab_inventory.programme import shipped_programmes
+from orchestrator.api import agents, health, operators
+from orchestrator.api.parts import Parts
+from orchestrator.api.problems import DOCUMENTED, BodyCap, add_handlers
+from orchestrator.api.watchers import Watchers
+from orchestrator.desk import Desk
+from orchestrator.dispatch.port import Dispatcher
+from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
+from orchestrator.loop import Event, Loop
+from orchestrator.metrics import Metrics
+from orchestrator.security import Security
+from orchestrator.settings import Settings
+from orchestrator.signing import Signer
+from orchestrator.store import listings, views
+from orchestrator.store.artifacts import Artifacts
+from orchestrator.store.store import Store
+from orchestrator.watch import Watch
+from orchestrator.web import pages
+
+log = logging.getLogger("assay")
+PASS_S = 1.0
+
+
+def create_app(settings: Settings, dispatcher: Dispatcher | None = None, clock: Clock | None = None) -> FastAPI:
+    """Put the server together on ``settings``; raises BadInput where its data directory cannot be used."""
+    clock = clock or SystemClock()
+    lock = _take(settings.data)
+    store = Store(settings.database_url, clock)
+    waker = Waker()
+    desk = Desk(
+        store=store,
+        artifacts=Artifacts(settings.data / "artifacts"),
+        clock=clock,
+        watch=Watch(started_s=clock.boottime_s()),
+        deciding=threading.RLock(),
+        wake=waker.wake,
+    )
+    programmes = shipped_programmes()
+    desk.keep_programmes(programmes)
+    signer = Signer.at(settings.data / "signing-key.json", name=settings.issuer)
+    (settings.data / "issuer.json").write_text(signer.issuer.model_dump_json(), encoding="utf-8")
+    loop = Loop(desk, signer, lease_ttl_s=settings.lease_ttl_s, host_silent_s=settings.host_silent_s)
+
+    def counts() -> dict[str, object]:
+        with store.reading() as connection:
+            return listings.counts(connection)
+
+    metrics = Metrics(counts, dict.fromkeys(level.id for programme in programmes for level in programme.levels))
+    watchers = Watchers()
+    store.listen(metrics.follow)
+    store.listen(watchers.follow)
+    security = Security(store, clock)
+    security.operator_token_at(settings.data / "operator-token")
+    parts = Parts(
+        settings=settings,
+        store=store,
+        desk=desk,
+        loop=loop,
+        dispatcher=dispatcher or _ray(settings, store),
+        security=security,
+        metrics=metrics,
+        watchers=watchers,
+    )
+    app = FastAPI(
+        title="Assay",
+        version="0.1.0",
+        description="Runs device certification programmes in a physical lab.",
+        responses=DOCUMENTED,
+        # The usual documentation pages load scripts from elsewhere; the document itself stays at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(parts, waker, clock, lock),
+    )
+    app.state.parts = parts
+    add_handlers(app)
+    app.add_middleware(BodyCap, bytes_max=settings.body_bytes_max)
+    for router in (agents.router, operators.router, health.router, pages.router):
+        app.include_router(router)
+    pages.add_static(app)
+    return app
+
+
+def _take(data: Path) -> IO[str]:
+    """Make the data directory and lock it: two servers on one would both place runs. Held while the file is open.
+
+    Raises BadInput where it cannot be used, Conflict where another server has it.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise Conflict(f"{data}: another 'assay serve' is using this directory") from error
+    except OSError as error:
+        raise BadInput(f"{data}: cannot be used as data directory: {error.strerror}") from error
+    return lock
+
+
+def _ray(settings: Settings, store: Store) -> Dispatcher:
+    local_host = settings.ray_local_host
+    if local_host is None:
+        with store.reading() as connection:
+            lab = views.lab(connection)
+        local_host = lab.hosts[0].name if lab else "local"
+    return RayDispatcher(driver_command(address=settings.ray_address, local_host=local_host))
+
+
+class Waker:
+    """Wakes the loop from any thread; ringing while it is awake means one more pass."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The event loop in which the passes are made."""
+        self._loop = loop
+
+    def wake(self) -> None:
+        """Ask for a pass."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until somebody rings, or for ``timeout_s``."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), timeout_s)
+        self._event.clear()
+
+
+def _lifespan(parts: Parts, waker: Waker, clock: Clock, lock: IO[str]):  # type: ignore[no-untyped-def]
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        running = asyncio.get_running_loop()
+        waker.attach(running)
+        parts.watchers.attach(running)
+        inbox: list[Event] = []
+
+        def report(event: Event) -> None:
+            inbox.append(event)
+            waker.wake()
+
+        await parts.dispatcher.start(report)
+        passes = asyncio.create_task(_passes(parts, waker, clock, inbox))
+        try:
+            yield
+        finally:
+            passes.cancel()
+            with suppress(asyncio.CancelledError):
+                await passes
+            await parts.dispatcher.stop()
+            parts.store.close()
+            lock.close()
+
+    return lifespan
+
+
+async def _passes(parts: Parts, waker: Waker, clock: Clock, inbox: list[Event]) -> None:
+    """Pass after pass, each in a thread; woken by events, and once a second for what only time brings."""
+    watch = parts.desk.watch
+
+    def hosts() -> frozenset[str]:
+        with parts.store.reading() as connection:
+            return frozenset(views.hosts(connection))
+
+    while True:
+        began_s = clock.boottime_s()
+        taken: list[Event] = []
+        again = False
+        try:
+            # Watched before the pass: nothing is placed at a host before it is known whether its worker is there.
+            parts.dispatcher.watch(await asyncio.to_thread(hosts))
+            taken, inbox[:] = list(inbox), []
+            effects = await asyncio.to_thread(parts.loop.tick, taken)
+        except Exception as error:  # the passes must go on whatever one of them met; /readyz says what it was
+            # What could not be committed now is met again in the next pass; only the events must not be lost.
+            inbox[:0] = taken
+            watch.loop_trouble = error.detail if isinstance(error, AssayError) else type(error).__name__
+            log.error('{"slug": "loop-pass-failed"}', exc_info=error)
+        else:
+            watch.loop_trouble = ""
+            again = effects.again
+            for dispatch in effects.dispatches:
+                parts.dispatcher.dispatch(dispatch)
+        parts.metrics.loop_pass.observe(clock.boottime_s() - began_s)
+        await waker.wait(0.01 if again else PASS_S)

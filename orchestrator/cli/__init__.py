@@ -1,0 +1,31 @@
+"""The command ``assay``. Status 0: done, or the answer is yes; 1: the answer is no; 2: it could not be done."""
+
+import sys
+
+import typer
+
+from lab_inventory.errors import AssayError
+from orchestrator.cli import audit, batch, devices, lab, serve, submit, verify
+
+app = typer.Typer(
+    help="Runs device certification programmes in a lab.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve.serve)
+app.add_typer(lab.app, name="lab")
+app.add_typer(devices.app, name="devices")
+app.command()(submit.submit)
+app.add_typer(batch.app, name="batch")
+app.command()(verify.verify)
+app.add_typer(audit.app, name="audit")
+
+
+def main() -> None:
+    """Run the command; errors are told in words."""
+    try:
+        app()
+    except AssayError as error:
+        print(f"assay: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)

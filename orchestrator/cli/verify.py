@@ -1,0 +1,62 @@
+"""``assay verify``: needs no server and no network."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab_inventory.errors import BadInput
+from orchestrator.cli.client import Output
+from orchestrator.signing import CERTIFICATE_BYTES_MAX, Verification, read_issuer, read_trust
+from orchestrator.signing import verify as verify_document
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="A certificate file.")],
+    issuer: Annotated[Path | None, typer.Option(help="The issuer file of whom you trust.")] = None,
+    trust: Annotated[Path | None, typer.Option(help="The trust file.", envvar="ASSAY_TRUST")] = None,
+    output: Output = "table",
+) -> None:
+    """Verify a certificate. Status 0: valid; 1: changed or forged; 2: not readable; 3: intact, issuer unknown."""
+    try:
+        with file.open("rb") as source:
+            data = source.read(CERTIFICATE_BYTES_MAX + 1)
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be read: {error.strerror}") from error
+    named = read_issuer(issuer) if issuer else None
+    found = verify_document(data, named=named, trusted=read_trust(trust or _trust_file()))
+    if output == "json":
+        content = found.certificate.model_dump(mode="json") if found.certificate else None
+        typer.echo(json.dumps({"finding": found.finding.name, "words": found.words, "certificate": content}, indent=2))
+    else:
+        typer.echo("\n".join(_words(found)))
+    raise typer.Exit(int(found.finding))
+
+
+def _words(found: Verification) -> list[str]:
+    certificate = found.certificate
+    lines: list[str] = []
+    if certificate and certificate.notice:
+        lines.append(certificate.notice)
+    lines += found.words
+    if certificate:
+        product = certificate.product
+        lines += [
+            f"It says: {product.maker} {product.model} {product.firmware}, hardware {certificate.hardware_revision}, "
+            f"mode {certificate.mode}",
+            f"  meets the level {certificate.level_title} of {certificate.programme} {certificate.programme_version}, "
+            f"profile {certificate.profile}",
+            f"  covers: {certificate.profile_covers}",
+            f"  does not cover: {certificate.profile_does_not_cover}",
+            f"  granted {certificate.granted_at:%Y-%m-%d %H:%M:%S} UTC by {certificate.issuer}, "
+            f"decided: {certificate.decided_by}",
+            "Not checked here: whether it was revoked since, and the evidence behind its digests.",
+        ]
+    return lines
+
+
+def _trust_file() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "assay" / "trust.json"

@@ -1,0 +1,206 @@
+"""Where agents and people are answered at once: heartbeats, renewals, reports, submissions, operators' orders.
+
+Each method reads, lets a pure stage decide, commits, and answers after the commit. One lock makes reading and
+committing one step, for this and for the loop.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from lab_inventory.canonical import digest
+from lab_inventory.clock import Clock
+from lab_inventory.errors import BadInput, Conflict, NotFound
+from lab_inventory.lab import Lab
+from lab_inventory.messages import (
+    BenchChecked,
+    CaseEnded,
+    Heartbeat,
+    HeartbeatReply,
+    RenewReply,
+    RenewRequest,
+    ReportBatch,
+    ReportReply,
+    RunReport,
+    Standing,
+)
+from lab_inventory.noun import Noun
+from lab_inventory.programme import Programme
+from orchestrator.lifecycle.batch import BatchCancelled, BatchHeld, BatchReleased, SubmissionCancelled
+from orchestrator.lifecycle.device import DeviceHeld, DeviceReleased
+from orchestrator.lifecycle.machine import Fact
+from orchestrator.lifecycle.run import HOLDS_A_LEASE, RunCancelled, RunState, RunStopRequested
+from orchestrator.pipeline.lease import standing
+from orchestrator.pipeline.record import record
+from orchestrator.pipeline.register import register
+from orchestrator.pipeline.submit import BatchRequest, Refused, submit
+from orchestrator.store import keeping, views
+from orchestrator.store.artifacts import Artifacts
+from orchestrator.store.store import IdempotentReply, Store
+from orchestrator.watch import Watch
+
+HEARTBEAT_S = 5.0
+WAITING_RUNS_MAX = 20_000
+
+
+class BatchReply(Noun):
+    """What a submitter is told."""
+
+    batch: str
+    submissions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """The synchronous side of the orchestrator; safe to be called from several threads."""
+
+    store: Store
+    artifacts: Artifacts
+    clock: Clock
+    watch: Watch
+    deciding: threading.RLock
+    wake: Callable[[], None]
+
+    def heartbeat(self, host: str, heartbeat: Heartbeat) -> HeartbeatReply:
+        """Take what a host is and has; answer with its bench as the lab file gives it."""
+        with self.deciding:
+            with self.store.reading() as connection:
+                view = views.hosts(connection).get(host)
+                known = views.known_units(connection)
+            if view is None:
+                raise NotFound(f"host {host} is not in the lab file; apply a lab file that has it")
+            self.watch.heard_at_s[host] = self.clock.boottime_s()
+            registered = register(heartbeat, view.config, known, self.clock.now(), self.clock.new_id)
+            with self.store.administering() as connection:
+                changed = keeping.keep_heartbeat(connection, host, heartbeat, registered.refusals)
+            if registered.facts:
+                self.store.commit(registered.facts)
+            self.watch.lab_changed |= changed
+            if registered.facts or changed:
+                self.wake()
+        return HeartbeatReply(next_s=HEARTBEAT_S, host=view.config)
+
+    def renew(self, host: str, request: RenewRequest) -> RenewReply:
+        """Say of each lease whether it goes on; the only way in which a run is told to stop."""
+        answers = []
+        with self.deciding:
+            with self.store.reading() as connection:
+                for renewal in request.renewals:
+                    answers.append((renewal, views.lease_of_run(connection, renewal.run)))
+            replies = []
+            for renewal, lease in answers:
+                reply = standing(renewal, host, lease)
+                if lease is not None and reply.standing is Standing.RENEWED:
+                    self.watch.renewed_at_s[lease.lease] = self.clock.boottime_s()
+                replies.append(reply)
+        return RenewReply(leases=tuple(replies))
+
+    def receive(self, host: str, batch: ReportBatch) -> ReportReply:
+        """Record reports of a run. From the first report on whose evidence is missing, nothing is taken."""
+        missing: list[str] = []
+        whole = 0
+        for report in batch.reports:
+            missing.extend(address for address in _evidence_of(report) if not self.artifacts.has(address))
+            if not missing:
+                whole += 1
+        with self.deciding:
+            with self.store.reading() as connection:
+                run = views.run(connection, batch.run)
+            taken = batch.model_copy(update={"reports": batch.reports[:whole]})
+            recording = record(taken, run, host, self.clock.now())
+            if recording.facts:
+                self.store.commit(recording.facts)
+                self.wake()
+        return ReportReply(
+            received=recording.received,
+            missing_evidence=tuple(dict.fromkeys(missing)),
+            next_seq=recording.next_seq,
+        )
+
+    def submit(self, by: str, request: BatchRequest, key: str) -> BatchReply:
+        """Take a batch: the same key and body get the same reply, whatever happened in between.
+
+        Raises BadInput with every reason against it, Conflict for the same key with another body or a full queue.
+        """
+        body_digest = digest(request)
+        with self.deciding:
+            with self.store.reading() as connection:
+                before = keeping.reply_to(connection, by, key)
+                programmes = views.programmes(connection)
+                units = frozenset(unit.key for unit in views.devices(connection))
+                waiting = views.waiting(connection)
+            if before is not None:
+                if before.body_digest != body_digest:
+                    raise Conflict(f"the idempotency key {key} was used before with another body")
+                return BatchReply.model_validate_json(before.reply)
+            answer = submit(request, programmes, units, by, self.clock.now(), self.clock.new_id)
+            if isinstance(answer, Refused):
+                raise BadInput("the batch is not accepted", problems=answer.problems)
+            if waiting + len(answer.facts) - 1 > WAITING_RUNS_MAX:
+                raise Conflict(f"{waiting} runs wait already; at most {WAITING_RUNS_MAX} are taken")
+            reply = BatchReply(batch=answer.batch, submissions=answer.submissions, warnings=answer.warnings)
+            kept = IdempotentReply(principal=by, key=key, body_digest=body_digest, reply=reply.model_dump_json())
+            self.store.commit(answer.facts, idempotent=kept)
+        self.wake()
+        return reply
+
+    def hold_batch(self, batch: str, by: str, reason: str) -> None:
+        """Nothing more of it is placed."""
+        self._order(BatchHeld(batch=batch, by=by, reason=reason))
+
+    def release_batch(self, batch: str, by: str) -> None:
+        """It goes on."""
+        self._order(BatchReleased(batch=batch, by=by))
+
+    def cancel_batch(self, batch: str, by: str, reason: str) -> None:
+        """What waits is cancelled at once; what runs is told to stop with its next renewal."""
+        now = self.clock.now()
+        with self.deciding:
+            with self.store.reading() as connection:
+                runs = views.runs_of_batch(connection, batch)
+                submissions = views.open_submissions_of_batch(connection, batch)
+            facts: list[Fact] = [BatchCancelled(batch=batch, by=by, reason=reason)]
+            facts += [SubmissionCancelled(submission=submission, batch=batch) for submission in submissions]
+            why = f"the batch was cancelled by {by}" + (f": {reason}" if reason else "")
+            for run, state in runs:
+                if state is RunState.WAITING:
+                    facts.append(RunCancelled(run=run, reason=why, at=now))
+                elif state in HOLDS_A_LEASE and state is not RunState.STOPPING:
+                    facts.append(RunStopRequested(run=run, reason=why, at=now))
+            self._order(*facts)
+
+    def hold_device(self, device: str, by: str, reason: str) -> None:
+        """Take a unit out; what runs on it goes on to its end."""
+        self._order(DeviceHeld(device=device, by=by, reason=reason))
+
+    def release_device(self, device: str, by: str) -> None:
+        """Put a unit back in service."""
+        self._order(DeviceReleased(device=device, by=by))
+
+    def apply_lab(self, lab: Lab, by: str) -> None:
+        """Make this the lab file; hosts get their part of it with their next heartbeat."""
+        with self.deciding, self.store.administering() as connection:
+            keeping.keep_lab(connection, lab, self.clock.now())
+            self.watch.lab_changed = True
+        self.wake()
+
+    def keep_programmes(self, programmes: Iterable[Programme]) -> None:
+        """Keep programmes by their digest; an accepted batch stays bound to the one it was accepted under."""
+        with self.deciding, self.store.administering() as connection:
+            keeping.keep_programmes(connection, programmes)
+
+    def _order(self, *facts: Fact) -> None:
+        with self.deciding:
+            self.store.commit(facts)
+        self.wake()
+
+
+def _evidence_of(report: RunReport) -> Iterator[str]:
+    """Every content address that a report rests on, in its order."""
+    body = report.body
+    if isinstance(body, CaseEnded):
+        yield from (evidence.digest for evidence in body.evidence)
+    if isinstance(body, CaseEnded | BenchChecked):
+        for measurement in body.measurements:
+            yield from measurement.evidence

@@ -1,0 +1,154 @@
+"""A batch of submissions and the submissions in it. Pure."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import AwareDatetime, Field
+
+from lab_inventory.device import Product
+from lab_inventory.ics import Answers, IxitValues
+from lab_inventory.noun import Label, Name, Noun, Sha256, Text
+from orchestrator.lifecycle.machine import Fact, Machine
+
+SUBMISSIONS_PER_BATCH_MAX = 200
+
+
+class BatchState(StrEnum):
+    """``held``: nothing of it is placed; what runs goes on."""
+
+    OPEN = "open"
+    HELD = "held"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class SubmissionState(StrEnum):
+    """``open`` until everything that can be measured is; then judged."""
+
+    OPEN = "open"
+    JUDGED = "judged"
+    CANCELLED = "cancelled"
+
+
+class Submission(Noun):
+    """What a vendor sends of one product. The programme is bound by its digest when the batch is accepted."""
+
+    title: Label
+    vendor: Label
+    product: Product
+    hardware_revision: Label
+    mode: Name
+    profile: Name
+    ics: Answers
+    ixit: IxitValues = Field(default_factory=dict)
+
+
+class AcceptedSubmission(Noun):
+    """A submission with the id it got."""
+
+    submission: Name
+    content: Submission
+
+
+class BatchAccepted(Fact):
+    """A batch was taken, with all its submissions."""
+
+    machine: ClassVar[str] = "batch"
+    batch: Name
+    title: Label
+    priority: int = Field(ge=0, le=100)
+    programme: Name
+    programme_version: Label
+    programme_digest: Sha256
+    submissions: tuple[AcceptedSubmission, ...] = Field(min_length=1, max_length=SUBMISSIONS_PER_BATCH_MAX)
+    content_digest: Sha256
+    by: Label
+    at: AwareDatetime
+
+    @property
+    def entity(self) -> str:
+        """The batch."""
+        return self.batch
+
+    def journal_entry(self) -> dict[str, str | int]:
+        """What was accepted, by digest."""
+        return {
+            "programme": f"{self.programme} {self.programme_version}",
+            "programme_digest": self.programme_digest,
+            "content_digest": self.content_digest,
+            "submissions": " ".join(accepted.submission for accepted in self.submissions),
+        }
+
+
+class _BatchMoved(Fact):
+    machine: ClassVar[str] = "batch"
+    batch: Name
+    by: Label
+    reason: Text = ""
+
+    @property
+    def entity(self) -> str:
+        """The batch."""
+        return self.batch
+
+    def journal_entry(self) -> dict[str, str | int]:
+        """Who."""
+        return {"by": self.by}
+
+
+class BatchHeld(_BatchMoved):
+    """An operator held it: nothing more of it is placed."""
+
+
+class BatchReleased(_BatchMoved):
+    """An operator let it go on."""
+
+
+class BatchCancelled(_BatchMoved):
+    """An operator cancelled it: what waits is cancelled, what runs is stopped."""
+
+
+class BatchCompleted(_BatchMoved):
+    """Every submission of it is judged."""
+
+
+class SubmissionCancelled(Fact):
+    """A submission ended with its batch, unjudged."""
+
+    machine: ClassVar[str] = "submission"
+    submission: Name
+    batch: Name
+
+    @property
+    def entity(self) -> str:
+        """The submission."""
+        return self.submission
+
+    def journal_entry(self) -> dict[str, str | int]:
+        """Its batch."""
+        return {"batch": self.batch}
+
+
+MACHINE = Machine(
+    name="batch",
+    transitions={
+        (None, "BatchAccepted"): BatchState.OPEN,
+        (BatchState.OPEN, "BatchHeld"): BatchState.HELD,
+        (BatchState.HELD, "BatchReleased"): BatchState.OPEN,
+        (BatchState.OPEN, "BatchCancelled"): BatchState.CANCELLED,
+        (BatchState.HELD, "BatchCancelled"): BatchState.CANCELLED,
+        (BatchState.OPEN, "BatchCompleted"): BatchState.COMPLETED,
+        (BatchState.HELD, "BatchCompleted"): BatchState.COMPLETED,
+    },
+    terminal=frozenset({BatchState.COMPLETED, BatchState.CANCELLED}),
+)
+
+SUBMISSION_MACHINE = Machine(
+    name="submission",
+    transitions={
+        (None, "BatchAccepted"): SubmissionState.OPEN,
+        (SubmissionState.OPEN, "SubmissionJudged"): SubmissionState.JUDGED,
+        (SubmissionState.OPEN, "SubmissionCancelled"): SubmissionState.CANCELLED,
+    },
+    terminal=frozenset({SubmissionState.JUDGED, SubmissionState.CANCELLED}),
+)

@@ -1,0 +1,111 @@
+"""Verdicts with their grounds, and what a submission was judged. Pure data."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import AwareDatetime
+
+from lab_inventory.measurement import Limit, Unit, Value
+from lab_inventory.noun import Label, Name, Noun, Sha256, Text
+from lab_inventory.programme import Criterion
+from orchestrator.lifecycle.machine import Fact
+
+
+class Verdict(StrEnum):
+    """Six, and no other. ``error`` and ``inconclusive`` are the lab's, never the device's."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+    NOT_APPLICABLE = "not-applicable"
+    NOT_RUN = "not-run"
+
+
+class Flag(StrEnum):
+    """What stands beside a verdict."""
+
+    UNSTABLE = "unstable"
+    WAIVED = "waived"
+    MARGINAL = "marginal"
+
+
+class Grounds(Noun):
+    """Why one check came out as it did: the value that decided, its limit with source, and the words for people."""
+
+    quantity: Name
+    unit: Unit
+    limit: Limit
+    source: Text
+    verdict: Verdict
+    flags: tuple[Flag, ...] = ()
+    value: Value | None = None
+    run: Name | None = None
+    repeat: int | None = None
+    evidence: tuple[Sha256, ...] = ()
+    words: Text
+
+
+class RequirementVerdict(Noun):
+    """One requirement at one level."""
+
+    requirement: Name
+    title: Label
+    criterion: Criterion
+    level: Name
+    verdict: Verdict
+    flags: tuple[Flag, ...] = ()
+    grounds: tuple[Grounds, ...] = ()
+    words: Text
+
+
+class LevelVerdict(Noun):
+    """One level: ``met`` is true only where every applicable requirement passes or is waived, and none is unstable."""
+
+    level: Name
+    title: Label
+    verdict: Verdict
+    met: bool
+    requirements: tuple[RequirementVerdict, ...]
+    words: Text
+
+
+class Judgement(Noun):
+    """Everything that was judged of a submission; ``earned`` is the highest level it earned, or None.
+
+    ``evidence_digest`` is the digest of exactly the reports that were judged.
+    """
+
+    submission: Name
+    programme: Name
+    programme_version: Label
+    programme_digest: Sha256
+    profile: Name
+    levels: tuple[LevelVerdict, ...]
+    earned: Name | None
+    evidence_digest: Sha256
+    runs: tuple[Name, ...]
+
+
+class SubmissionJudged(Fact):
+    """A submission was judged."""
+
+    machine: ClassVar[str] = "submission"
+    submission: Name
+    batch: Name
+    judgement: Judgement
+    digest: Sha256
+    at: AwareDatetime
+
+    @property
+    def entity(self) -> str:
+        """The submission."""
+        return self.submission
+
+    def journal_entry(self) -> dict[str, str | int]:
+        """The judgement by digest, and the level."""
+        return {
+            "judgement_digest": self.digest,
+            "evidence_digest": self.judgement.evidence_digest,
+            "earned": self.judgement.earned or "none",
+        }

@@ -1,0 +1,317 @@
+"""The loop: what came in → what ended → judge → place → dispatch. It never waits.
+
+``tick(inbox)`` takes what came since the last pass and gives what is to be done outside: the same code runs in the
+server and under a simulator. Everything it decides is committed before it is returned as an effect.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from lab_inventory.canonical import digest, sha256
+from lab_inventory.clock import Clock
+from lab_inventory.errors import InvariantBroken
+from lab_inventory.messages import Acceptance
+from orchestrator.desk import Desk
+from orchestrator.lifecycle.batch import BatchCompleted
+from orchestrator.lifecycle.certificate import Certificate, CertificateGranted
+from orchestrator.lifecycle.lease import LeaseReleased
+from orchestrator.lifecycle.machine import Fact
+from orchestrator.lifecycle.run import (
+    EvidenceRecorded,
+    ReportQuarantined,
+    RunCancelled,
+    RunStarted,
+    RunState,
+    RunTaken,
+)
+from orchestrator.lifecycle.snapshot import HostView, LeaseView, SubmissionView
+from orchestrator.lifecycle.verdict import SubmissionJudged
+from orchestrator.pipeline.certify import NeedsDecision, decide, draft
+from orchestrator.pipeline.judge import judge, undecided
+from orchestrator.pipeline.lease import grant, lapse, lapsed, refuse
+from orchestrator.pipeline.plan import Exhausted, assignment, next_attempt
+from orchestrator.pipeline.register import silent
+from orchestrator.pipeline.schedule.place import Deferral, place
+from orchestrator.store import views
+from orchestrator.store.store import JournalHead, Reading
+
+PLACEMENTS_PER_TICK_MAX = 200
+SETTLED_PER_TICK_MAX = 50
+DISPATCHES_PER_TICK_MAX = 50
+DISPATCH_AGAIN_S = 3.0
+
+
+class SignsCertificates(Protocol):
+    """Puts the issuer's signature on a certificate."""
+
+    name: str
+
+    def sign(self, certificate: Certificate) -> str:
+        """The signed document."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DispatchAnswered:
+    """What came of a dispatch. ``answer`` None: nobody knows (the call failed); the lease decides."""
+
+    run: str
+    answer: Acceptance | None
+    reason: str = ""
+    ray_node: str = ""
+    ray_actor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerReady:
+    """The Ray worker of a host can be reached."""
+
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerLost:
+    """The Ray worker of a host cannot be reached, with the reason in words."""
+
+    host: str
+    reason: str
+
+
+Event = DispatchAnswered | WorkerReady | WorkerLost
+
+_CHANGES_NO_PLACING = (RunTaken, RunStarted, EvidenceRecorded, ReportQuarantined)
+"""Facts of running work, of which many come, and after which no run could be placed that could not before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatch:
+    """Hand an assignment to the Ray worker of a host. Repeating it is harmless."""
+
+    run: str
+    host: str
+    inbox: str
+    assignment_json: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effects:
+    """What is to be done now; ``again``: the bound of one pass was reached, so another should follow at once."""
+
+    dispatches: tuple[Dispatch, ...]
+    again: bool
+
+
+class Loop:
+    """One leader's passes over the lab."""
+
+    def __init__(self, desk: Desk, signer: SignsCertificates, *, lease_ttl_s: float, host_silent_s: float) -> None:
+        self._desk = desk
+        self._store = desk.store
+        self._clock: Clock = desk.clock
+        self._watch = desk.watch
+        self._signer = signer
+        self._lease_ttl_s = lease_ttl_s
+        self._host_silent_s = host_silent_s
+        self._dirty = True
+        self.waiting: Mapping[str, Deferral] = {}
+        desk.store.listen(self._committed)
+
+    def _committed(self, facts: Sequence[Fact]) -> None:
+        self._dirty |= any(not isinstance(fact, _CHANGES_NO_PLACING) for fact in facts)
+
+    def tick(self, inbox: Sequence[Event]) -> Effects:
+        """One pass."""
+        with self._desk.deciding:
+            now, now_s = self._clock.now(), self._clock.boottime_s()
+            for event in inbox:
+                self._take(event, now, now_s)
+            self._lapse(now, now_s)
+            self._hear_silence(now, now_s)
+            settled = self._settle(now)
+            more = self._place(now, now_s)
+            dispatches = self._dispatch(now_s)
+            full = len(dispatches) >= DISPATCHES_PER_TICK_MAX
+            return Effects(dispatches=dispatches, again=more or settled or full)
+
+    def _take(self, event: Event, now: datetime, now_s: float) -> None:
+        if isinstance(event, WorkerReady):
+            self._watch.not_ready.pop(event.host, None)
+            self._dirty = True
+        elif isinstance(event, WorkerLost):
+            self._watch.not_ready[event.host] = event.reason
+            self._dirty = True
+        else:
+            self._take_answer(event, now, now_s)
+
+    def _take_answer(self, event: DispatchAnswered, now: datetime, now_s: float) -> None:
+        """An unknown answer changes nothing: the dispatch is repeated until the agent answers or the lease lapses."""
+        with self._store.reading() as connection:
+            untaken = views.untaken(connection, event.run)
+        if not untaken or event.answer is None:
+            return
+        (lease,) = untaken
+        if event.answer in (Acceptance.ACCEPTED, Acceptance.ALREADY):
+            # The agent counts its ttl from now on, so the lease must not lapse here before it does there.
+            self._watch.renewed_at_s[lease.lease] = now_s
+            self._store.commit([self._taken(event, lease, now, now_s)])
+        elif lease.run_state is RunState.PLACED:
+            reason = f"the agent of {lease.host} did not take it ({event.answer}): {event.reason}"
+            self._store.commit(refuse(lease, reason, now))
+        elif lease.run_state is RunState.STOPPING:
+            # It was stopped before anybody had it; an agent that runs it would have said so.
+            reason = lease.stop_reason or "it was told to stop"
+            self._store.commit(
+                [LeaseReleased(lease=lease.lease, at=now), RunCancelled(run=event.run, reason=reason, at=now)]
+            )
+
+    def _taken(self, event: DispatchAnswered, lease: LeaseView, now: datetime, now_s: float) -> RunTaken:
+        """The latency counts from the placing; by the wall clock where the server was restarted in between."""
+        placed_at_s = self._watch.placed_at_s.get(event.run)
+        latency_s = (now - lease.granted_at).total_seconds() if placed_at_s is None else now_s - placed_at_s
+        return RunTaken(
+            run=event.run,
+            ray_node=event.ray_node,
+            ray_actor=event.ray_actor,
+            dispatch_latency_s=max(0.0, latency_s),
+            at=now,
+        )
+
+    def _lapse(self, now: datetime, now_s: float) -> None:
+        with self._store.reading() as connection:
+            leases = views.live_leases(connection)
+        self._watch.follow(((lease.lease, lease.run) for lease in leases), now_s)
+        for lease in lapsed(leases, self._watch.renewed_at_s, now_s):
+            self._store.commit(lapse(lease, now))
+
+    def _hear_silence(self, now: datetime, now_s: float) -> None:
+        with self._store.reading() as connection:
+            hosts = self._watch.silent(views.hosts_of_units(connection), now_s, self._host_silent_s)
+            known = views.known_units(connection) if hosts else {}
+        facts = silent(known, hosts, now)
+        if facts:
+            self._store.commit(facts)
+
+    def _settle(self, now: datetime) -> bool:
+        """Judge what is fully measured, try again what the lab failed to measure, complete batches."""
+        with self._store.reading() as connection:
+            ready = views.unjudged(connection, SETTLED_PER_TICK_MAX)
+        for submission in ready:
+            with self._store.reading() as connection:
+                view = views.submission(connection, submission)
+            if view is not None:
+                self._settle_submission(view, now)
+        with self._store.reading() as connection:
+            finished = views.finished_batches(connection, SETTLED_PER_TICK_MAX)
+        for batch in finished:
+            self._store.commit([BatchCompleted(batch=batch, by="assay")])
+        return max(len(ready), len(finished)) >= SETTLED_PER_TICK_MAX
+
+    def _settle_submission(self, view: SubmissionView, now: datetime) -> None:
+        with self._store.reading() as connection:
+            programme = views.programme(connection, view.programme_digest)
+            lab = views.lab(connection)
+        if programme is None:
+            raise InvariantBroken(f"programme {view.programme_digest} of {view.submission} is not kept")
+        open_cases = undecided(view, programme)
+        suites = dict.fromkeys(run.suite for run in view.runs)
+        again = [next_attempt(view, suite, open_cases, programme, now, self._clock.new_id) for suite in suites]
+        attempts = [attempt for attempt in again if attempt is not None and not isinstance(attempt, Exhausted)]
+        if attempts:
+            self._store.commit(attempts)
+            return
+        judgement = judge(view, programme)
+        judged = SubmissionJudged(
+            submission=view.submission, batch=view.batch, judgement=judgement, digest=digest(judgement), at=now
+        )
+        decision = decide(judgement, programme, now, self._clock.new_id)
+
+        def facts(head: JournalHead) -> list[Fact]:
+            made: list[Fact] = [judged]
+            if isinstance(decision, NeedsDecision):
+                return made
+            made.append(decision)
+            certificate = draft(
+                decision,
+                judgement,
+                view,
+                programme,
+                issuer=self._signer.name,
+                lab=lab.lab if lab else "unnamed",
+                journal_head=head.hash,
+                journal_length=head.length,
+                new_id=self._clock.new_id,
+            )
+            if certificate is not None:
+                made.append(self._granted(certificate, now))
+            return made
+
+        self._store.commit(facts)
+
+    def _granted(self, certificate: Certificate, now: datetime) -> CertificateGranted:
+        document = self._signer.sign(certificate)
+        return CertificateGranted(
+            certificate=certificate.certificate,
+            submission=certificate.submission,
+            level=certificate.level,
+            document=document,
+            document_digest=sha256(document.encode()),
+            at=now,
+        )
+
+    def _place(self, now: datetime, now_s: float) -> bool:
+        """Place what can be placed, where anything has changed since the last pass."""
+        if not (self._dirty or self._watch.lab_changed):
+            return False
+        self._dirty = self._watch.lab_changed = False
+        with self._store.reading() as connection:
+            snapshot = views.snapshot(connection)
+        plan = place(snapshot, not_ready=self._watch.not_ready, placements_max=PLACEMENTS_PER_TICK_MAX)
+        self.waiting = {deferral.run: deferral for deferral in plan.deferrals}
+        if not plan.placements:
+            return False
+        grants = [grant(p, snapshot, self._lease_ttl_s, now, self._clock.new_id) for p in plan.placements]
+        answers = self._store.commit_each(grants)
+        for placement, conflict in zip(plan.placements, answers, strict=True):
+            if conflict is None:
+                self._watch.placed_at_s[placement.run.run] = now_s
+        self._dirty = plan.more or any(answers)
+        return self._dirty
+
+    def _dispatch(self, now_s: float) -> tuple[Dispatch, ...]:
+        """The runs that no agent has said yet it took, those never asked for first, but none asked for a moment ago.
+
+        One that already runs, or was told to stop, is asked as well: the answer names the Ray node that carried it,
+        and whether there is anybody to stop.
+        """
+        asked_s = self._watch.dispatched_at_s
+        dispatches: list[Dispatch] = []
+        with self._store.reading() as connection:
+            due = [
+                lease
+                for lease in views.untaken(connection)
+                if lease.run not in asked_s or now_s - asked_s[lease.run] >= DISPATCH_AGAIN_S
+            ]
+            hosts = views.hosts(connection) if due else {}
+            for lease in sorted(due, key=lambda lease: asked_s.get(lease.run, 0.0)):
+                if len(dispatches) == DISPATCHES_PER_TICK_MAX:
+                    break
+                dispatch = self._dispatch_of(connection, lease, hosts.get(lease.host))
+                if dispatch is not None:
+                    asked_s[lease.run] = now_s
+                    dispatches.append(dispatch)
+        return tuple(dispatches)
+
+    @staticmethod
+    def _dispatch_of(connection: Reading, lease: LeaseView, host: HostView | None) -> Dispatch | None:
+        run = views.run(connection, lease.run)
+        device = views.device(connection, lease.device)
+        content = views.content(connection, run.submission) if run else None
+        if run is None or device is None or host is None or host.inbox is None or content is None:
+            return None
+        programme = views.programme(connection, content[1])
+        if programme is None or host.config.slot(lease.slot) is None:
+            return None
+        made = assignment(run, lease, device, host.config, content[0], programme)
+        return Dispatch(run=run.run, host=lease.host, inbox=host.inbox, assignment_json=made.model_dump_json())

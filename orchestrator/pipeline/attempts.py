@@ -1,0 +1,97 @@
+"""What each attempt said of each test case, from the reports that count. Pure.
+
+The order in which reports arrived plays no part: runs, repeats and reports are taken in their own order. A run whose
+bench did not pass its own check, or whose device was not identified as the right unit, measured nothing: what it says
+of its cases is the lab's error.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lab_inventory.canonical import digest
+from lab_inventory.errors import InvariantBroken
+from lab_inventory.messages import BenchChecked, CaseEnded, DeviceIdentified, Ended, RunReport
+from orchestrator.lifecycle.snapshot import RecordedReport, RunView, SubmissionView
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseAttempt:
+    """One attempt at one case. ``ended``: its results, by repeat.
+
+    ``fault``: why its measurements are worth nothing, or empty. ``reason``: why results are missing where some are.
+    """
+
+    run: str
+    attempt: int
+    fault: str
+    reason: str
+    ended: tuple[CaseEnded, ...]
+
+
+def each_once(reports: Iterable[RecordedReport]) -> tuple[RecordedReport, ...]:
+    """The reports by attempt, run and seq, each once.
+
+    Raises InvariantBroken where a run has two different reports under one seq: only one of them can have counted.
+    """
+    found: dict[tuple[int, str, int], RecordedReport] = {}
+    for report in reports:
+        place = (report.attempt, report.run, report.report.seq)
+        if found.setdefault(place, report).digest != report.digest:
+            raise InvariantBroken(f"run {report.run} has two reports {report.report.seq} that count")
+    return tuple(found[place] for place in sorted(found))
+
+
+def evidence_digest(reports: Iterable[RecordedReport]) -> str:
+    """The digest of exactly these reports: canonical JSON of [attempt, run, seq, digest], in that order, each once."""
+    return digest([[r.attempt, r.run, r.report.seq, r.digest] for r in each_once(reports)])
+
+
+def attempts_by_case(view: SubmissionView) -> Mapping[str, tuple[CaseAttempt, ...]]:
+    """For each case that some run was to carry out: its attempts, earliest first."""
+    by_run: dict[str, list[RunReport]] = {run.run: [] for run in view.runs}
+    for recorded in each_once(view.reports):
+        if recorded.run not in by_run:
+            raise InvariantBroken(f"{recorded.run} reported for {view.submission}, but is no run of it")
+        by_run[recorded.run].append(recorded.report)
+    found: dict[str, list[CaseAttempt]] = {}
+    for run in sorted(view.runs, key=lambda run: (run.attempt, run.run)):
+        reports = by_run[run.run]
+        fault, reason = _fault(reports), _reason(run, reports)
+        for case in run.cases:
+            ended = [r.body for r in reports if isinstance(r.body, CaseEnded) and r.body.case == case]
+            found.setdefault(case, []).append(
+                CaseAttempt(
+                    run=run.run,
+                    attempt=run.attempt,
+                    fault=fault,
+                    reason=reason,
+                    ended=tuple(sorted(ended, key=lambda body: body.repeat)),
+                )
+            )
+    return {case: tuple(attempts) for case, attempts in found.items()}
+
+
+def _fault(reports: Iterable[RunReport]) -> str:
+    """Why nothing that a run measured can be relied on, or nothing."""
+    bodies = [report.body for report in reports]
+    bench = [body for body in bodies if isinstance(body, BenchChecked)]
+    device = [body for body in bodies if isinstance(body, DeviceIdentified)]
+    if not bench:
+        return "the bench did not check itself"
+    for checked in bench:
+        if not checked.passed:
+            return f"the bench did not pass its own check: {checked.reason}"
+    if not device:
+        return "the device did not say who it is"
+    for identified in device:
+        if not identified.same:
+            return f"the device was not the unit that was to be tested: {identified.reason}"
+    return ""
+
+
+def _reason(run: RunView, reports: Iterable[RunReport]) -> str:
+    """How a run ended, for what it did not carry out."""
+    said = [report.body for report in reports if isinstance(report.body, Ended)]
+    ended = said[-1] if said else None
+    how = f"attempt {run.attempt} ended {ended.outcome if ended else run.state}"
+    return f"{how}: {ended.reason}" if ended and ended.reason else how

@@ -1,0 +1,114 @@
+"""From a judgement to a decision, and from a decision to a certificate that can be signed. Pure.
+
+Only a programme that is marked as a demonstration is decided automatically; any other waits for a person who took no
+part in the evaluation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from lab_inventory.canonical import digest
+from lab_inventory.errors import InvariantBroken
+from lab_inventory.messages import CaseEnded
+from lab_inventory.programme import Programme
+from orchestrator.lifecycle.certificate import Certificate, DecisionMade
+from orchestrator.lifecycle.snapshot import SubmissionView
+from orchestrator.lifecycle.verdict import Judgement
+from orchestrator.pipeline.attempts import evidence_digest
+
+DEMONSTRATION_NOTICE = "DEMONSTRATION, grants nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeedsDecision:
+    """A person has to decide; in words, who."""
+
+    words: str
+
+
+def decide(
+    judgement: Judgement, programme: Programme, now: datetime, new_id: Callable[[str], str]
+) -> DecisionMade | NeedsDecision:
+    """Decide a demonstration; say what is needed for anything else."""
+    if not programme.demonstration:
+        return NeedsDecision(words="waits for a decision by somebody who took no part in the evaluation")
+    if judgement.earned is None:
+        words = f"{DEMONSTRATION_NOTICE}: no level of {programme.title} is met"
+    else:
+        words = f"{DEMONSTRATION_NOTICE}: {programme.level(judgement.earned).title} is met"
+    return DecisionMade(
+        decision=new_id("dec"),
+        submission=judgement.submission,
+        level=judgement.earned,
+        automatic=True,
+        by="automatic (demonstration)",
+        words=words,
+        at=now,
+    )
+
+
+def draft(
+    decision: DecisionMade,
+    judgement: Judgement,
+    view: SubmissionView,
+    programme: Programme,
+    *,
+    issuer: str,
+    lab: str,
+    journal_head: str,
+    journal_length: int,
+    new_id: Callable[[str], str],
+) -> Certificate | None:
+    """The certificate of a decision that grants a level, bound to everything it rests on; None where none is granted.
+
+    ``journal_head`` and ``journal_length`` are those before the certificate's own rows. ``evidence`` becomes every file
+    that the judged reports name. Raises InvariantBroken where decision, judgement, submission and programme do not
+    belong together.
+    """
+    if decision.level is None:
+        return None
+    profile = programme.profile(judgement.profile)
+    if profile is None or programme.digest != judgement.programme_digest:
+        raise InvariantBroken(f"{judgement.submission} was judged against another programme than is to be certified")
+    if decision.submission != judgement.submission or decision.level != judgement.earned:
+        raise InvariantBroken(f"decision {decision.decision} grants {decision.level}, which was not earned")
+    if view.submission != judgement.submission or evidence_digest(view.reports) != judgement.evidence_digest:
+        raise InvariantBroken(f"{view.submission} was judged on other reports than are to be certified")
+    return Certificate(
+        certificate=new_id("crt"),
+        demonstration=programme.demonstration,
+        notice=DEMONSTRATION_NOTICE if programme.demonstration else "",
+        issuer=issuer,
+        lab=lab,
+        vendor=view.content.vendor,
+        product=view.content.product,
+        hardware_revision=view.content.hardware_revision,
+        mode=view.content.mode,
+        level=decision.level,
+        level_title=programme.level(decision.level).title,
+        programme=programme.id,
+        programme_version=programme.version,
+        programme_digest=judgement.programme_digest,
+        profile=profile.id,
+        profile_covers=profile.covers,
+        profile_does_not_cover=profile.does_not_cover,
+        submission=view.submission,
+        runs=judgement.runs,
+        judgement_digest=digest(judgement),
+        evidence_digest=judgement.evidence_digest,
+        evidence=_evidence(view),
+        decision=decision.decision,
+        decided_by=decision.by,
+        granted_at=decision.at,
+        journal_head=journal_head,
+        journal_length=journal_length,
+    )
+
+
+def _evidence(view: SubmissionView) -> tuple[str, ...]:
+    """The content address of every file that a report of a case names, sorted."""
+    cases = [report.report.body for report in view.reports if isinstance(report.report.body, CaseEnded)]
+    kept = {file.digest for case in cases for file in case.evidence}
+    kept |= {address for case in cases for measured in case.measurements for address in measured.evidence}
+    return tuple(sorted(kept))

@@ -1,0 +1,121 @@
+"""One measurement against one limit. Pure and total: whatever comes in, one of six verdicts comes out.
+
+The decision rules are those of ILAC-G8:09/2019: simple acceptance, and a guard band as wide as the expanded
+uncertainty. A value inside the limit but within the guard passes as *marginal*.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+
+from lab_inventory.measurement import Limit, Measurement, Unit, Value
+from lab_inventory.programme import Check, DecisionRule, LevelLimit
+from orchestrator.lifecycle.verdict import Flag, Verdict
+
+STALL_SHARE_MAX = 1 / 3
+"""A bench that stalled for more than this share of a limit's tolerance proves nothing about the device."""
+
+_EXACT = frozenset({Unit.BOOL, Unit.COUNT})
+"""Units in which a measurement that states no uncertainty has none: something held or not, or was counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one measurement says about one limit, with the reason in words.
+
+    ``slack``: how far inside the limit the value lies, in its unit; below zero outside, -inf without a value.
+    """
+
+    verdict: Verdict
+    words: str
+    flags: tuple[Flag, ...] = ()
+    slack: float = 0.0
+
+
+def outcome(measurement: Measurement, check: Check, limit: LevelLimit, rule: DecisionRule) -> Outcome:
+    """Hold one measurement of ``check``'s quantity against ``limit`` under ``rule``.
+
+    What the instrument could not measure properly is inconclusive; what it looked for and did not see is a fail.
+    """
+    doubt = _doubt(measurement, check, limit)
+    if doubt:
+        return Outcome(verdict=Verdict.INCONCLUSIVE, words=doubt)
+    asked = f"{limit_in_words(limit, check.unit)} is asked for ({limit.source.text})"
+    value = measurement.value
+    if value is None:
+        seen = measurement.note or "nothing was seen"
+        words = f"{check.quantity} had no value: {seen}; {asked}"
+        return Outcome(verdict=Verdict.FAIL, words=words, slack=-math.inf)
+    was = f"{check.quantity} was {value_in_words(value, check.unit)}"
+    if measurement.uncertainty is not None:
+        was += f" ± {_number(measurement.uncertainty)}"
+    was += f" ({measurement.note})" if measurement.note else ""
+    slack = _slack(value, limit)
+    if not limit.admits(value):
+        return Outcome(verdict=Verdict.FAIL, words=f"{was}; {asked}", slack=slack)
+    too_near = _too_near(measurement, value, limit) if rule is DecisionRule.GUARD_BAND else ""
+    if too_near:
+        words = f"{was}, {too_near}; {asked}"
+        return Outcome(verdict=Verdict.PASS, words=words, flags=(Flag.MARGINAL,), slack=slack)
+    return Outcome(verdict=Verdict.PASS, words=f"{was}; {asked}", slack=slack)
+
+
+def stall_allowed(limit: Limit) -> float | None:
+    """How much the bench may stall before a value can no longer be held against ``limit``, in its unit.
+
+    None: the limit has no size that a stall could be compared with.
+    """
+    tolerance = limit.tolerance
+    return None if tolerance is None else tolerance * STALL_SHARE_MAX
+
+
+def _doubt(measurement: Measurement, check: Check, limit: Limit) -> str:
+    """Why the lab did not measure what is asked for, or nothing."""
+    name, value, stall = check.quantity, measurement.value, measurement.bench_stall
+    if measurement.unit is not check.unit:
+        return f"{name} was measured in {measurement.unit}, but {check.unit} is asked for"
+    if not all(_is_number(given) for given in (value, measurement.uncertainty, stall)):
+        return f"{name} came with something that is no number"
+    if value is not None and isinstance(value, bool) is not (check.unit is Unit.BOOL):
+        return f"{name} came as {value!r}, which is no value in {check.unit}"
+    allowed = stall_allowed(limit)
+    if stall is not None and allowed is not None and stall > allowed:
+        return f"the bench itself stalled by {_number(stall)} {check.unit} while {name} was measured"
+    return ""
+
+
+def _is_number(given: Value | None) -> bool:
+    """Whether it can be calculated with: no NaN, no infinity, no integer that is larger than any float."""
+    return given is None or abs(given) <= sys.float_info.max
+
+
+def _slack(value: Value, limit: Limit) -> float:
+    ends = [value - limit.min] if limit.min is not None else []
+    ends += [limit.max - value] if limit.max is not None else []
+    return min(ends, default=0.0)
+
+
+def _too_near(measurement: Measurement, value: Value, limit: Limit) -> str:
+    """Why a value inside the limit is not known to be inside, or nothing."""
+    guard = measurement.uncertainty
+    if guard is None:
+        return "" if measurement.unit in _EXACT else "whose uncertainty is not known"
+    if measurement.unit is Unit.BOOL or limit.admits(value, guard=guard):
+        return ""
+    return "nearer to the limit than its uncertainty"
+
+
+def value_in_words(value: Value, unit: Unit) -> str:
+    """A value with its unit, for people; units last."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{_number(value)} {unit}" if unit not in (Unit.COUNT, Unit.RATIO) else _number(value)
+
+
+def limit_in_words(limit: Limit, unit: Unit) -> str:
+    """A limit with its unit, for people."""
+    return str(limit) if unit in (Unit.BOOL, Unit.COUNT, Unit.RATIO) else f"{limit} {unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,149 @@
+"""From ICS and programme to what is to be carried out, again where the lab failed, and as an assignment. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from lab_inventory.errors import InvariantBroken
+from lab_inventory.ics import holds
+from lab_inventory.lab import Host
+from lab_inventory.messages import Assignment, DeviceUnderTest
+from lab_inventory.noun import Noun
+from lab_inventory.programme import Programme, Requirement, Suite, TestCase
+from orchestrator.lifecycle.batch import Submission
+from orchestrator.lifecycle.run import RunQueued
+from orchestrator.lifecycle.snapshot import DeviceView, LeaseView, RunView, SubmissionView
+from orchestrator.pipeline.outcome import stall_allowed
+
+ATTEMPTS_MAX = 3
+OVERHEAD_S = 60.0
+"""What a run needs beside its cases: the bench's check of itself, the reset of the device, its registration."""
+
+
+class TestPlan(Noun):
+    """One suite of a submission: the cases that apply, in order."""
+
+    __test__ = False
+
+    suite: str
+    cases: tuple[str, ...]
+    duration_s: float
+
+
+def plan(submission: Submission, programme: Programme) -> tuple[TestPlan, ...]:
+    """One test plan for each suite that has something to carry out, in the order of the programme.
+
+    A case is carried out where it applies under the ICS and a requirement of the profile that applies asks for it.
+    """
+    wanted = {
+        requirement.case
+        for requirement in programme.requirements
+        if submission.profile in requirement.profiles and _applies(requirement, submission)
+    }
+    plans: list[TestPlan] = []
+    for suite in programme.suites:
+        cases = [case for case in suite.cases if case.id in wanted and _applies(case, submission)]
+        if cases:
+            plans.append(_test_plan(suite, cases))
+    return tuple(plans)
+
+
+def _applies(to: TestCase | Requirement, submission: Submission) -> bool:
+    return to.condition is None or holds(to.condition, submission.ics)
+
+
+def _test_plan(suite: Suite, cases: list[TestCase]) -> TestPlan:
+    duration_s = sum(case.duration_s * case.repeats for case in cases)
+    return TestPlan(suite=suite.id, cases=tuple(case.id for case in cases), duration_s=duration_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhausted:
+    """No further attempt: as many as are allowed were made."""
+
+    attempts: int
+
+
+def next_attempt(
+    view: SubmissionView,
+    suite_id: str,
+    open_cases: tuple[str, ...],
+    programme: Programme,
+    now: datetime,
+    new_id: Callable[[str], str],
+) -> RunQueued | Exhausted | None:
+    """The next attempt at a suite whose attempts have all ended; None where nothing of it is open.
+
+    ``open_cases``: the cases without a decisive outcome. A fail is decisive, so it is never repeated away.
+    """
+    suite = next(suite for suite in programme.suites if suite.id == suite_id)
+    runs = [run for run in view.runs if run.suite == suite_id]
+    planned = {case for run in runs for case in run.cases}
+    cases = [case for case in suite.cases if case.id in open_cases and case.id in planned]
+    if not cases:
+        return None
+    attempts = max(run.attempt for run in runs)
+    if attempts >= ATTEMPTS_MAX:
+        return Exhausted(attempts=attempts)
+    test_plan = _test_plan(suite, cases)
+    return RunQueued(
+        run=new_id("run"),
+        submission=view.submission,
+        batch=view.batch,
+        suite=suite_id,
+        attempt=attempts + 1,
+        cases=test_plan.cases,
+        duration_s=test_plan.duration_s,
+        at=now,
+    )
+
+
+def deadline_s(duration_s: float) -> float:
+    """How long a run may take before it is stopped, given the expected duration of its cases."""
+    return 3 * duration_s + OVERHEAD_S
+
+
+def stall_budget(programme: Programme) -> dict[str, dict[str, float]]:
+    """Per case and quantity, in the quantity's unit: how much the bench may stall before some limit cannot be judged.
+
+    It is the smallest over all levels and requirements, so that one window serves them all.
+    """
+    budget: dict[str, dict[str, float]] = {}
+    for requirement in programme.requirements:
+        for check in requirement.checks:
+            sizes = [size for limit in check.limits.values() if (size := stall_allowed(limit)) is not None]
+            if sizes:
+                of_case = budget.setdefault(requirement.case, {})
+                of_case[check.quantity] = min([*sizes, of_case.get(check.quantity, sizes[0])])
+    return budget
+
+
+def assignment(
+    run: RunView, lease: LeaseView, device: DeviceView, host: Host, content: Submission, programme: Programme
+) -> Assignment:
+    """Everything the agent needs for one run, and no limit. Raises InvariantBroken where its slot is gone."""
+    place = host.slot(lease.slot)
+    if place is None:
+        raise InvariantBroken(f"slot {lease.slot} of host {host.name} is no longer in the lab file")
+    bench, slot = place
+    cases = [case for case_id in run.cases if (case := programme.case(case_id)) is not None]
+    return Assignment(
+        run=run.run,
+        attempt=run.attempt,
+        submission=run.submission,
+        host=host.name,
+        bench=bench.name,
+        slot=slot,
+        instruments=bench.instruments,
+        dut=DeviceUnderTest(device=device.device, registration=device.registration),
+        programme=f"{programme.id} {programme.version}",
+        programme_digest=programme.digest,
+        suite=run.suite,
+        cases=tuple(cases),
+        ics=content.ics,
+        ixit=programme.proforma.with_defaults(content.ixit),
+        epochs=dict(lease.epochs),
+        ttl_s=lease.ttl_s,
+        deadline_s=lease.deadline_s,
+        stall_budget={case: sizes for case, sizes in stall_budget(programme).items() if case in run.cases},
+    )

@@ -1,0 +1,1 @@
+"""Which waiting run gets which unit, and why the others wait. Pure."""

@@ -1,0 +1,55 @@
+"""The lab as placing looks at it: units by what they are, each with its slot and everything a run on it takes. Pure."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lab_inventory.lab import Slot
+from orchestrator.lifecycle.snapshot import DeviceView, Snapshot, UnitKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A registered unit. ``slot`` None: the place it is registered at is not in the lab file."""
+
+    device: DeviceView
+    slot: Slot | None
+    resources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """``units``: by key and category, least used first. ``categories``: the categories a key is registered in."""
+
+    units: Mapping[tuple[UnitKey, str], tuple[Unit, ...]]
+    categories: Mapping[UnitKey, tuple[str, ...]]
+
+
+def index(snapshot: Snapshot) -> Index:
+    """Look everything up once: the cost is that of the slots and the units, and not of the queue."""
+    places = {
+        (view.host, slot.name): (
+            slot,
+            tuple(f"instrument:{bench.name}/{t.name}" for t in bench.instruments if t.exclusive),
+        )
+        for view in snapshot.hosts.values()
+        for bench, slot in view.config.slots()
+    }
+    units: dict[tuple[UnitKey, str], list[Unit]] = defaultdict(list)
+    for device in snapshot.devices:
+        at = device.registration.slot
+        slot, instruments = places.get((device.host, at), (None, ()))
+        resources = (f"device:{device.device}", f"slot:{device.host}/{at}", *instruments)
+        units[device.key, device.registration.category].append(Unit(device=device, slot=slot, resources=resources))
+    categories: dict[UnitKey, list[str]] = defaultdict(list)
+    for key, category in units:
+        categories[key].append(category)
+    return Index(
+        units={key: tuple(sorted(found, key=lambda unit: _use(unit, snapshot))) for key, found in units.items()},
+        categories={key: tuple(sorted(found)) for key, found in categories.items()},
+    )
+
+
+def _use(unit: Unit, snapshot: Snapshot) -> tuple[int, str]:
+    """How often a unit was leased: its epoch counts that. Taking the least used first wears all alike."""
+    return snapshot.epochs.get(unit.resources[0], 0), unit.device.device

@@ -1,0 +1,100 @@
+"""Placing: a snapshot in, placements and deferrals out. Pure; no clock, no lock, no guess.
+
+Runs are taken by priority (higher first), then by the time they were queued. A run gets a unit whose five keys equal
+its own, if all resources it needs are free together. Nothing is held while waiting, so nothing can deadlock. A run
+that cannot be placed does not keep a later one from a unit it could use.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.lifecycle.snapshot import DeviceView, QueuedRun, Snapshot, UnitKey
+from orchestrator.pipeline.schedule.explain import Circumstances, Obstacle, obstacle, why_waiting
+from orchestrator.pipeline.schedule.index import Unit, index
+
+_BATCH_HELD = Obstacle(slug="batch-held", words="its batch is held by an operator")
+_NEXT_PASS = Obstacle(slug="next-pass", words="it is placed in the next pass")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A run on a unit, with every resource it takes."""
+
+    run: QueuedRun
+    device: DeviceView
+    resources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferral:
+    """Why a run waits: a slug from a closed set, and words for people."""
+
+    run: str
+    slug: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is placed now, and why everything else waits. ``more``: the bound of one pass kept something back."""
+
+    placements: tuple[Placement, ...]
+    deferrals: tuple[Deferral, ...]
+    more: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kind:
+    """What runs of one product and category have in one pass: the units still free, and once none is left, why."""
+
+    free: list[Unit]
+    why: Obstacle | None = None
+
+
+def place(snapshot: Snapshot, *, not_ready: Mapping[str, str], placements_max: int) -> Plan:
+    """Place what can be placed. ``not_ready``: hosts whose Ray worker cannot be reached, each with the reason."""
+    lab = index(snapshot)
+    held_by = {resource: lease.run for lease in snapshot.leases for resource in lease.epochs}
+    now = Circumstances(hosts=snapshot.hosts, held_by=held_by, not_ready=not_ready)
+    kinds: dict[tuple[UnitKey, str], _Kind] = {}
+    placements: list[Placement] = []
+    deferrals: list[Deferral] = []
+    more = False
+    for run in sorted(snapshot.queue, key=lambda run: (-run.priority, run.queued_at, run.run)):
+        if run.batch_held:
+            deferrals.append(_deferral(run, _BATCH_HELD))
+            continue
+        wanted = (run.key, run.category)
+        kind = kinds.get(wanted)
+        if kind is None:
+            usable = [unit for unit in lab.units.get(wanted, ()) if obstacle(unit, now) is None]
+            kind = kinds[wanted] = _Kind(free=usable)
+        unit = _choose(run, kind.free, held_by)
+        if unit is None:
+            if kind.why is None:
+                kind.why = why_waiting(run, lab.units.get(wanted, ()), lab.categories.get(run.key, ()), now)
+            deferrals.append(_deferral(run, kind.why))
+        elif len(placements) >= placements_max:
+            deferrals.append(_deferral(run, _NEXT_PASS))
+            more = True
+        else:
+            placements.append(Placement(run=run, device=unit.device, resources=unit.resources))
+            held_by.update(dict.fromkeys(unit.resources, run.run))
+    return Plan(placements=tuple(placements), deferrals=tuple(deferrals), more=more)
+
+
+def _deferral(run: QueuedRun, why: Obstacle) -> Deferral:
+    return Deferral(run=run.run, slug=why.slug, words=why.words)
+
+
+def _choose(run: QueuedRun, candidates: list[Unit], held_by: Mapping[str, str]) -> Unit | None:
+    """The least used unit of which everything is free, preferably not the one the last attempt was lost on.
+
+    A candidate that was taken in this pass, or lost an instrument in it, is dropped: it does not come free in the pass.
+    """
+    while candidates:
+        at = next((at for at, unit in enumerate(candidates) if unit.device.device != run.avoid_device), 0)
+        if not any(resource in held_by for resource in candidates[at].resources):
+            return candidates[at]
+        del candidates[at]
+    return None

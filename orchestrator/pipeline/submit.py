@@ -1,0 +1,161 @@
+"""From what a vendor sends to an accepted batch, or to every reason against it at once. Pure.
+
+A product of which no unit is registered is taken: units arrive later. The answer says so.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import Field
+
+from lab_inventory.canonical import digest
+from lab_inventory.errors import Problem
+from lab_inventory.lab import Role
+from lab_inventory.noun import Label, Name, Noun
+from lab_inventory.programme import Programme, Version
+from orchestrator.lifecycle.batch import SUBMISSIONS_PER_BATCH_MAX, AcceptedSubmission, BatchAccepted, Submission
+from orchestrator.lifecycle.machine import Fact
+from orchestrator.lifecycle.run import RunQueued
+from orchestrator.lifecycle.snapshot import UnitKey
+from orchestrator.pipeline.plan import plan
+
+
+class BatchRequest(Noun):
+    """A batch as it is submitted. ``programme_version`` None: the newest that is available."""
+
+    title: Label
+    programme: Name
+    programme_version: Version | None = None
+    priority: int = Field(default=50, ge=0, le=100)
+    submissions: tuple[Submission, ...] = Field(min_length=1, max_length=SUBMISSIONS_PER_BATCH_MAX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """The batch with its first runs; ``warnings`` for the submitter."""
+
+    batch: str
+    submissions: tuple[str, ...]
+    facts: tuple[Fact, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """Every reason against it."""
+
+    problems: tuple[Problem, ...]
+
+
+def submit(
+    request: BatchRequest,
+    programmes: Sequence[Programme],
+    units: frozenset[UnitKey],
+    by: str,
+    now: datetime,
+    new_id: Callable[[str], str],
+) -> Accepted | Refused:
+    """Accept a batch whole or refuse it whole. ``units``: the products of which units are registered."""
+    programme = find_programme(request, programmes)
+    if programme is None:
+        return Refused(problems=(_no_programme(request, programmes),))
+    problems = [
+        problem
+        for number, submission in enumerate(request.submissions)
+        for problem in _problems(f"submissions[{number}]", submission, programme)
+    ]
+    if problems:
+        return Refused(problems=tuple(problems))
+    batch = new_id("bat")
+    accepted = tuple(AcceptedSubmission(submission=new_id("sub"), content=content) for content in request.submissions)
+    facts: list[Fact] = [
+        BatchAccepted(
+            batch=batch,
+            title=request.title,
+            priority=request.priority,
+            programme=programme.id,
+            programme_version=programme.version,
+            programme_digest=programme.digest,
+            submissions=accepted,
+            content_digest=digest(request),
+            by=by,
+            at=now,
+        )
+    ]
+    for entry in accepted:
+        for test_plan in plan(entry.content, programme):
+            facts.append(
+                RunQueued(
+                    run=new_id("run"),
+                    submission=entry.submission,
+                    batch=batch,
+                    suite=test_plan.suite,
+                    attempt=1,
+                    cases=test_plan.cases,
+                    duration_s=test_plan.duration_s,
+                    at=now,
+                )
+            )
+    warnings = tuple(
+        f"{entry.content.title}: no unit of it is registered yet; its runs wait until one is"
+        for entry in accepted
+        if UnitKey.of(entry.content.product, entry.content.hardware_revision, entry.content.mode) not in units
+    )
+    return Accepted(
+        batch=batch,
+        submissions=tuple(entry.submission for entry in accepted),
+        facts=tuple(facts),
+        warnings=warnings,
+    )
+
+
+def find_programme(request: BatchRequest, programmes: Sequence[Programme]) -> Programme | None:
+    """The programme that is asked for; the one with the highest version number where none is named."""
+    named = [programme for programme in programmes if programme.id == request.programme]
+    if request.programme_version is not None:
+        named = [programme for programme in named if programme.version == request.programme_version]
+    return max(named, key=lambda programme: _numbers(programme.version), default=None)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """A programme's version is numbers by definition, so its order is no guess: 1.2 is 1.2.0, and before 1.10."""
+    numbers = tuple(int(part) for part in version.split("."))
+    return numbers + (0,) * (3 - len(numbers))
+
+
+def _no_programme(request: BatchRequest, programmes: Sequence[Programme]) -> Problem:
+    wanted = f"{request.programme} {request.programme_version or ''}".strip()
+    known = ", ".join(sorted(f"{programme.id} {programme.version}" for programme in programmes)) or "none is loaded"
+    return Problem(path="programme", wrong=f"there is no programme {wanted}", expected=f"one of: {known}")
+
+
+def _problems(path: str, submission: Submission, programme: Programme) -> list[Problem]:
+    """Everything that is wrong with one submission."""
+    problems: list[Problem] = []
+    if programme.profile(submission.profile) is None:
+        profiles = " or ".join(profile.id for profile in programme.profiles)
+        problems.append(
+            Problem(path=f"{path}.profile", wrong=f"{submission.profile} is no profile of it", expected=profiles)
+        )
+    for problem in programme.proforma.contradictions(submission.ics, submission.ixit):
+        problems.append(
+            Problem(path=f"{path}.{problem.path}", wrong=problem.wrong, expected=problem.expected, line=problem.line)
+        )
+    if problems:
+        return problems
+    plans = plan(submission, programme)
+    if not plans:
+        return [
+            Problem(path=f"{path}.ics", wrong="no test case applies to it", expected="a declaration of some feature")
+        ]
+    for case in sorted({case for test_plan in plans for case in test_plan.cases if _needs_others(case, programme)}):
+        wrong = f"test case {case} needs another device beside the one under test"
+        problems.append(Problem(path=f"{path}.profile", wrong=wrong, expected="a profile whose cases need one device"))
+    return problems
+
+
+def _needs_others(case_id: str, programme: Programme) -> bool:
+    """Whether a case needs a companion or a reference device: those cannot be placed yet."""
+    case = programme.case(case_id)
+    return case is not None and case.roles != (Role.DUT,)

@@ -1,0 +1,51 @@
+"""The server's settings: options, environment (``ASSAY_…``), defaults for one machine."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lab_inventory.errors import BadInput, Problem
+
+
+class Settings(BaseSettings):
+    """What an operator may set. ``ray_address`` None: a Ray of its own on this machine, for the one host
+    ``ray_local_host`` (by default the first host of the lab file).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore")
+
+    data: Path = Path("var/lab")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8470, ge=0, le=65535)
+    issuer: str = "Assay demonstration lab"
+    ray_address: str | None = None
+    ray_local_host: str | None = None
+    lease_ttl_s: float = Field(default=900.0, gt=0)
+    host_silent_s: float = Field(default=30.0, gt=0)
+    body_bytes_max: int = Field(default=4_000_000, gt=0)
+
+    @property
+    def database_url(self) -> str:
+        """SQLite in the data directory."""
+        return f"sqlite:///{self.data / 'assay.sqlite'}"
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings from options that were given (None: not given) and the environment.
+
+    Raises BadInput that names every one that is wrong.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems = tuple(
+            Problem(
+                path="ASSAY_" + "_".join(str(part) for part in entry["loc"]).upper(),
+                wrong=f"is {str(entry['input'])[:80]!r}",
+                expected=entry["msg"].removeprefix("Input should be "),
+            )
+            for entry in error.errors(include_url=False)
+        )
+        raise BadInput("the server's settings cannot be used", problems=problems) from error

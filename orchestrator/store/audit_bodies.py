@@ -1,0 +1,189 @@
+"""Part of the audit: that what the tables hold as a body is what the journal holds as a digest. Reads only.
+
+A body that cannot be read any more is a finding like one that was changed.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection, select
+
+from lab_inventory.canonical import digest, sha256
+from lab_inventory.device import Registration
+from lab_inventory.messages import RunReport
+from lab_inventory.programme import Programme
+from orchestrator.lifecycle.batch import Submission
+from orchestrator.lifecycle.certificate import DecisionMade
+from orchestrator.lifecycle.lease import LeaseState
+from orchestrator.lifecycle.verdict import Judgement
+from orchestrator.pipeline.record import reports_digest
+from orchestrator.pipeline.submit import BatchRequest
+from orchestrator.store import tables as t
+from orchestrator.store.journal import GENESIS, JournalRow, body_of
+
+N = TypeVar("N", bound=BaseModel)
+
+
+def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """Everything whose content is not what was journaled, in words."""
+    yield from _devices(connection, rows)
+    yield from _programmes(connection)
+    yield from _batches(connection, rows)
+    yield from _leases(connection, rows)
+    yield from _reports(connection, rows)
+    yield from _quarantined(connection, rows)
+    yield from _judgements(connection)
+    yield from _decisions(connection, rows)
+    yield from _certificates(connection, rows)
+
+
+def _read(noun: type[N], text: str) -> N | None:
+    """The noun that ``text`` holds, or None where it no longer holds one."""
+    try:
+        return noun.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _digest_of(noun: type[BaseModel], text: str) -> str:
+    found = _read(noun, text)
+    return "" if found is None else digest(found)
+
+
+def _devices(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    said: dict[str, dict[str, Any]] = {}
+    for entry in rows:
+        if entry.fact in ("DeviceRegistered", "DeviceChanged"):
+            said.setdefault(entry.entity, {}).update(body_of(entry))
+    for row in connection.execute(select(t.devices.c.device, t.devices.c.registration)):
+        product = registration.product if (registration := _read(Registration, row.registration)) else None
+        last = said.get(row.device, {})
+        # A change names no maker and model, so those are known only of a unit that never changed.
+        names = ("firmware",) if "changed" in last else ("firmware", "maker", "model")
+        if product is None or any(getattr(product, name) != last.get(name) for name in names):
+            yield f"the registration of {row.device} is not the one that was journaled"
+
+
+def _programmes(connection: Connection) -> Iterator[str]:
+    for row in connection.execute(select(t.programmes.c.digest, t.programmes.c.body)):
+        if _digest_of(Programme, row.body) != row.digest:
+            yield f"programme {row.digest} was changed"
+
+
+def _batches(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """Each batch with its submissions has the digest it was accepted with."""
+    submissions: dict[str, list[Submission | None]] = {}
+    for row in connection.execute(select(t.submissions).order_by(t.submissions.c.batch, t.submissions.c.place)):
+        content = _read(Submission, row.content)
+        submissions.setdefault(row.batch, []).append(content)
+        if content is not None and not _found_by(row, content):
+            yield f"submission {row.submission} is looked up by another product than it is about"
+    said = {row.entity: body_of(row).get("content_digest") for row in rows if row.fact == "BatchAccepted"}
+    for row in connection.execute(select(t.batches)):
+        contents = submissions.get(row.batch, [])
+        # Whoever submitted it may or may not have named the version.
+        if (
+            not contents
+            or None in contents
+            or said.get(row.batch)
+            not in {digest(_request(row, contents, version)) for version in (None, row.programme_version)}
+        ):
+            yield f"batch {row.batch} is not as it was accepted"
+
+
+def _request(row: Any, contents: list[Submission | None], version: str | None) -> BatchRequest:
+    return BatchRequest.model_construct(
+        title=row.title,
+        programme=row.programme,
+        programme_version=version,
+        priority=row.priority,
+        submissions=tuple(content for content in contents if content is not None),
+    )
+
+
+def _found_by(row: Any, content: Submission) -> bool:
+    product = content.product
+    said = (product.maker, product.model, product.firmware, content.hardware_revision, content.mode)
+    return said == (row.maker, row.model, row.firmware, row.hardware_revision, row.mode)
+
+
+def _leases(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """The epochs of each lease, the last epoch of each resource, and which resources are held."""
+    said: dict[str, dict[str, int]] = {}
+    for entry in rows:
+        if entry.fact == "LeaseGranted":
+            said[entry.entity] = {name: epoch for name, epoch in body_of(entry).items() if ":" in name}
+    held: dict[str, str] = {}
+    for row in connection.execute(select(t.leases.c.lease, t.leases.c.epochs, t.leases.c.state)):
+        epochs = said.get(row.lease, {})
+        if row.epochs != json.dumps(epochs, sort_keys=True):
+            yield f"lease {row.lease} has other epochs than those it was granted"
+        if row.state == LeaseState.LIVE.value:
+            held.update(dict.fromkeys(epochs, row.lease))
+    last: dict[str, int] = {}
+    for epochs in said.values():
+        last.update({name: max(epoch, last.get(name, 0)) for name, epoch in epochs.items()})
+    kept = {row.resource: row.epoch for row in connection.execute(select(t.resources))}
+    for name in sorted(last.keys() | kept.keys()):
+        if last.get(name) != kept.get(name):
+            yield f"{name} is at epoch {kept.get(name)}; the journal says {last.get(name)}"
+    holders = {row.resource: row.lease for row in connection.execute(select(t.held_resources))}
+    for name in sorted(held.keys() | holders.keys()):
+        if held.get(name) != holders.get(name):
+            yield f"{name} is held by {holders.get(name)}; of the live leases it is {held.get(name)}'s"
+
+
+def _reports(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """Each report has its digest, and the reports of a completed run have the digest that was journaled."""
+    digests: dict[str, dict[int, str]] = {}
+    for row in connection.execute(select(t.reports.c.run, t.reports.c.seq, t.reports.c.digest, t.reports.c.body)):
+        digests.setdefault(row.run, {})[row.seq] = row.digest
+        if _digest_of(RunReport, row.body) != row.digest:
+            yield f"report {row.seq} of {row.run} was changed"
+    for run, kept in sorted(digests.items()):
+        if sorted(kept) != list(range(1, len(kept) + 1)):
+            yield f"the reports of {run} have a gap"
+    for entry in rows:
+        if entry.fact == "RunCompleted":
+            kept = digests.get(entry.entity, {})
+            if reports_digest(kept) != body_of(entry).get("reports_digest"):
+                yield f"the reports of {entry.entity} are not those it was completed with"
+
+
+def _quarantined(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    said = {(row.entity, body_of(row).get("digest")) for row in rows if row.fact == "ReportQuarantined"}
+    q = t.quarantined_reports.c
+    kept = {(row.run, row.digest): row.body for row in connection.execute(select(q.run, q.digest, q.body))}
+    for run, address in sorted(said - kept.keys()):
+        yield f"a quarantined report of {run} is missing: {address}"
+    for (run, address), body in sorted(kept.items()):
+        if (run, address) not in said or _digest_of(RunReport, body) != address:
+            yield f"a quarantined report of {run} was changed: {address}"
+
+
+def _judgements(connection: Connection) -> Iterator[str]:
+    for row in connection.execute(select(t.judgements.c.submission, t.judgements.c.digest, t.judgements.c.body)):
+        if _digest_of(Judgement, row.body) != row.digest:
+            yield f"the judgement of {row.submission} was changed"
+
+
+def _decisions(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    said = {row.entity: body_of(row) for row in rows if row.fact == "DecisionMade"}
+    for row in connection.execute(select(t.decisions.c.decision, t.decisions.c.body)):
+        decision = _read(DecisionMade, row.body)
+        if decision is None or decision.entity != row.decision or decision.journal_entry() != said.get(row.decision):
+            yield f"decision {row.decision} is not the one that was journaled"
+
+
+def _certificates(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    heads = {0: GENESIS, **{row.seq: row.hash for row in rows}}
+    c = t.certificates.c
+    for row in connection.execute(select(c.certificate, c.document, c.document_digest)):
+        if sha256(row.document.encode()) != row.document_digest:
+            yield f"certificate {row.certificate} was changed"
+            continue
+        content = json.loads(row.document)["certificate"]
+        if heads.get(content["journal_length"]) != content["journal_head"]:
+            yield f"certificate {row.certificate} was granted on a journal that this is not"

@@ -1,0 +1,251 @@
+"""Reading for people: what API, pages and tables show, as plain dictionaries with a bound on their number."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from lab_inventory.device import Intent, Presence
+from orchestrator.lifecycle.run import HOLDS_A_LEASE
+from orchestrator.store import tables as t
+from orchestrator.store import views
+
+PAGE_MAX = 200
+DEVICE_STATES = ("idle", "busy", "absent", "held", "no-driver")
+Row = dict[str, Any]
+
+
+def devices(connection: Connection) -> list[Row]:
+    """Every unit with the one state that matters most to an operator, and the run it is busy with."""
+    held = {
+        row.resource.removeprefix("device:"): row.run
+        for row in connection.execute(
+            select(t.held_resources.c.resource, t.leases.c.run).join(
+                t.leases, t.leases.c.lease == t.held_resources.c.lease
+            )
+        )
+        if row.resource.startswith("device:")
+    }
+    rows: list[Row] = []
+    for view in views.devices(connection):
+        registration = view.registration
+        run = held.get(view.device)
+        if view.intent is Intent.HELD:
+            state, why = "held", view.intent_reason
+        elif registration.driver is None:
+            state, why = "no-driver", "nothing here can press its keys"
+        elif run is not None:
+            state, why = "busy", ""
+        elif view.presence is Presence.ABSENT:
+            state, why = "absent", view.presence_reason
+        else:
+            state, why = "idle", ""
+        rows.append(
+            {
+                "device": view.device,
+                "state": state,
+                "reason": why,
+                "run": run,
+                "maker": registration.product.maker,
+                "model": registration.product.model,
+                "firmware": registration.product.firmware,
+                "hardware_revision": registration.hardware_revision,
+                "mode": registration.mode,
+                "category": registration.category,
+                "identity": registration.identity.value,
+                "identity_kind": registration.identity.kind.value,
+                "identity_weak": registration.identity.weak,
+                "driver": registration.driver,
+                "host": view.host,
+                "slot": registration.slot,
+                "presence": view.presence.value,
+                "intent": view.intent.value,
+                "user_agent": registration.user_agent,
+            }
+        )
+    return rows
+
+
+def batches(connection: Connection, *, limit: int = 50, offset: int = 0) -> list[Row]:
+    """Batches, newest first, with how many of their submissions are judged."""
+    b, s = t.batches.c, t.submissions.c
+    rows = connection.execute(
+        select(t.batches).order_by(b.at.desc(), b.batch).limit(min(limit, PAGE_MAX)).offset(offset)
+    ).all()
+    counted: dict[str, dict[str, int]] = {}
+    for row in connection.execute(
+        select(s.batch, s.state, func.count().label("n"))
+        .where(s.batch.in_([row.batch for row in rows]))
+        .group_by(s.batch, s.state)
+    ):
+        counted.setdefault(row.batch, {})[row.state] = row.n
+    return [_batch(row, counted.get(row.batch, {})) for row in rows]
+
+
+def _batch(row: Any, counted: dict[str, int]) -> Row:
+    return {
+        "batch": row.batch,
+        "title": row.title,
+        "priority": row.priority,
+        "state": row.state,
+        "reason": row.reason,
+        "programme": row.programme,
+        "programme_version": row.programme_version,
+        "programme_digest": row.programme_digest,
+        "submitted_by": row.by,
+        "at": row.at,
+        "submissions": sum(counted.values()),
+        "judged": counted.get("judged", 0),
+    }
+
+
+def batch(connection: Connection, batch_id: str) -> Row | None:
+    """One batch with its submissions, their runs and what was earned; None where there is none."""
+    row = connection.execute(select(t.batches).where(t.batches.c.batch == batch_id)).first()
+    if row is None:
+        return None
+    rows = connection.execute(
+        select(t.submissions).where(t.submissions.c.batch == batch_id).order_by(t.submissions.c.place)
+    ).all()
+    counted: dict[str, int] = {}
+    for entry in rows:
+        counted[entry.state] = counted.get(entry.state, 0) + 1
+    runs: dict[str, list[Row]] = {}
+    for run in runs_of(connection, t.runs.c.batch == batch_id):
+        runs.setdefault(run["submission"], []).append(run)
+    certificates = {
+        entry.submission: entry.certificate
+        for entry in connection.execute(
+            select(t.certificates.c.submission, t.certificates.c.certificate)
+            .join(t.submissions, t.submissions.c.submission == t.certificates.c.submission)
+            .where(t.submissions.c.batch == batch_id)
+        )
+    }
+    return _batch(row, counted) | {
+        "entries": [
+            {
+                "submission": entry.submission,
+                "title": json.loads(entry.content)["title"],
+                "maker": entry.maker,
+                "model": entry.model,
+                "firmware": entry.firmware,
+                "hardware_revision": entry.hardware_revision,
+                "mode": entry.mode,
+                "state": entry.state,
+                "earned": entry.earned,
+                "certificate": certificates.get(entry.submission),
+                "runs": runs.get(entry.submission, []),
+            }
+            for entry in rows
+        ]
+    }
+
+
+def verdicts(connection: Connection, *, limit: int = 10) -> list[Row]:
+    """The submissions that were judged last, newest first, with what each earned."""
+    s, j, c = t.submissions.c, t.judgements.c, t.certificates.c
+    rows = connection.execute(
+        select(s.submission, s.batch, s.content, s.maker, s.model, s.firmware, s.mode, s.earned, s.state, j.at)
+        .add_columns(c.certificate, t.batches.c.programme_digest)
+        .join(t.judgements, j.submission == s.submission)
+        .join(t.batches, t.batches.c.batch == s.batch)
+        .outerjoin(t.certificates, c.submission == s.submission)
+        .order_by(j.at.desc(), s.submission)
+        .limit(min(limit, PAGE_MAX))
+    )
+    return [dict(row._mapping) | {"title": json.loads(row.content)["title"]} for row in rows]
+
+
+def runs_of_device(connection: Connection, device: str, *, limit: int = 50) -> list[Row]:
+    """The runs that a unit was leased for, newest first."""
+    chosen = select(t.runs.c.run).where(t.runs.c.device == device).order_by(t.runs.c.placed_at.desc()).limit(limit)
+    found = runs_of(connection, t.runs.c.run.in_(chosen))
+    return sorted(found, key=lambda run: run["placed_at"] or "", reverse=True)
+
+
+def runs_of(connection: Connection, where: Any) -> list[Row]:
+    """Runs that meet a condition, by attempt, with how many of their cases have ended."""
+    rows = connection.execute(select(t.runs).where(where).order_by(t.runs.c.submission, t.runs.c.attempt)).all()
+    ended: dict[str, int] = {
+        row.run: row.n
+        for row in connection.execute(
+            select(t.reports.c.run, func.count().label("n"))
+            .where(t.reports.c.kind == "case-ended", t.reports.c.run.in_([row.run for row in rows]))
+            .group_by(t.reports.c.run)
+        )
+    }
+    return [_run(row, ended.get(row.run, 0)) for row in rows]
+
+
+def _run(row: Any, ended: int) -> Row:
+    return {
+        "run": row.run,
+        "submission": row.submission,
+        "batch": row.batch,
+        "suite": row.suite,
+        "attempt": row.attempt,
+        "state": row.state,
+        "reason": row.reason,
+        "cases": json.loads(row.cases),
+        "cases_ended": ended,
+        "device": row.device,
+        "host": row.host,
+        "slot": row.slot,
+        "ray_node": row.ray_node,
+        "ray_actor": row.ray_actor,
+        "queued_at": row.queued_at,
+        "placed_at": row.placed_at,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+    }
+
+
+def run(connection: Connection, run_id: str) -> Row | None:
+    """One run with its reports, and those that do not count."""
+    found = runs_of(connection, t.runs.c.run == run_id)
+    if not found:
+        return None
+    reports = connection.execute(select(t.reports.c.body).where(t.reports.c.run == run_id).order_by(t.reports.c.seq))
+    lease = views.lease_of_run(connection, run_id)
+    return found[0] | {
+        "epochs": dict(lease.epochs) if lease else {},
+        "lease": lease.lease if lease else None,
+        "lease_state": lease.state.value if lease else None,
+        "reports": [json.loads(body) for body in reports.scalars()],
+        "quarantined": [{"seq": seq, "reason": reason} for seq, reason in views.quarantined(connection, run_id)],
+    }
+
+
+def certificates(connection: Connection, *, limit: int = 50, offset: int = 0) -> list[Row]:
+    """Certificates, newest first."""
+    c = t.certificates.c
+    rows = connection.execute(
+        select(c.certificate, c.submission, c.level, c.state, c.at, c.document_digest)
+        .order_by(c.at.desc(), c.certificate)
+        .limit(min(limit, PAGE_MAX))
+        .offset(offset)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def certificate_document(connection: Connection, certificate: str) -> str | None:
+    """The signed document, or None."""
+    return connection.execute(
+        select(t.certificates.c.document).where(t.certificates.c.certificate == certificate)
+    ).scalar_one_or_none()
+
+
+def host_faults(connection: Connection) -> list[Row]:
+    """What keeps slots from being used, as their hosts said last."""
+    rows = connection.execute(select(t.hosts.c.host, t.hosts.c.faults, t.hosts.c.boot).order_by(t.hosts.c.host))
+    return [{"host": row.host, **fault} for row in rows for fault in json.loads(row.faults)]
+
+
+def counts(connection: Connection) -> Row:
+    """The numbers that gauges show: units by state, runs that wait, runs that hold a lease."""
+    by_state = dict.fromkeys(DEVICE_STATES, 0)
+    for device in devices(connection):
+        by_state[device["state"]] += 1
+    waiting = views.count(connection, t.runs, t.runs.c.state == "waiting")
+    active = views.count(connection, t.runs, t.runs.c.state.in_([state.value for state in HOLDS_A_LEASE]))
+    return {"devices": by_state, "waiting": waiting, "active": active}

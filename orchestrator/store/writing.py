@@ -1,0 +1,317 @@
+"""How each fact is written into the tables. Called inside the store's transaction, after the machine said yes."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from lab_inventory.errors import Conflict, InvariantBroken
+from orchestrator.lifecycle import batch as b
+from orchestrator.lifecycle import certificate as c
+from orchestrator.lifecycle import device as d
+from orchestrator.lifecycle import lease as le
+from orchestrator.lifecycle import run as r
+from orchestrator.lifecycle import verdict as v
+from orchestrator.lifecycle.machine import Fact
+from orchestrator.store import tables as t
+
+Writer = Callable[[Connection, Any, str], None]
+
+
+def write(connection: Connection, fact: Fact, state: str) -> None:
+    """Write one fact; ``state`` is the state its entity has now, empty where it moves no machine."""
+    _WRITERS[type(fact)](connection, fact, state)
+
+
+def _device_registered(connection: Connection, fact: d.DeviceRegistered, state: str) -> None:
+    values = _registration(fact)
+    values |= {"device": fact.device, "intent": state, "presence": "present"}
+    connection.execute(insert(t.devices).values(values))
+
+
+def _device_changed(connection: Connection, fact: d.DeviceChanged, state: str) -> None:
+    _update(connection, t.devices, fact.device, **_registration(fact))
+
+
+def _registration(fact: d.DeviceRegistered | d.DeviceChanged) -> dict[str, Any]:
+    registration = fact.registration
+    return {
+        "identity_kind": registration.identity.kind.value,
+        "identity_value": registration.identity.value,
+        "host": fact.host,
+        "slot": registration.slot,
+        "registration": registration.model_dump_json(),
+        "changed_at": fact.at.isoformat(),
+    }
+
+
+def _presence(connection: Connection, fact: d.PresenceObserved, state: str) -> None:
+    _update(
+        connection,
+        t.devices,
+        fact.device,
+        presence=fact.presence.value,
+        presence_reason=fact.reason,
+        changed_at=fact.at.isoformat(),
+    )
+
+
+def _device_intent(connection: Connection, fact: d.DeviceHeld | d.DeviceReleased, state: str) -> None:
+    reason = fact.reason if isinstance(fact, d.DeviceHeld) else ""
+    _update(connection, t.devices, fact.device, intent=state, intent_reason=reason)
+
+
+def _batch_accepted(connection: Connection, fact: b.BatchAccepted, state: str) -> None:
+    category = connection.execute(
+        select(t.programmes.c.body).where(t.programmes.c.digest == fact.programme_digest)
+    ).scalar_one_or_none()
+    if category is None:
+        raise InvariantBroken(f"programme {fact.programme_digest} is not kept")
+    connection.execute(
+        insert(t.batches).values(
+            batch=fact.batch,
+            title=fact.title,
+            priority=fact.priority,
+            state=state,
+            programme=fact.programme,
+            programme_version=fact.programme_version,
+            programme_digest=fact.programme_digest,
+            by=fact.by,
+            at=fact.at.isoformat(),
+        )
+    )
+    rows = [
+        {
+            "submission": accepted.submission,
+            "batch": fact.batch,
+            "place": place,
+            "state": b.SubmissionState.OPEN.value,
+            "content": accepted.content.model_dump_json(),
+            "maker": accepted.content.product.maker,
+            "model": accepted.content.product.model,
+            "firmware": accepted.content.product.firmware,
+            "hardware_revision": accepted.content.hardware_revision,
+            "mode": accepted.content.mode,
+            "category": json.loads(category)["category"],
+        }
+        for place, accepted in enumerate(fact.submissions)
+    ]
+    connection.execute(insert(t.submissions), rows)
+
+
+def _batch_moved(connection: Connection, fact: b.BatchHeld, state: str) -> None:
+    _update(connection, t.batches, fact.batch, state=state, reason=fact.reason)
+
+
+def _submission_cancelled(connection: Connection, fact: b.SubmissionCancelled, state: str) -> None:
+    _update(connection, t.submissions, fact.submission, state=state)
+
+
+def _submission_judged(connection: Connection, fact: v.SubmissionJudged, state: str) -> None:
+    _update(connection, t.submissions, fact.submission, state=state, earned=fact.judgement.earned)
+    connection.execute(
+        insert(t.judgements).values(
+            submission=fact.submission,
+            digest=fact.digest,
+            body=fact.judgement.model_dump_json(),
+            at=fact.at.isoformat(),
+        )
+    )
+
+
+def _run_queued(connection: Connection, fact: r.RunQueued, state: str) -> None:
+    before = connection.execute(
+        select(t.runs.c.device)
+        .where(t.runs.c.submission == fact.submission, t.runs.c.suite == fact.suite)
+        .order_by(t.runs.c.attempt.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    connection.execute(
+        insert(t.runs).values(
+            run=fact.run,
+            submission=fact.submission,
+            batch=fact.batch,
+            suite=fact.suite,
+            attempt=fact.attempt,
+            state=state,
+            cases=json.dumps(fact.cases),
+            duration_s=fact.duration_s,
+            queued_at=fact.at.isoformat(),
+            avoid_device=before,
+        )
+    )
+
+
+def _run_placed(connection: Connection, fact: r.RunPlaced, state: str) -> None:
+    _update(
+        connection,
+        t.runs,
+        fact.run,
+        state=state,
+        lease=fact.lease,
+        device=fact.device,
+        host=fact.host,
+        slot=fact.slot,
+        placed_at=fact.at.isoformat(),
+    )
+
+
+def _run_taken(connection: Connection, fact: r.RunTaken, state: str) -> None:
+    _update(connection, t.runs, fact.run, state=state, ray_node=fact.ray_node, ray_actor=fact.ray_actor)
+
+
+def _run_started(connection: Connection, fact: r.RunStarted, state: str) -> None:
+    _update(connection, t.runs, fact.run, state=state, started_at=fact.at.isoformat())
+
+
+def _run_stop_requested(connection: Connection, fact: r.RunStopRequested, state: str) -> None:
+    _update(connection, t.runs, fact.run, state=state, reason=fact.reason)
+
+
+def _run_completed(connection: Connection, fact: r.RunCompleted, state: str) -> None:
+    ended = fact.at.isoformat()
+    _update(connection, t.runs, fact.run, state=state, reports_digest=fact.reports_digest, ended_at=ended)
+
+
+def _run_ended(connection: Connection, fact: r.RunErrored | r.RunCancelled, state: str) -> None:
+    _update(connection, t.runs, fact.run, state=state, reason=fact.reason, ended_at=fact.at.isoformat())
+
+
+def _run_lapsed(connection: Connection, fact: r.RunLapsed, state: str) -> None:
+    reason = "its lease passed without a renewal"
+    _update(connection, t.runs, fact.run, state=state, reason=reason, ended_at=fact.at.isoformat())
+
+
+def _evidence(connection: Connection, fact: r.EvidenceRecorded, state: str) -> None:
+    connection.execute(
+        insert(t.reports).values(
+            run=fact.run,
+            seq=fact.report.seq,
+            digest=fact.digest,
+            kind=fact.report.body.kind,
+            body=fact.report.model_dump_json(),
+            at=fact.at.isoformat(),
+        )
+    )
+
+
+def _quarantined(connection: Connection, fact: r.ReportQuarantined, state: str) -> None:
+    known = select(t.quarantined_reports.c.run).where(
+        t.quarantined_reports.c.run == fact.run, t.quarantined_reports.c.digest == fact.digest
+    )
+    if connection.execute(known).first() is not None:
+        return
+    connection.execute(
+        insert(t.quarantined_reports).values(
+            run=fact.run,
+            digest=fact.digest,
+            seq=fact.report.seq,
+            body=fact.report.model_dump_json(),
+            reason=fact.reason,
+            at=fact.at.isoformat(),
+        )
+    )
+
+
+def _lease_granted(connection: Connection, fact: le.LeaseGranted, state: str) -> None:
+    """All resources or none: each must be free and its epoch the one after the last."""
+    connection.execute(
+        insert(t.leases).values(
+            lease=fact.lease,
+            run=fact.run,
+            host=fact.host,
+            state=state,
+            epochs=json.dumps(fact.epochs, sort_keys=True),
+            ttl_s=fact.ttl_s,
+            deadline_s=fact.deadline_s,
+            granted_at=fact.at.isoformat(),
+        )
+    )
+    for resource, epoch in sorted(fact.epochs.items()):
+        last = connection.execute(
+            select(t.resources.c.epoch).where(t.resources.c.resource == resource)
+        ).scalar_one_or_none()
+        if epoch != (last or 0) + 1:
+            raise Conflict(f"{resource} is at epoch {last or 0}; {epoch} does not follow")
+        if last is None:
+            connection.execute(insert(t.resources).values(resource=resource, epoch=epoch))
+        else:
+            connection.execute(update(t.resources).where(t.resources.c.resource == resource).values(epoch=epoch))
+        try:
+            connection.execute(insert(t.held_resources).values(resource=resource, lease=fact.lease))
+        except IntegrityError as error:
+            raise Conflict(f"{resource} is held by another lease") from error
+
+
+def _lease_ended(connection: Connection, fact: le.LeaseReleased | le.LeaseLapsed | le.LeaseRevoked, state: str) -> None:
+    reason = fact.reason if isinstance(fact, le.LeaseRevoked) else ""
+    _update(connection, t.leases, fact.lease, state=state, reason=reason, ended_at=fact.at.isoformat())
+    connection.execute(delete(t.held_resources).where(t.held_resources.c.lease == fact.lease))
+
+
+def _decision(connection: Connection, fact: c.DecisionMade, state: str) -> None:
+    connection.execute(
+        insert(t.decisions).values(
+            decision=fact.decision,
+            submission=fact.submission,
+            body=fact.model_dump_json(),
+            at=fact.at.isoformat(),
+        )
+    )
+
+
+def _certificate(connection: Connection, fact: c.CertificateGranted, state: str) -> None:
+    connection.execute(
+        insert(t.certificates).values(
+            certificate=fact.certificate,
+            submission=fact.submission,
+            state=state,
+            level=fact.level,
+            document=fact.document,
+            document_digest=fact.document_digest,
+            at=fact.at.isoformat(),
+        )
+    )
+
+
+def _update(connection: Connection, table: Any, key: str, **values: Any) -> None:
+    """Update the one row whose primary key is ``key``."""
+    column = next(iter(table.primary_key.columns))
+    result = connection.execute(update(table).where(column == key).values(**values))
+    if result.rowcount != 1:
+        raise Conflict(f"there is no {table.name} row {key}")
+
+
+_WRITERS: dict[type[Fact], Writer] = {
+    d.DeviceRegistered: _device_registered,
+    d.DeviceChanged: _device_changed,
+    d.PresenceObserved: _presence,
+    d.DeviceHeld: _device_intent,
+    d.DeviceReleased: _device_intent,
+    b.BatchAccepted: _batch_accepted,
+    b.BatchHeld: _batch_moved,
+    b.BatchReleased: _batch_moved,
+    b.BatchCancelled: _batch_moved,
+    b.BatchCompleted: _batch_moved,
+    b.SubmissionCancelled: _submission_cancelled,
+    v.SubmissionJudged: _submission_judged,
+    r.RunQueued: _run_queued,
+    r.RunPlaced: _run_placed,
+    r.RunTaken: _run_taken,
+    r.RunStarted: _run_started,
+    r.RunStopRequested: _run_stop_requested,
+    r.RunCompleted: _run_completed,
+    r.RunErrored: _run_ended,
+    r.RunCancelled: _run_ended,
+    r.RunLapsed: _run_lapsed,
+    r.EvidenceRecorded: _evidence,
+    r.ReportQuarantined: _quarantined,
+    le.LeaseGranted: _lease_granted,
+    le.LeaseReleased: _lease_ended,
+    le.LeaseLapsed: _lease_ended,
+    le.LeaseRevoked: _lease_ended,
+    c.DecisionMade: _decision,
+    c.CertificateGranted: _certificate,
+}

@@ -1,0 +1,37 @@
+"""What only the running server knows and no table holds: who was heard of when, on this process's CLOCK_BOOTTIME.
+
+After a restart everything counts as heard of at the start (docs/decisions/0001).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Times are seconds of CLOCK_BOOTTIME; ``not_ready`` says of a host why its Ray worker cannot be reached.
+
+    ``lab_changed``: something that placing looks at was written that is no fact: the lab file, or a host's inbox.
+    ``loop_trouble``: why the last pass of the loop failed, empty where it did not.
+    """
+
+    started_s: float
+    renewed_at_s: dict[str, float] = field(default_factory=dict)
+    heard_at_s: dict[str, float] = field(default_factory=dict)
+    dispatched_at_s: dict[str, float] = field(default_factory=dict)
+    placed_at_s: dict[str, float] = field(default_factory=dict)
+    not_ready: dict[str, str] = field(default_factory=dict)
+    lab_changed: bool = False
+    loop_trouble: str = ""
+
+    def follow(self, leases: Iterable[tuple[str, str]], now_s: float) -> None:
+        """Take on (lease, run) pairs that are live, and forget all others."""
+        live = dict(leases)
+        self.renewed_at_s = {lease: self.renewed_at_s.get(lease, now_s) for lease in live}
+        runs = set(live.values())
+        self.dispatched_at_s = {run: at for run, at in self.dispatched_at_s.items() if run in runs}
+        self.placed_at_s = {run: at for run, at in self.placed_at_s.items() if run in runs}
+
+    def silent(self, hosts: Iterable[str], now_s: float, limit_s: float) -> frozenset[str]:
+        """The hosts that have not been heard of for longer than ``limit_s``."""
+        return frozenset(host for host in hosts if now_s - self.heard_at_s.get(host, self.started_s) > limit_s)

@@ -1,0 +1,74 @@
+import struct
+from dataclasses import replace
+
+from agents.instruments.dtmf import DIGITS, digit_packets, key_events
+from agents.instruments.rtp import RtpPacket
+
+EVENT = 101
+
+
+def packets_of(digits: str, *, end_packets: int = 3, gap: int = 1920) -> list[RtpPacket]:
+    found: list[RtpPacket] = []
+    for key, digit in enumerate(digits):
+        for index, out in enumerate(digit_packets(digit, EVENT, end_packets=end_packets)):
+            found.append(
+                RtpPacket(
+                    at_ns=len(found) * 20_000_000,
+                    payload_type=EVENT,
+                    marker=out.marker,
+                    sequence=len(found),
+                    timestamp=key * gap,
+                    ssrc=1,
+                    payload=out.payload,
+                )
+            )
+            assert out.ticks_before == index * 160
+    return found
+
+
+def test_every_digit_is_one_key_with_its_ends_and_duration() -> None:
+    keys = key_events(packets_of(DIGITS), EVENT)
+
+    assert "".join(key.digit for key in keys) == DIGITS
+    assert {(key.end_packets, key.duration_ticks, key.timestamp_constant) for key in keys} == {(3, 800, True)}
+
+
+def test_the_same_digit_twice_is_two_keys() -> None:
+    assert [key.digit for key in key_events(packets_of("55"), EVENT)] == ["5", "5"]
+
+
+def test_the_same_digit_twice_is_two_keys_even_when_every_end_is_lost() -> None:
+    kept = [packet for packet in packets_of("55") if not packet.payload[1] & 0x80]
+
+    assert [(key.digit, key.end_packets) for key in key_events(kept, EVENT)] == [("5", 0), ("5", 0)]
+
+
+def test_doubled_packets_are_one_key() -> None:
+    packets = packets_of("7")
+
+    (key,) = key_events([packet for packet in packets for _ in range(2)], EVENT)
+
+    assert key.packets == len(packets)
+    assert key.end_packets == 3
+
+
+def test_a_time_stamp_that_moves_within_a_key_is_told() -> None:
+    packets = [replace(packet, timestamp=packet.sequence * 160) for packet in packets_of("3")]
+    moving = [packet for packet in packets if packet.sequence < 4]
+
+    (key,) = key_events(moving, EVENT)
+
+    assert (key.digit, key.timestamp_constant) == ("3", False)
+
+
+def test_a_single_end_packet_is_counted_as_one() -> None:
+    assert [key.end_packets for key in key_events(packets_of("12", end_packets=1), EVENT)] == [1, 1]
+
+
+def test_other_events_other_payload_types_and_short_packets_are_no_keys() -> None:
+    (packet, *_) = packets_of("1")
+    flash = replace(packet, payload=struct.pack("!BBH", 16, 0x8A, 160))
+    short = replace(packet, sequence=1, payload=b"\1")
+    audio = replace(packet, sequence=2, payload_type=0)
+
+    assert key_events([flash, short, audio], EVENT) == ()

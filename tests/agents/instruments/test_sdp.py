@@ -1,0 +1,109 @@
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.instruments.sdp import (
+    G722,
+    PCMA,
+    PCMU,
+    TELEPHONE_EVENT,
+    AudioFormat,
+    LocalAudio,
+    MalformedSdp,
+    MediaDirection,
+    answer_problems,
+    parse_sdp,
+)
+
+LOCAL = LocalAudio(host="127.0.0.1", port=4000, formats=(G722, PCMU, TELEPHONE_EVENT))
+
+
+def test_what_is_described_is_read_again() -> None:
+    body = LOCAL.describe(version=3, direction=MediaDirection.SENDONLY)
+
+    found = parse_sdp(body)
+
+    assert found.text.encode() == body
+    assert found.audio is not None
+    assert found.audio.formats == LOCAL.formats
+    assert found.audio.destination == ("127.0.0.1", 4000)
+    assert (found.audio.direction, found.audio.ptime_ms) == (MediaDirection.SENDONLY, 20)
+
+
+def test_static_formats_need_no_rtpmap_and_direction_and_address_may_stand_at_the_top() -> None:
+    found = parse_sdp(b"v=0\r\no=- 1 1 IN IP4 h\r\nc=IN IP4 10.0.0.1\r\na=inactive\r\nm=audio 9 RTP/AVP 8 0\r\n")
+
+    assert found.audio is not None
+    assert found.audio.formats == (PCMA, PCMU)
+    assert found.audio.destination == ("10.0.0.1", 9)
+    assert found.audio.direction is MediaDirection.INACTIVE
+
+
+def test_a_section_with_port_zero_is_refused_and_is_no_audio_in_use() -> None:
+    assert parse_sdp(b"v=0\r\no=- 1 1 IN IP4 h\r\nm=audio 0 RTP/AVP 0\r\n").audio is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"junk", b"v=0\r\nm=audio\r\n", b"v=0\r\ns=-\r\n", b"v=0\r\no=-\r\nm=audio 70000 RTP/AVP 0\r\n"]
+)
+def test_what_is_no_description_is_refused(body: bytes) -> None:
+    with pytest.raises(MalformedSdp):
+        parse_sdp(body)
+
+
+@given(st.binary(max_size=300))
+def test_junk_after_a_right_beginning_never_crashes(junk: bytes) -> None:
+    with suppress(MalformedSdp):
+        parse_sdp(b"v=0\r\no=- 1 1 IN IP4 h\r\nm=audio 9 RTP/AVP 0\r\na=" + junk)
+
+
+def test_the_bench_answers_with_what_is_common_under_the_numbers_of_the_offer() -> None:
+    other = AudioFormat(payload_type=96, encoding="TELEPHONE-EVENT", parameters="0-16")
+    offer = parse_sdp(replace(LOCAL, formats=(PCMA, PCMU, other)).describe(version=1))
+
+    answer = LOCAL.answer(offer, version=2)
+
+    assert answer is not None
+    read = parse_sdp(answer)
+    assert read.audio is not None
+    assert [format_.payload_type for format_ in read.audio.formats] == [0, 96]
+    assert answer_problems(offer, read) == ()
+
+
+@pytest.mark.parametrize(("offered", "answered"), [("sendonly", "recvonly"), ("inactive", "inactive")])
+def test_the_bench_mirrors_the_direction_of_an_offer(offered: str, answered: str) -> None:
+    offer = parse_sdp(LOCAL.describe(version=1, direction=MediaDirection(offered)))
+
+    assert f"a={answered}".encode() in (LOCAL.answer(offer, version=2) or b"")
+
+
+def test_without_a_common_codec_the_bench_does_not_answer() -> None:
+    offer = parse_sdp(replace(LOCAL, formats=(PCMA, TELEPHONE_EVENT)).describe(version=1))
+
+    assert LOCAL.answer(offer, version=2) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        (b"m=audio 5000 RTP/AVP 0 18\r\na=rtpmap:18 G729/8000\r\n", "not offered: G729"),
+        (b"m=audio 5000 RTP/AVP 101\r\na=rtpmap:101 telephone-event/8000\r\n", "no codec of the offer"),
+        (b"m=audio 5000 RTP/SAVP 0\r\n", "transport"),
+        (b"m=audio 5000 RTP/AVP 0\r\nm=video 0 RTP/AVP 31\r\n", "m= lines"),
+    ],
+)
+def test_an_answer_that_does_not_fit_its_offer_is_named(wrong: bytes, problem: str) -> None:
+    offer = parse_sdp(LOCAL.describe(version=1))
+    answer = parse_sdp(b"v=0\r\no=- 1 1 IN IP4 h\r\nc=IN IP4 127.0.0.1\r\n" + wrong)
+
+    assert any(problem in found for found in answer_problems(offer, answer))
+
+
+def test_sendrecv_does_not_answer_a_hold() -> None:
+    offer = parse_sdp(LOCAL.describe(version=1, direction=MediaDirection.SENDONLY))
+    answer = parse_sdp(LOCAL.describe(version=1))
+
+    assert answer_problems(offer, answer) == ("sendrecv does not answer sendonly (RFC 3264, 6.1)",)

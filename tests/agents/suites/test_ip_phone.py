@@ -1,0 +1,239 @@
+"""The suite against a real phone (baresip), healthy and with one defect at a time in the proxy before it."""
+
+import json
+import shutil
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_nouns import INSTRUMENT, assignment, registration, slot
+
+from agents.measure import LabError, Recorder
+from agents.simulated.bench_phones import BenchPhone
+from agents.suites.ip_phone import PROCEDURES, open_phone_suite
+from agents.suites.ip_phone.suite import PhoneSuite
+from lab_inventory.clock import SystemClock
+from lab_inventory.device import Identity, IdentityKind
+from lab_inventory.measurement import Measurement, Value
+from lab_inventory.messages import Assignment, DeviceUnderTest
+from lab_inventory.programme import TestCase, shipped_programmes
+
+PHONES = Path(__file__).parents[3] / "deploy" / "demo" / "phones"
+CASES = {
+    case.id: case
+    for programme in shipped_programmes()
+    if programme.id == "ip-phone-basic"
+    for suite in programme.suites
+    for case in suite.cases
+}
+INSTANCE = "b7430ca5-0000-4000-8000-000000000001"
+UNIT = Identity(kind=IdentityKind.SIP_INSTANCE, value=f"urn:uuid:{INSTANCE}")
+USER_AGENT = "baresip v1.0.0 (x86_64/linux)"
+
+
+def free_address(kind: int) -> str:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def an_assignment(**changes: Any) -> Assignment:
+    place = slot("slot-1", registrar=free_address(socket.SOCK_DGRAM), control=free_address(socket.SOCK_STREAM))
+    unit = registration(driver="baresip").model_copy(update={"identity": UNIT, "user_agent": USER_AGENT} | changes)
+    return assignment(slot=place, dut=DeviceUnderTest(device="device-1", registration=unit), cases=(*CASES.values(),))
+
+
+@asynccontextmanager
+async def phone_on_bench(
+    folder: Path, assigned: Assignment, *, kind: str = "phone-1", defects: Sequence[str] = ()
+) -> AsyncIterator[PhoneSuite]:
+    """The suite holds the slot before the phone is switched on, so that the phone registers there at once."""
+    configuration = folder / "configuration"
+    shutil.copytree(PHONES / kind, configuration)
+    (configuration / "defects").write_text("\n".join(defects))
+    work = folder / "phone"
+    work.mkdir()
+    (work / "uuid").write_text(INSTANCE)
+    suite = await open_phone_suite(assigned, SystemClock())
+    phone = BenchPhone(assigned.slot, configuration, work)
+    try:
+        await phone.start()
+        await suite.identify_device()  # waits until it has registered
+        yield suite
+    finally:
+        await phone.stop()  # first, while the bench can still answer its de-registration
+        await suite.close()
+
+
+async def measured(suite: PhoneSuite, case: TestCase, folder: Path) -> dict[str, Measurement]:
+    evidence = folder / "evidence"
+    evidence.mkdir(exist_ok=True)
+    recorder = Recorder(declared=PROCEDURES[case.procedure].measures, instrument=INSTRUMENT, folder=evidence)
+    await suite.carry_out(case, recorder)
+    return {found.quantity: found for found in recorder.measurements()}
+
+
+def values(found: dict[str, Measurement]) -> dict[str, Value | None]:
+    return {quantity: measurement.value for quantity, measurement in found.items()}
+
+
+def test_every_case_of_the_programme_has_its_procedure_and_every_check_its_quantity() -> None:
+    for programme in shipped_programmes():
+        for requirement in programme.requirements:
+            case = programme.case(requirement.case)
+            assert case is not None
+            declared = PROCEDURES[case.procedure].measures
+            assert {check.quantity: check.unit for check in requirement.checks}.items() <= declared.items()
+
+
+async def test_a_healthy_phone_is_seen_as_healthy_in_every_short_case(tmp_path: Path) -> None:
+    expected = {
+        "TC-REG-01": {"digest_valid": True, "binding_present": True},
+        "TC-SIP-01": {"answer_valid": True, "audio_from_phone": True},
+        "TC-SIP-02": {"invite_valid": True, "audio_from_phone": True},
+        "TC-SIP-03": {
+            "hold_offer_valid": True,
+            "held_answer_valid": True,
+            "held_inactive_answer_valid": True,
+            "held_media_stops": True,
+        },
+        "TC-SIP-05": {"bye_answered": True, "bye_sent": True, "media_stops": True},
+        "TC-SIP-06": {"cancel_answered": True, "invite_ended_487": True},
+        "TC-SIP-07": {"options_answered": True, "options_in_dialog_answered": True, "allow_present": True},
+        "TC-MED-01": {"codec_pcmu": True, "codec_pcma": True, "codec_g722": True},
+        "TC-MED-02": {"digits_correct": True, "timestamp_constant": True, "end_packets_min": 3},
+    }
+    timed = {"ringing_ms", "post_dial_delay_ms", "resume_media_ms"}
+    async with phone_on_bench(tmp_path, an_assignment()) as suite:
+        seen = {case: values(await measured(suite, CASES[case], tmp_path)) for case in expected}
+
+    times_ms = [value for found in seen.values() for quantity, value in found.items() if quantity in timed]
+    assert {case: {q: v for q, v in found.items() if q not in timed} for case, found in seen.items()} == expected
+    assert len(times_ms) == 3
+    assert all(isinstance(value, float) and 0 <= value < 1000 for value in times_ms)
+
+
+async def test_the_narrowband_phone_passes_no_g722(tmp_path: Path) -> None:
+    async with phone_on_bench(tmp_path, an_assignment(), kind="phone-2") as suite:
+        found = values(await measured(suite, CASES["TC-MED-01"], tmp_path))
+
+    assert found == {"codec_pcmu": True, "codec_pcma": True, "codec_g722": False}
+
+
+async def test_the_pace_of_a_phone_comes_with_what_the_bench_adds_to_it(tmp_path: Path) -> None:
+    case = CASES["TC-MED-03"].model_copy(update={"parameters": {"window_s": 1}})
+    async with phone_on_bench(tmp_path, an_assignment()) as suite:
+        found = await measured(suite, case, tmp_path)
+
+    assert found["packets_missing"].value == 0
+    spread = found["interval_sd_ms"]
+    assert isinstance(spread.value, float)
+    assert spread.bench_stall is not None
+    assert "intervals" in spread.note
+
+
+async def test_refreshes_are_measured_against_what_the_bench_granted(tmp_path: Path) -> None:
+    case = CASES["TC-REG-02"].model_copy(update={"parameters": {"cycles": 2, "expiry_s": 6}})
+    async with phone_on_bench(tmp_path, an_assignment()) as suite:
+        found = values(await measured(suite, case, tmp_path))
+
+    # The phones are configured to refresh at 75 % of the expiry.
+    assert found == {
+        "refresh_ratio_max": pytest.approx(0.75, abs=0.05),
+        "refresh_ratio_min": pytest.approx(0.75, abs=0.05),
+    }
+
+
+@pytest.mark.parametrize(
+    ("defect", "case", "wrong"),
+    [
+        ("ringing-never", "TC-SIP-01", {"ringing_ms": None}),
+        ("answer-codec-not-offered", "TC-SIP-01", {"answer_valid": False}),
+        (
+            "hold-as-sendrecv",
+            "TC-SIP-03",
+            {"hold_offer_valid": False, "held_answer_valid": False, "held_inactive_answer_valid": False},
+        ),
+        ("resume-no-media", "TC-SIP-03", {"resume_media_ms": None}),
+        ("dtmf-digit-lost", "TC-MED-02", {"digits_correct": False}),
+        ("dtmf-end-missing", "TC-MED-02", {"end_packets_min": 1}),
+        ("options-unanswered", "TC-SIP-07", {"options_answered": False, "options_in_dialog_answered": False}),
+        ("bye-unanswered", "TC-SIP-05", {"bye_answered": False}),
+        ("cancel-no-487", "TC-SIP-06", {"invite_ended_487": False}),
+        ("codec-g722-silent", "TC-MED-01", {"codec_g722": False}),
+    ],
+)
+async def test_a_defect_is_seen_in_its_quantity(
+    tmp_path: Path, defect: str, case: str, wrong: dict[str, Value | None]
+) -> None:
+    async with phone_on_bench(tmp_path, an_assignment(), defects=(defect,)) as suite:
+        found = values(await measured(suite, CASES[case], tmp_path))
+
+    assert found | wrong == found
+    others = {quantity: value for quantity, value in found.items() if quantity not in wrong}
+    if defect != "options-unanswered":  # without an answer there is no Allow either
+        assert None not in others.values()
+        assert False not in others.values()
+
+
+async def test_a_late_ringing_is_measured_and_not_lost(tmp_path: Path) -> None:
+    async with phone_on_bench(tmp_path, an_assignment(), defects=("ringing-late",)) as suite:
+        found = values(await measured(suite, CASES["TC-SIP-01"], tmp_path))
+
+    assert found["ringing_ms"] == pytest.approx(2000, abs=200)
+    assert found["audio_from_phone"] is True
+
+
+async def test_every_message_of_a_case_is_kept_as_evidence(tmp_path: Path) -> None:
+    async with phone_on_bench(tmp_path, an_assignment()) as suite:
+        found = await measured(suite, CASES["TC-SIP-01"], tmp_path)
+
+    address, *_ = found["answer_valid"].evidence
+    lines = (tmp_path / "evidence" / address.removeprefix("sha256:")).read_text().splitlines()
+    starts = [json.loads(line)["raw"].split("\r\n", 1)[0] for line in lines]
+    assert "SIP/2.0 180 Ringing" in starts
+    assert any(start.startswith("INVITE ") for start in starts)
+
+
+async def test_the_unit_of_the_lease_is_known_again(tmp_path: Path) -> None:
+    async with phone_on_bench(tmp_path, an_assignment()) as suite:
+        found = await suite.identify_device()
+
+    assert (found.same, found.user_agent) == (True, USER_AGENT)
+
+
+async def test_another_unit_in_the_slot_is_told_from_the_one_of_the_lease(tmp_path: Path) -> None:
+    other = Identity(kind=IdentityKind.SIP_INSTANCE, value="urn:uuid:other")
+    async with phone_on_bench(tmp_path, an_assignment(identity=other)) as suite:
+        found = await suite.identify_device()
+
+    assert not found.same
+    assert "urn:uuid:other" in found.reason
+
+
+async def test_a_phone_whose_keys_cannot_be_reached_is_the_labs_fault(tmp_path: Path) -> None:
+    assigned = an_assignment()
+    nobody = assigned.slot.model_copy(update={"control": free_address(socket.SOCK_STREAM)})
+    suite = await open_phone_suite(assigned.model_copy(update={"slot": nobody}), SystemClock())
+    try:
+        with pytest.raises(LabError):
+            await suite.identify_device()
+    finally:
+        await suite.close()
+
+
+async def test_a_slot_whose_address_is_taken_is_the_labs_fault() -> None:
+    assigned = an_assignment()
+    suite = await open_phone_suite(assigned, SystemClock())
+    with pytest.raises(LabError, match="not free"):
+        await open_phone_suite(assigned, SystemClock())
+    await suite.close()
+    await suite.close()
+
+
+async def test_a_device_without_a_driver_here_is_the_labs_fault() -> None:
+    with pytest.raises(LabError, match="no driver"):
+        await open_phone_suite(an_assignment(driver="unheard-of"), SystemClock())

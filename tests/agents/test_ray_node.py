@@ -1,0 +1,106 @@
+"""The Ray node's supervision, with a program that stands in for ``ray start --block``."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from agent_nouns import HOST, RememberingLog, until
+
+import agents.ray_node
+from agents.endure import endure
+from agents.processes import ProcessMark, mark_of
+from agents.ray_node import RayNode, ray_command, ray_environment
+from agents.settings import AgentSettings
+from lab_inventory.clock import SystemClock
+
+SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)",
+]
+
+
+@pytest.fixture(autouse=True)
+def _private_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+
+
+def settings(work: Path, **more: object) -> AgentSettings:
+    values = {"server_url": "http://h", "host": HOST, "work_dir": work, "ray_address": "10.0.0.1:6379", **more}
+    return AgentSettings.model_validate(values)
+
+
+def node(work: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> RayNode:
+    monkeypatch.setattr(agents.ray_node, "ray_command", lambda chosen, address: command)
+    return RayNode(settings(work), "10.0.0.1:6379", SystemClock(), RememberingLog())
+
+
+def left_over(work: Path) -> ProcessMark | None:
+    path = work / "ray-node.json"
+    return ProcessMark.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+async def test_the_node_is_ended_with_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    carrying = asyncio.create_task(node(tmp_path, monkeypatch, SLEEPS).carry_on())
+    mark = await until(lambda: left_over(tmp_path))
+    carrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await carrying
+    assert not mark.is_alive()
+    assert left_over(tmp_path) is None
+
+
+async def test_a_node_that_does_not_end_when_asked_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents.ray_node, "STOP_TIMEOUT_S", 0.2)
+    carrying = asyncio.create_task(node(tmp_path, monkeypatch, STUBBORN).carry_on())
+    mark = await until(lambda: left_over(tmp_path))
+    await until((tmp_path / "ray-node.log").read_text)
+    carrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await carrying
+    assert not mark.is_alive()
+
+
+async def test_a_node_that_dies_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.endure.FIRST_S", 0.01)
+    clock, log = SystemClock(), RememberingLog()
+    monkeypatch.setattr(agents.ray_node, "ray_command", lambda chosen, address: [sys.executable, "-c", "exit(3)"])
+    keeping = asyncio.create_task(
+        endure("ray node", RayNode(settings(tmp_path), "h:1", clock, log).carry_on, clock, log)
+    )
+    await until(lambda: log.slugs().count("ray-node-ended") >= 2)
+    keeping.cancel()
+    assert ("ray-node-ended", {"status": 3}) in log.lines
+
+
+async def test_a_node_that_a_killed_agent_left_is_ended_before_the_next_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = await asyncio.create_subprocess_exec(*SLEEPS)
+    first = mark_of(left.pid)
+    assert first is not None
+    (tmp_path / "ray-node.json").write_text(first.model_dump_json())
+    next_one = asyncio.create_task(node(tmp_path, monkeypatch, SLEEPS).carry_on())
+    assert await left.wait() < 0
+    await until(lambda: left_over(tmp_path) not in (None, first))
+    next_one.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await next_one
+
+
+def test_the_node_is_pinned_by_label_and_has_a_short_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    command = ray_command(settings(tmp_path / ("x" * 150), ray_node_ip="10.0.0.7"), "10.0.0.1:6379")
+    assert "--labels=lab-host=host-a" in command
+    assert "--address=10.0.0.1:6379" in command
+    assert "--node-ip-address=10.0.0.7" in command
+    [folder] = [part.removeprefix("--temp-dir=") for part in command if part.startswith("--temp-dir=")]
+    assert len(folder) < 45
+
+
+def test_the_authentication_of_ray_is_always_said_and_the_agents_secrets_never() -> None:
+    plain = ray_environment({"PATH": "/bin", "ASSAY_AGENT_JOIN_TOKEN": "x"})
+    assert plain == {"PATH": "/bin", "RAY_AUTH_MODE": "disabled", "RAY_memory_monitor_refresh_ms": "0"}
+    assert ray_environment({"RAY_AUTH_MODE": "token"})["RAY_AUTH_MODE"] == "token"

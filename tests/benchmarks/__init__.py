@@ -1,0 +1,1 @@
+"""Figures with targets: each benchmark prints JSON lines and none of them is a test."""

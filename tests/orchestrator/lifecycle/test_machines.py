@@ -1,0 +1,159 @@
+"""Every machine against a table written by hand: a pair of state and fact moves as the table says, or is refused."""
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from lab_inventory.errors import Conflict
+from orchestrator.lifecycle import batch, certificate, device, lease, run, verdict
+from orchestrator.lifecycle.machine import Fact, Machine
+
+GOLDEN = """
+batch        -           BatchAccepted       open
+batch        open        BatchHeld           held
+batch        held        BatchReleased       open
+batch        open        BatchCancelled      cancelled
+batch        held        BatchCancelled      cancelled
+batch        open        BatchCompleted      completed
+batch        held        BatchCompleted      completed
+submission   -           BatchAccepted       open
+submission   open        SubmissionJudged    judged
+submission   open        SubmissionCancelled cancelled
+device       -           DeviceRegistered    in-service
+device       in-service  DeviceChanged       in-service
+device       held        DeviceChanged       held
+device       in-service  DeviceHeld          held
+device       held        DeviceReleased      in-service
+lease        -           LeaseGranted        live
+lease        live        LeaseReleased       released
+lease        live        LeaseLapsed         lapsed
+lease        live        LeaseRevoked        revoked
+run          -           RunQueued           waiting
+run          waiting     RunPlaced           placed
+run          waiting     RunCancelled        cancelled
+run          placed      RunTaken            taken
+run          running     RunTaken            running
+run          stopping    RunTaken            stopping
+run          placed      RunStarted          running
+run          taken       RunStarted          running
+run          stopping    RunStarted          stopping
+run          placed      RunCompleted        completed
+run          taken       RunCompleted        completed
+run          running     RunCompleted        completed
+run          placed      RunErrored          error
+run          taken       RunErrored          error
+run          running     RunErrored          error
+run          placed      RunLapsed           lapsed
+run          taken       RunLapsed           lapsed
+run          running     RunLapsed           lapsed
+run          placed      RunStopRequested    stopping
+run          taken       RunStopRequested    stopping
+run          running     RunStopRequested    stopping
+run          placed      RunCancelled        cancelled
+run          taken       RunCancelled        cancelled
+run          running     RunCancelled        cancelled
+run          stopping    RunCancelled        cancelled
+run          stopping    RunLapsed           cancelled
+certificate  -           CertificateGranted  granted
+"""
+MOVES = {
+    (machine, None if state == "-" else state, fact): after
+    for machine, state, fact, after in (line.split() for line in GOLDEN.strip().splitlines())
+}
+TERMINAL = {
+    "batch": {"completed", "cancelled"},
+    "submission": {"judged", "cancelled"},
+    "device": set[str](),
+    "lease": {"released", "lapsed", "revoked"},
+    "run": {"completed", "error", "cancelled", "lapsed"},
+    "certificate": set[str](),
+}
+MACHINES: dict[str, Machine] = {
+    machine.name: machine
+    for machine in (
+        batch.MACHINE,
+        batch.SUBMISSION_MACHINE,
+        device.MACHINE,
+        lease.MACHINE,
+        run.MACHINE,
+        certificate.MACHINE,
+    )
+}
+STATES: dict[str, list[str | None]] = {
+    "batch": [None, *batch.BatchState],
+    "submission": [None, *batch.SubmissionState],
+    "device": [None, "in-service", "held"],
+    "lease": [None, *lease.LeaseState],
+    "run": [None, *run.RunState],
+    "certificate": [None, *certificate.CertificateState],
+}
+FACTS: dict[str, type[Fact]] = {
+    name: of
+    for module in (batch, certificate, device, lease, run, verdict)
+    for name, of in vars(module).items()
+    if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
+}
+
+
+class _Named:
+    """Answers for a fact of a class without its fields: a machine asks for no more than its class and entity."""
+
+    entity = "thing-1"
+
+
+def a(fact: type[Fact]) -> Fact:
+    return cast(Fact, type(fact.__name__, (_Named,), {})())
+
+
+def pairs() -> Iterator[tuple[str, str | None, str]]:
+    for machine, states in STATES.items():
+        for state in states:
+            for fact in FACTS:
+                yield machine, state, fact
+
+
+def test_the_table_names_only_machines_states_and_facts_that_there_are() -> None:
+    assert set(MOVES) <= set(pairs())
+    assert set(MACHINES) == set(STATES)
+
+
+@pytest.mark.parametrize("machine", STATES)
+def test_each_pair_of_state_and_fact_moves_as_the_table_says_or_is_refused(machine: str) -> None:
+    for name, state, fact in pairs():
+        if name != machine:
+            continue
+        if (name, state, fact) in MOVES:
+            assert MACHINES[name].next(state, a(FACTS[fact])) == MOVES[name, state, fact], (state, fact)
+        else:
+            with pytest.raises(Conflict, match=fact):
+                MACHINES[name].next(state, a(FACTS[fact]))
+
+
+@pytest.mark.parametrize("machine", STATES)
+def test_nothing_moves_a_machine_out_of_a_terminal_state(machine: str) -> None:
+    assert MACHINES[machine].terminal == TERMINAL[machine]
+    assert not [state for name, state, _ in MOVES if name == machine and state in TERMINAL[machine]]
+
+
+@pytest.mark.parametrize("machine", STATES)
+def test_every_state_can_be_come_to(machine: str) -> None:
+    reached: set[str | None] = {None}
+    while True:
+        more = {after for (name, state, _), after in MOVES.items() if name == machine and state in reached} - reached
+        if not more:
+            break
+        reached |= more
+    assert reached == set(STATES[machine])
+
+
+def test_every_fact_that_claims_a_machine_moves_it() -> None:
+    moved = {(machine, fact) for machine, _, fact in MOVES}
+    assert {(of.machine, name) for name, of in FACTS.items() if of.machine} - moved == set()
+
+
+def test_a_refusal_says_what_where_and_why() -> None:
+    with pytest.raises(Conflict, match="run thing-1 is completed: RunStarted does not follow from that"):
+        run.MACHINE.next("completed", a(run.RunStarted))
+    with pytest.raises(Conflict, match="lease thing-1 is not yet there"):
+        lease.MACHINE.next(None, a(lease.LeaseLapsed))

@@ -1,0 +1,112 @@
+"""What is to be carried out, again where the lab failed, and the assignment that an agent gets."""
+
+import pytest
+import small_lab
+import small_programme as small
+
+from lab_inventory.clock import ManualClock
+from lab_inventory.errors import InvariantBroken
+from lab_inventory.lab import Host
+from lab_inventory.messages import Assignment
+from orchestrator.lifecycle.run import RunQueued
+from orchestrator.lifecycle.snapshot import SubmissionView
+from orchestrator.pipeline.plan import (
+    ATTEMPTS_MAX,
+    OVERHEAD_S,
+    Exhausted,
+    assignment,
+    deadline_s,
+    next_attempt,
+    plan,
+    stall_budget,
+)
+
+CLOCK = ManualClock()
+
+
+def again(view: SubmissionView, *open_cases: str) -> RunQueued | Exhausted | None:
+    return next_attempt(view, "suite", open_cases, small.SMALL, small.NOW, CLOCK.new_id)
+
+
+def test_a_suite_is_planned_with_the_cases_that_apply_in_their_order() -> None:
+    (planned,) = plan(small.content(), small.SMALL)
+    assert planned.suite == "suite"
+    assert planned.cases == ("TC-1", "TC-2", "TC-3")
+    assert planned.duration_s == 40
+
+
+def test_a_case_whose_condition_does_not_hold_is_not_planned() -> None:
+    (planned,) = plan(small.content(dtmf=False), small.SMALL)
+    assert planned.cases == ("TC-1", "TC-2")
+
+
+def test_a_case_that_only_a_requirement_asks_for_which_does_not_apply_is_not_planned() -> None:
+    suites = small.SMALL.model_dump(mode="json")["suites"]
+    suites[0]["cases"][2]["condition"] = None
+    (planned,) = plan(small.content(dtmf=False), small.programme(suites=suites))
+    assert planned.cases == ("TC-1", "TC-2")
+
+
+def test_a_profile_of_which_no_requirement_asks_for_anything_has_no_plan() -> None:
+    assert plan(small.content(profile="none"), small.SMALL) == ()
+
+
+def test_the_next_attempt_carries_out_only_what_has_no_decisive_outcome() -> None:
+    attempt = again(small.view(small.attempt(1)), "TC-3", "TC-1")
+    assert isinstance(attempt, RunQueued)
+    assert (attempt.attempt, attempt.cases, attempt.duration_s) == (2, ("TC-1", "TC-3"), 30)
+
+
+def test_where_everything_is_decided_there_is_no_next_attempt() -> None:
+    assert again(small.view(small.attempt(1))) is None
+
+
+def test_a_case_that_was_never_planned_is_not_taken_up() -> None:
+    assert again(small.view(small.attempt(1, cases=["TC-1"])), "TC-3") is None
+
+
+def test_after_the_last_attempt_there_is_no_other() -> None:
+    view = small.view(*(small.attempt(number) for number in range(1, ATTEMPTS_MAX + 1)))
+    assert again(view, "TC-1") == Exhausted(attempts=ATTEMPTS_MAX)
+
+
+def test_the_deadline_leaves_room_for_three_times_the_expected_duration() -> None:
+    assert deadline_s(40) == 120 + OVERHEAD_S
+
+
+def test_the_stall_budget_is_a_third_of_the_tolerance_of_the_strictest_level() -> None:
+    budget = stall_budget(small.SMALL)
+    assert budget["TC-1"] == {"ringing_ms": pytest.approx(500 / 3)}
+    assert budget["TC-2"] == {"gain_db": pytest.approx(1 / 3), "lost": 0}
+    assert "TC-3" not in budget
+
+
+def assigned(config: Host) -> Assignment:
+    return assignment(
+        small_lab.run_view(cases=("TC-1", "TC-3")),
+        small_lab.lease("run-1"),
+        small_lab.device(),
+        config,
+        small.content(),
+        small.SMALL,
+    )
+
+
+def test_an_assignment_holds_the_place_the_unit_and_the_cases_and_no_limit() -> None:
+    made = assigned(small_lab.host())
+    assert (made.host, made.bench, made.slot.name) == ("host-1", "bench-of-host-1", "slot-1")
+    assert made.dut.device == "dev-1"
+    assert [case.id for case in made.cases] == ["TC-1", "TC-3"]
+    assert made.epochs == dict(small_lab.EPOCHS)
+    assert made.programme_digest == small.SMALL.digest
+    assert set(made.stall_budget) == {"TC-1"}
+    assert "limits" not in made.model_dump_json()
+
+
+def test_an_assignment_holds_every_ixit_value_with_its_default() -> None:
+    assert assigned(small_lab.host()).ixit == {"ptime": 20}
+
+
+def test_there_is_no_assignment_to_a_slot_that_is_gone_from_the_lab_file() -> None:
+    with pytest.raises(InvariantBroken, match="slot-1"):
+        assigned(small_lab.host(slots=["slot-2"]))

@@ -1,0 +1,6 @@
+"""Properties stand in the same small worlds as the scenarios of the orchestrator."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "orchestrator"))
