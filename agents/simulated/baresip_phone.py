@@ -8,9 +8,9 @@ import string
 from contextlib import suppress
 from pathlib import Path
 
+from agents.punctual import schedule_of, wake_punctually
 from agents.simulated.microphone import write_microphone
 from agents.simulated.parent import die_with_parent
-from agents.simulated.timing import schedule_of, wake_punctually
 from lab_inventory.errors import BadInput, Unavailable
 from lab_inventory.noun import host_and_port
 

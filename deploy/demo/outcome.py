@@ -11,6 +11,7 @@ from lab_inventory.noun import Label, Name, Noun
 from lab_inventory.reading import read_yaml
 
 WORDS_MAX = 260
+LAB_AT_FAULT = ("error", "inconclusive", "not-run")
 
 
 class ExpectedPhone(Noun):
@@ -34,7 +35,10 @@ def read_expected(path: Path) -> Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Phone:
-    """What one submission came to: ``fails`` maps each requirement that is not passed to the reason in words."""
+    """What one submission came to: ``fails`` maps each requirement that is not passed to the reason in words.
+
+    ``unmeasured`` are those among them for which the lab is at fault: the phone was not measured.
+    """
 
     title: str
     device: str
@@ -43,11 +47,13 @@ class Phone:
     earned: str | None
     fails: Mapping[str, str]
     certificate: str | None
+    unmeasured: frozenset[str] = frozenset()
 
 
 def phone_of(entry: Mapping[str, Any], submission: Mapping[str, Any]) -> Phone:
     """From the batch's entry and the submission as the API gives them."""
     fails: dict[str, str] = {}
+    measured: set[str] = set()
     judgement = submission["judgement"] or {"levels": []}
     for level in judgement["levels"]:
         for requirement in level["requirements"]:
@@ -56,6 +62,8 @@ def phone_of(entry: Mapping[str, Any], submission: Mapping[str, Any]) -> Phone:
                 words = f"{requirement['title']} ({level['title']}): {requirement['verdict']}: {requirement['words']}"
                 words = words if len(words) <= WORDS_MAX else words[: WORDS_MAX - 1] + "…"
                 fails[requirement["requirement"]] = words
+            if not passed and requirement["verdict"] not in LAB_AT_FAULT:
+                measured.add(requirement["requirement"])
     last = entry["runs"][-1]
     return Phone(
         title=entry["title"],
@@ -65,6 +73,7 @@ def phone_of(entry: Mapping[str, Any], submission: Mapping[str, Any]) -> Phone:
         earned=entry["earned"],
         fails=fails,
         certificate=entry["certificate"],
+        unmeasured=frozenset(fails) - measured,
     )
 
 
@@ -81,6 +90,18 @@ def differences(phones: list[Phone], expected: Expected) -> list[str]:
             asked = f"{wanted.earned or 'no level'}, not passed: {', '.join(wanted.fails) or 'none'}"
             wrong.append(f"{wanted.title}: came to {came}; expected was {asked}")
     return wrong
+
+
+def not_measured(phones: list[Phone], expected: Expected) -> bool:
+    """Whether nothing but the lab stands between the job and its golden profile: something could not be measured."""
+    found = {phone.title: phone for phone in phones}
+    return all(
+        wanted.title in found
+        and found[wanted.title].state == "judged"
+        and set(found[wanted.title].fails) - found[wanted.title].unmeasured
+        == set(wanted.fails) - found[wanted.title].unmeasured
+        for wanted in expected.phones
+    )
 
 
 def table(phones: list[Phone], files: Mapping[str, Path]) -> Table:

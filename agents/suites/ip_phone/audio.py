@@ -1,13 +1,14 @@
 """Codecs, DTMF events and the pace of RTP."""
 
 import asyncio
-import math
 
 from agents.instruments.dtmf import key_events
+from agents.instruments.host_pace import HostPace, shares_this_host
 from agents.instruments.reference_stream import ReferenceStream
 from agents.instruments.rtp_analysis import missing, pace
 from agents.instruments.sdp import G722, PCMA, PCMU, TELEPHONE_EVENT
 from agents.measure import Recorder, procedure
+from agents.punctual import processors_awake
 from agents.suites.ip_phone.bench import PhoneBench
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
@@ -86,10 +87,12 @@ async def rtp_pacing(bench: PhoneBench, recorder: Recorder) -> None:
         return
     await call.first_packet(0, 2.0)
     await asyncio.sleep(SETTLE_S)
-    since_ns = boottime_ns()
-    with ReferenceStream() as reference:
-        await asyncio.sleep(float(bench.parameter("window_s")))
-    until_ns = boottime_ns()
+    with processors_awake():
+        async with HostPace() as host:
+            since_ns = boottime_ns()
+            with ReferenceStream() as reference:
+                await asyncio.sleep(float(bench.parameter("window_s")))
+            until_ns = boottime_ns()
     packets = call.packets(since_ns, until_ns)
     seen = pace(packets, codec.payload_type)
     ptime_ms = float(bench.ixit.get("ptime", 20))
@@ -103,18 +106,6 @@ async def rtp_pacing(bench: PhoneBench, recorder: Recorder) -> None:
     bench.measure("interval_mean_deviation_percent", deviation, note)
     # The bench's share of the spread is what it adds to a stream of its own; twice that is the uncertainty (k = 2).
     own_ms = reference.spread_ms
-    stalled_ms = spread_of_one_stall_ms(bench.lateness_ms(since_ns, until_ns), ptime_ms, seen.intervals)
-    stall = max(own_ms, stalled_ms)
+    stall = max(own_ms, host.interval_sd_ms(ptime_ms)) if shares_this_host(bench.registered().peer[0]) else own_ms
     bench.measure("interval_sd_ms", seen.sd_ms, note, bench_stall=stall, uncertainty=2 * own_ms)
     bench.measure("packets_missing", missing(packets))
-
-
-def spread_of_one_stall_ms(lateness_ms: float, ptime_ms: float, intervals: int) -> float:
-    """What one stall of the host adds to the standard deviation of intervals, were a program on it to suffer it; in ms.
-
-    A stall makes one interval longer and the next shorter by its length. One shorter than a packet time is left to the
-    phone: to ride it out is what its buffers are for. Beyond that no program on the host can send in time.
-    """
-    if lateness_ms <= ptime_ms or intervals < 1:
-        return 0.0
-    return lateness_ms * math.sqrt(2 / intervals)
