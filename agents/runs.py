@@ -1,68 +1,34 @@
-"""The runs of this host: takes assignments, starts their processes, follows each to its end, hands out its reports.
+"""The processes of this host's runs: starts them, follows each to its end, and ends the runs of those that died.
 
-A run is held from its acceptance, or from the agent's start where it is found on disk, until everything of it is
-delivered. One whose process lives is adopted as it is; one whose process died is ended here. The end of a run is
-handed out only once its process is gone, for whoever hears of it may send the next run to the same slot.
+One whose process lives is adopted as it is; one whose process died is ended here, whatever goes wrong with it.
 """
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from agents.acceptance import answer_to, why_refused
 from agents.adopt import Drivers, end_dead_run
-from agents.epochs import EpochLedger
+from agents.held_runs import Held, HeldRuns
 from agents.launch import RUN_COMMAND, launch
-from agents.lease_guard import HeldLease, must_stop
+from agents.lease_guard import must_stop
 from agents.logs import Log
-from agents.measure import LabError
-from agents.run_directory import RunDirectory, create_run_directory, remove_folder, run_directories
+from agents.run_directory import RunDirectory
 from agents.settings import AgentSettings
-from agents.spool import Spool
-from agents.uplink_events import Event, LeaseAnswered, RunDelivered, RunHeld, RunOver, Spooled
+from agents.uplink_events import Event
 from agents.words import describe
 from lab_inventory.clock import Clock
 from lab_inventory.errors import AssayError
-from lab_inventory.lab import Host
-from lab_inventory.messages import (
-    REPORTS_PER_BATCH_MAX,
-    Acceptance,
-    Assignment,
-    AssignmentAnswer,
-    Ended,
-    HeldRun,
-    Standing,
-)
+from lab_inventory.messages import Assignment
 
 ATTEND_S = 1.0
 AGAIN_S = 5.0
 
 
-@dataclass
-class Held:
-    """One run that is held. ``over``: its process is gone and its end is in the spool."""
-
-    directory: RunDirectory
-    assignment: Assignment
-    spool: Spool
-    child: subprocess.Popen[bytes] | None = None
-    over: bool = False
-    told_up_to: int = -1
-    attending: asyncio.Task[None] | None = None
-
-    @property
-    def run(self) -> str:
-        """The run."""
-        return self.assignment.run
-
-
-class Runs:
-    """Every run this host holds. ``tell`` is given what the uplink must know; ``hold_slot`` and ``free_slot`` are
-    called when a run takes a slot's address and when it has left it.
+class Runs(HeldRuns):
+    """The runs of this host with their processes; to be used on a running event loop. Arguments as its base has them;
+    ``command`` starts the process of a run, with its directory as the last argument.
     """
 
     def __init__(
@@ -77,135 +43,61 @@ class Runs:
         free_slot: Callable[[str], None],
         command: Sequence[str] = RUN_COMMAND,
     ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._log = log
-        self._drivers = drivers
-        self._tell = tell
-        self._hold_slot = hold_slot
-        self._free_slot = free_slot
+        super().__init__(
+            settings, clock, log, self, drivers=drivers, tell=tell, hold_slot=hold_slot, free_slot=free_slot
+        )
         self._command = command
-        self._epochs = EpochLedger(settings.work_dir / "epochs.json", clock)
-        self._held: dict[str, Held] = {}
-        self.host: Host | None = None
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._attending: dict[str, asyncio.Task[None]] = {}
 
-    def held(self) -> tuple[HeldRun, ...]:
-        """The runs as a heartbeat tells them."""
-        return tuple(HeldRun(run=held.run, epochs=held.assignment.epochs) for held in self._held.values())
-
-    async def close(self) -> None:
+    async def stop_following(self) -> None:
         """Stop following; the runs go on."""
-        for held in self._held.values():
-            if held.attending is not None:
-                held.attending.cancel()
-        await asyncio.gather(*(h.attending for h in self._held.values() if h.attending), return_exceptions=True)
-        for held in self._held.values():
-            held.spool.close()
+        tasks = list(self._attending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.close()
 
-    # Taking runs
+    # What the book asks of processes
 
-    def adopt(self) -> None:
-        """Take up every run on disk that is not delivered, whatever state it is in."""
-        for directory in run_directories(self._settings.runs_dir, self._clock):
-            try:
-                assignment = directory.assignment()
-                if _is_delivered(directory, self._clock):
-                    continue
-                lease = directory.lease()
-                spool = Spool(directory.spool_path, self._clock)
-            except (OSError, AssayError) as error:
-                self._log.warning("run-directory-unreadable", run=directory.run, error=describe(error))
-                continue
-            alive = directory.is_alive()
-            self._log.info("run-adopted" if alive else "run-found-dead", run=directory.run)
-            self._hold(Held(directory=directory, assignment=assignment, spool=spool), lease)
-        self._sweep()
+    def launch(self, directory: RunDirectory) -> None:
+        """Start the process of a run. Raises OSError."""
+        self._children[directory.run] = launch(directory, self._command)
 
-    def take(self, assignment: Assignment) -> AssignmentAnswer:
-        """Accept an assignment, or say why not. Accepted: its directory is durable and its process started."""
-        refusal = self._refusal(assignment)
-        if refusal is not None:
-            self._log.info("run-not-taken", run=assignment.run, answer=refusal.answer, reason=refusal.reason)
-            return refusal
-        now_s = self._clock.boottime_s()
-        deadline_at_s = now_s + assignment.deadline_s
-        lease = HeldLease(renewed_at_s=now_s, ttl_s=assignment.ttl_s, deadline_at_s=deadline_at_s)
-        try:
-            held = self._start(assignment, lease)
-        except (OSError, LabError) as error:
-            self._free_slot(assignment.slot.name)
-            self._log.warning("run-not-started", run=assignment.run, error=describe(error))
-            return answer_to(assignment, Acceptance.REFUSED, f"the run could not be started: {describe(error)}")
-        self._hold(held, lease)
-        self._log.info("run-taken", run=assignment.run, slot=assignment.slot.name)
-        return answer_to(assignment, Acceptance.ACCEPTED)
+    def is_alive(self, directory: RunDirectory) -> bool:
+        """Whether the run's very process still runs."""
+        return directory.is_alive()
 
-    def _start(self, assignment: Assignment, lease: HeldLease) -> Held:
-        """Directory first, then the epochs, then the process: a crash in between leaves a run that is ended later."""
-        directory = create_run_directory(self._settings.runs_dir, assignment, lease, self._clock)
-        try:
-            self._epochs.record(assignment.run, assignment.epochs)
-            spool = Spool(directory.spool_path, self._clock)
-        except (OSError, LabError):
-            remove_folder(directory.path)
-            raise
-        try:
-            self._hold_slot(assignment)
-            child = launch(directory, self._command)
-        except OSError:
-            spool.close()
-            remove_folder(directory.path)
-            raise
-        return Held(directory=directory, assignment=assignment, spool=spool, child=child)
+    def hurry(self, directory: RunDirectory) -> None:
+        """Have the process stop now: it tears down and ends."""
+        process = directory.process()
+        if process is not None:
+            process.signal(signal.SIGTERM)
 
-    def _refusal(self, assignment: Assignment) -> AssignmentAnswer | None:
-        if assignment.run in self._held or (self._settings.runs_dir / assignment.run).exists():
-            return answer_to(assignment, Acceptance.ALREADY)
-        stale = self._epochs.why_stale(assignment.run, assignment.epochs)
-        if stale is not None:
-            return answer_to(assignment, Acceptance.STALE, stale)
-        busy = {held.assignment.slot.name: held.run for held in self._held.values() if not held.over}
-        reason = why_refused(assignment, self._settings.host, self.host, self._drivers, busy)
-        if reason is None:
-            free = shutil.disk_usage(self._settings.work_dir).free
-            if free < self._settings.free_bytes_min:
-                reason = f"the work directory has {free} bytes left; {self._settings.free_bytes_min} are needed"
-        return None if reason is None else answer_to(assignment, Acceptance.REFUSED, reason)
-
-    # Following runs
-
-    def _hold(self, held: Held, lease: HeldLease) -> None:
-        self._held[held.run] = held
-        if held.spool.state().ended and not held.directory.is_alive():
-            held.over = True
-            self._look_at(held)
-            return
-        self._hold_slot(held.assignment)
-        if lease.standing is Standing.RENEWED:
-            self._tell(RunHeld(run=held.run, epochs=held.assignment.epochs, ttl_s=lease.ttl_s))
-        held.attending = asyncio.create_task(self._attend(held), name=f"attend {held.run}")
+    def follow(self, held: Held) -> None:
+        """Attend to a run until it is over."""
+        self._attending[held.run] = asyncio.create_task(self._attend(held), name=f"attend {held.run}")
 
     async def _attend(self, held: Held) -> None:
         """Follow one run until its process is gone and its end is in the spool, whatever goes wrong with it."""
         while not held.over:
             try:
-                await self._follow(held)
+                await self._follow_to_the_end(held)
             except Exception as error:
                 self._log.warning("run-not-followed", run=held.run, error=describe(error))
                 await asyncio.sleep(AGAIN_S)
+        self._attending.pop(held.run, None)
 
-    async def _follow(self, held: Held) -> None:
+    async def _follow_to_the_end(self, held: Held) -> None:
         await self._until_gone(held)
-        self._tell(RunOver(run=held.run))
+        self.gone(held)
         if not held.spool.state().ended:
             # Where a full disk keeps this from being written, the run stays undelivered and its slot taken.
             ended = await end_dead_run(
                 held.directory, held.assignment, held.spool, self._drivers, self._clock, os.getpid()
             )
             self._log.warning("run-died", run=held.run, reason=ended.reason)
-        held.over = True
-        self._free_slot(held.assignment.slot.name)
-        self._look_at(held)
+        self.over(held)
 
     async def _until_gone(self, held: Held) -> None:
         """Wait for the end of the process; one that does not stop when it must is killed after a grace."""
@@ -230,82 +122,6 @@ class Runs:
             elif now_s - stop_since_s > self._settings.stop_grace_s:
                 self._log.warning("run-killed", run=held.run)
                 process.signal(signal.SIGKILL)
-        if held.child is not None:
-            self._log.info("run-process-ended", run=held.run, status=held.child.wait())
-
-    def lease_answered(self, answer: LeaseAnswered) -> None:
-        """Keep what has become of a lease where the run's process sees it, and hurry one that must stop."""
-        held = self._held.get(answer.lease.run)
-        if held is None or held.over:
-            return
-        try:
-            lease = held.directory.lease()
-            if answer.lease.standing is Standing.RENEWED:
-                held.directory.write_lease(lease.renewed(sent_at_s=answer.sent_at_s, ttl_s=answer.lease.ttl_s))
-                return
-            standing, reason = answer.lease.standing, answer.lease.reason
-            held.directory.write_lease(lease.model_copy(update={"standing": standing, "reason": reason}))
-        except (OSError, AssayError) as error:
-            # Not written is not renewed: the run stops by its own clock.
-            self._log.warning("lease-not-kept", run=held.run, error=describe(error))
-        self._log.info("run-told-to-stop", run=held.run, standing=answer.lease.standing, reason=answer.lease.reason)
-        process = held.directory.process()
-        if process is not None:
-            process.signal(signal.SIGTERM)
-
-    # Handing out reports
-
-    def look(self) -> None:
-        """Tell of every run whose spool has grown since it was last looked at."""
-        for held in list(self._held.values()):
-            try:
-                if held.spool.state().written != held.told_up_to:
-                    self._look_at(held)
-            except LabError as error:
-                self._log.warning("spool-unreadable", run=held.run, error=describe(error))
-
-    def acknowledge(self, run: str, up_to: int) -> None:
-        """The orchestrator holds a run's reports up to this one."""
-        held = self._held.get(run)
-        if held is None:
-            return
-        try:
-            held.spool.acknowledge(up_to)
-            self._look_at(held)
-        except LabError as error:
-            # Told again, it says again that it has them.
-            self._log.warning("spool-not-acknowledged", run=run, error=describe(error))
-
-    def _look_at(self, held: Held) -> None:
-        state = held.spool.state()
-        if held.over and state.delivered:
-            self._log.info("run-delivered", run=held.run)
-            held.spool.close()
-            del self._held[held.run]
-            self._tell(RunDelivered(run=held.run))
-            self._sweep()
-            return
-        reports = held.spool.unacknowledged(REPORTS_PER_BATCH_MAX)
-        if not held.over:
-            reports = tuple(report for report in reports if not isinstance(report.body, Ended))
-        held.told_up_to = state.written if held.over or not state.ended else state.written - 1
-        self._tell(Spooled(run=held.run, epochs=held.assignment.epochs, reports=reports))
-
-    def _sweep(self) -> None:
-        """Remove the oldest delivered directories beyond the number that is kept."""
-        directories = run_directories(self._settings.runs_dir, self._clock)
-        done = [directory for directory in directories if directory.run not in self._held]
-        for directory in done[: max(0, len(done) - self._settings.keep_delivered_runs)]:
-            try:
-                if _is_delivered(directory, self._clock):
-                    remove_folder(directory.path)
-            except (OSError, AssayError) as error:
-                self._log.warning("run-directory-not-removed", run=directory.run, error=describe(error))
-
-
-def _is_delivered(directory: RunDirectory, clock: Clock) -> bool:
-    spool = Spool(directory.spool_path, clock)
-    try:
-        return spool.state().delivered
-    finally:
-        spool.close()
+        child = self._children.pop(held.run, None)
+        if child is not None:
+            self._log.info("run-process-ended", run=held.run, status=child.wait())

@@ -103,7 +103,7 @@ class Agent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._runs.close()
+            await self._runs.stop_following()
             self._slots.close()
             self._log.info("agent-stopped", runs_left_alive=len(self._runs.held()))
 

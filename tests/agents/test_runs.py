@@ -91,7 +91,7 @@ async def bed(work: Path, command: Sequence[str] = FAKE_RUN, **settings: object)
             if mark is not None:
                 mark.signal(signal.SIGKILL)
                 await until(lambda run=run: made.over(run))
-        await made.runs.close()
+        await made.runs.stop_following()
 
 
 async def test_an_accepted_run_is_carried_out_in_a_process_of_its_own_and_delivered(tmp_path: Path) -> None:
