@@ -8,6 +8,7 @@
     ├── NotFound            404
     ├── Conflict            409
     ├── Unavailable         503
+    │   └── NoRoom          507
     └── InvariantBroken     500
 
 Refusals that are ordinary business are values with reasons; these are for what is wrong.
@@ -97,6 +98,13 @@ class Unavailable(AssayError):
 
     slug = "unavailable"
     status = 503
+
+
+class NoRoom(Unavailable):
+    """There is no room left to keep this; try again later"""
+
+    slug = "no-room"
+    status = 507
 
 
 class InvariantBroken(AssayError):

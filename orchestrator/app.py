@@ -2,9 +2,9 @@
 
 import asyncio
 import fcntl
-import logging
 import threading
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -15,12 +15,16 @@ from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError, BadInput, Conflict
 from lab_inventory.programme import shipped_programmes
 from orchestrator.api import agents, health, operators
+from orchestrator.api.access import Access
 from orchestrator.api.parts import Parts
 from orchestrator.api.problems import DOCUMENTED, BodyCap, add_handlers
+from orchestrator.api.readiness import Health
 from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher
 from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
+from orchestrator.lifecycle.machine import Fact
+from orchestrator.logs import JsonLog, Log
 from orchestrator.loop import Event, Loop
 from orchestrator.metrics import Metrics
 from orchestrator.security import Security
@@ -32,19 +36,24 @@ from orchestrator.store.store import Store
 from orchestrator.watch import Watch
 from orchestrator.web import pages
 
-log = logging.getLogger("assay")
 PASS_S = 1.0
+SAME_LINES_MAX = 5
 
 
-def create_app(settings: Settings, dispatcher: Dispatcher | None = None, clock: Clock | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, dispatcher: Dispatcher | None = None, clock: Clock | None = None, log: Log | None = None
+) -> FastAPI:
     """Put the server together on ``settings``; raises BadInput where its data directory cannot be used."""
     clock = clock or SystemClock()
+    log = log or JsonLog(clock)
     lock = _take(settings.data)
     store = Store(settings.database_url, clock)
     waker = Waker()
+    artifacts = Artifacts(settings.data / "artifacts", free_bytes_min=settings.free_bytes_min)
+    artifacts.sweep()
     desk = Desk(
         store=store,
-        artifacts=Artifacts(settings.data / "artifacts"),
+        artifacts=artifacts,
         clock=clock,
         watch=Watch(started_s=clock.boottime_s()),
         deciding=threading.RLock(),
@@ -64,17 +73,29 @@ def create_app(settings: Settings, dispatcher: Dispatcher | None = None, clock: 
     watchers = Watchers()
     store.listen(metrics.follow)
     store.listen(watchers.follow)
+    store.listen(_teller(log))
     security = Security(store, clock)
     security.operator_token_at(settings.data / "operator-token")
+    dispatcher = dispatcher or _ray(settings, store)
     parts = Parts(
         settings=settings,
         store=store,
         desk=desk,
         loop=loop,
-        dispatcher=dispatcher or _ray(settings, store),
+        dispatcher=dispatcher,
         security=security,
         metrics=metrics,
         watchers=watchers,
+        health=Health(
+            store=store,
+            dispatcher=dispatcher,
+            watch=desk.watch,
+            clock=clock,
+            data=settings.data,
+            free_bytes_min=settings.free_bytes_min,
+            host_silent_s=settings.host_silent_s,
+        ),
+        log=log,
     )
     app = FastAPI(
         title="Assay",
@@ -89,6 +110,7 @@ def create_app(settings: Settings, dispatcher: Dispatcher | None = None, clock: 
     app.state.parts = parts
     add_handlers(app)
     app.add_middleware(BodyCap, bytes_max=settings.body_bytes_max)
+    app.add_middleware(Access, clock=clock, log=log)
     for router in (agents.router, operators.router, health.router, pages.router):
         app.include_router(router)
     pages.add_static(app)
@@ -110,6 +132,24 @@ def _take(data: Path) -> IO[str]:
     except OSError as error:
         raise BadInput(f"{data}: cannot be used as data directory: {error.strerror}") from error
     return lock
+
+
+def _teller(log: Log) -> Callable[[Sequence[Fact]], None]:
+    """Tells the log what was decided: a line for each fact that is journaled, or for many of a kind their number."""
+
+    def tell(facts: Sequence[Fact]) -> None:
+        numbers = Counter(type(fact).__name__ for fact in facts if fact.journaled)
+        for kind, number in numbers.items():
+            if number > SAME_LINES_MAX:
+                log.info("committed", fact=kind, number=number)
+        for fact in facts:
+            kind = type(fact).__name__
+            if 0 < numbers[kind] <= SAME_LINES_MAX:
+                named = {name: getattr(fact, name, None) for name in ("batch", "submission", "run")}
+                entity = {fact.machine or "entity": fact.entity}
+                log.info("committed", fact=kind, **{name: value for name, value in named.items() if value} | entity)
+
+    return tell
 
 
 def _ray(settings: Settings, store: Store) -> Dispatcher:
@@ -165,6 +205,7 @@ def _lifespan(parts: Parts, waker: Waker, clock: Clock, lock: IO[str]):  # type:
             with suppress(asyncio.CancelledError):
                 await passes
             await parts.dispatcher.stop()
+            parts.health.close()
             parts.store.close()
             lock.close()
 
@@ -192,11 +233,12 @@ async def _passes(parts: Parts, waker: Waker, clock: Clock, inbox: list[Event]) 
             # What could not be committed now is met again in the next pass; only the events must not be lost.
             inbox[:0] = taken
             watch.loop_trouble = error.detail if isinstance(error, AssayError) else type(error).__name__
-            log.error('{"slug": "loop-pass-failed"}', exc_info=error)
+            parts.log.error("loop-pass-failed", error=error)
         else:
             watch.loop_trouble = ""
             again = effects.again
             for dispatch in effects.dispatches:
                 parts.dispatcher.dispatch(dispatch)
-        parts.metrics.loop_pass.observe(clock.boottime_s() - began_s)
+        watch.passed_at_s = clock.boottime_s()
+        parts.metrics.loop_pass.observe(watch.passed_at_s - began_s)
         await waker.wait(0.01 if again else PASS_S)

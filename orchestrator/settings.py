@@ -11,7 +11,8 @@ from lab_inventory.errors import BadInput, Problem
 
 class Settings(BaseSettings):
     """What an operator may set. ``ray_address`` None: a Ray of its own on this machine, for the one host
-    ``ray_local_host`` (by default the first host of the lab file).
+    ``ray_local_host`` (by default the first host of the lab file). ``free_bytes_min``: with less free space under
+    ``data`` no evidence is taken.
     """
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore")
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     lease_ttl_s: float = Field(default=900.0, gt=0)
     host_silent_s: float = Field(default=30.0, gt=0)
     body_bytes_max: int = Field(default=4_000_000, gt=0)
+    free_bytes_min: int = Field(default=500_000_000, ge=0)
 
     @property
     def database_url(self) -> str:

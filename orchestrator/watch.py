@@ -12,7 +12,7 @@ class Watch:
     """Times are seconds of CLOCK_BOOTTIME; ``not_ready`` says of a host why its Ray worker cannot be reached.
 
     ``lab_changed``: something that placing looks at was written that is no fact: the lab file, or a host's inbox.
-    ``loop_trouble``: why the last pass of the loop failed, empty where it did not.
+    ``loop_trouble``: why the last pass of the loop failed, empty where it did not. ``passed_at_s``: when it ended.
     """
 
     started_s: float
@@ -23,6 +23,7 @@ class Watch:
     not_ready: dict[str, str] = field(default_factory=dict)
     lab_changed: bool = False
     loop_trouble: str = ""
+    passed_at_s: float | None = None
 
     def follow(self, leases: Iterable[tuple[str, str]], now_s: float) -> None:
         """Take on (lease, run) pairs that are live, and forget all others."""

@@ -4,8 +4,8 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import FileResponse
 
-from lab_inventory.errors import NotFound
 from lab_inventory.messages import (
     Heartbeat,
     HeartbeatReply,
@@ -17,6 +17,7 @@ from lab_inventory.messages import (
     ReportReply,
 )
 from lab_inventory.noun import Noun
+from orchestrator import logs
 from orchestrator.api.parts import AgentHost, Operator, PartsOf, Reader
 
 router = APIRouter(prefix="/v1", tags=["agents"])
@@ -39,6 +40,7 @@ def make_join_token(host: str, parts: PartsOf, operator: Operator) -> JoinToken:
 @router.post("/agents/join")
 def join(request: JoinRequest, parts: PartsOf) -> JoinReply:
     """Exchange a join token for a credential of the host's own."""
+    logs.note(host=request.host)
     return parts.security.join(request)
 
 
@@ -57,6 +59,7 @@ def renew(request: RenewRequest, parts: PartsOf, host: AgentHost) -> RenewReply:
 @router.post("/agents/reports")
 def receive(batch: ReportBatch, parts: PartsOf, host: AgentHost) -> ReportReply:
     """Reports of a run; answered after the commit."""
+    logs.note(run=batch.run)
     return parts.desk.receive(host, batch)
 
 
@@ -65,7 +68,8 @@ async def put_artifact(address: Address, request: Request, parts: PartsOf, host:
     """Keep evidence under its content address."""
     if parts.desk.artifacts.has(address):
         return Response(status_code=200)
-    with parts.desk.artifacts.draft(address) as draft:
+    declared = request.headers.get("content-length", "")
+    with parts.desk.artifacts.draft(address, declared_bytes=int(declared) if declared.isdigit() else 0) as draft:
         async for chunk in request.stream():
             draft.add(chunk)
         await asyncio.to_thread(draft.keep)
@@ -75,12 +79,10 @@ async def put_artifact(address: Address, request: Request, parts: PartsOf, host:
 @router.get("/artifacts/{address}")
 def get_artifact(address: Address, parts: PartsOf, reader: Reader) -> Response:
     """Evidence as it was kept; never shown in place, always as a download."""
-    if not parts.desk.artifacts.has(address):
-        raise NotFound(f"there is no artifact {address}")
+    path = parts.desk.artifacts.open_path(address)
     headers = {
         "Content-Disposition": f'attachment; filename="{address.removeprefix("sha256:")[:16]}.bin"',
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox",
     }
-    data = parts.desk.artifacts.open_path(address).read_bytes()
-    return Response(data, media_type="application/octet-stream", headers=headers)
+    return FileResponse(path, media_type="application/octet-stream", headers=headers)

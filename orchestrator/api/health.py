@@ -3,44 +3,32 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from lab_inventory.errors import Unavailable
 from orchestrator.api.parts import Parts, PartsOf
-from orchestrator.store import listings
+from orchestrator.api.readiness import Readiness
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-def alive() -> dict[str, str]:
+async def alive() -> dict[str, str]:
     """The process answers."""
     return {"status": "alive"}
 
 
-@router.get("/readyz")
-def ready(parts: PartsOf) -> JSONResponse:
-    """Whether work can be taken (200) or not (503), and what is degraded and why."""
-    state = readiness(parts)
-    return JSONResponse(state, status_code=200 if state["ready"] else 503)
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "No work can be taken now"}})
+async def ready(parts: PartsOf, response: Response) -> Readiness:
+    """Whether work can be taken (200) or not (503), and of each part whether it is ok, degraded or failed, and why."""
+    found = await parts.health.answer()
+    response.status_code = 200 if found.ready else 503
+    return found
 
 
 def readiness(parts: Parts) -> dict[str, Any]:
-    """``ready``: batches are taken; ``degraded``: what keeps them from being run, in words."""
-    degraded: dict[str, str] = {}
-    taken = True
-    try:
-        with parts.store.reading() as connection:
-            for fault in listings.host_faults(connection):
-                degraded[f"slot {fault['slot']}"] = fault["detail"]
-    except Unavailable:
-        taken, degraded["database"] = False, "the database does not answer"
-    if parts.desk.watch.loop_trouble:
-        taken, degraded["loop"] = False, f"its last pass failed: {parts.desk.watch.loop_trouble}"
-    if parts.dispatcher.health:
-        degraded["ray"] = parts.dispatcher.health
-    degraded |= {f"Ray worker of {host}": reason for host, reason in parts.desk.watch.not_ready.items()}
-    return {"ready": taken, "degraded": degraded}
+    """The answer of ``/readyz``, for pages."""
+    return parts.health.look().model_dump(mode="json")
 
 
 @router.get("/metrics")
@@ -52,6 +40,8 @@ def metrics(parts: PartsOf) -> Response:
 @router.get("/v1/events")
 def events(parts: PartsOf) -> StreamingResponse:
     """Server-sent events: which thing changed, never its content."""
+    if parts.watchers.closed:
+        raise Unavailable("the server is being stopped")
     if parts.watchers.full:
         raise Unavailable("too many are watching already")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -9,6 +9,7 @@ from pydantic import Field
 from lab_inventory.errors import BadInput, NotFound
 from lab_inventory.lab import Lab
 from lab_inventory.noun import Noun, Text
+from orchestrator import logs
 from orchestrator.api.parts import Operator, Parts, PartsOf, Reader
 from orchestrator.desk import BatchReply
 from orchestrator.pipeline.submit import BatchRequest
@@ -17,7 +18,7 @@ from orchestrator.store.store import head
 
 router = APIRouter(prefix="/v1")
 Limit = Annotated[int, Query(ge=1, le=listings.PAGE_MAX)]
-Offset = Annotated[int, Query(ge=0)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 Key = Annotated[str, Header(min_length=1, max_length=120, pattern=r"^[\x21-\x7e]+$")]
 Row = dict[str, Any]
 
@@ -62,7 +63,9 @@ def submit(
     idempotency_key: Key,
 ) -> BatchReply:
     """Queue a batch. The same key and body always get the same reply."""
-    return parts.desk.submit(operator, request, idempotency_key)
+    reply = parts.desk.submit(operator, request, idempotency_key)
+    logs.note(batch=reply.batch)
+    return reply
 
 
 @router.get("/batches", tags=["batches"])

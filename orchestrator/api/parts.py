@@ -7,9 +7,12 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from lab_inventory.errors import Forbidden, Unauthorised
+from orchestrator import logs
+from orchestrator.api.readiness import Health
 from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher
+from orchestrator.logs import Log
 from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
 from orchestrator.security import Principal, Security
@@ -30,6 +33,8 @@ class Parts:
     security: Security
     metrics: Metrics
     watchers: Watchers
+    health: Health
+    log: Log
 
 
 def parts(request: Request) -> Parts:
@@ -45,7 +50,9 @@ def principal(request: Request, sent: Annotated[HTTPAuthorizationCredentials | N
     """Who is asking, by the bearer token; raises Unauthorised."""
     if sent is None:
         raise Unauthorised("a token is needed: send it as 'Authorization: Bearer TOKEN'")
-    return parts(request).security.principal(sent.credentials.strip())
+    found = parts(request).security.principal(sent.credentials.strip())
+    logs.note(by=found.subject)
+    return found
 
 
 def operator(asking: Annotated[Principal, Depends(principal)]) -> str:

@@ -1,21 +1,21 @@
 """Every error as ``application/problem+json`` (RFC 9457): what is wrong in words, every mistake at once, no traces."""
 
 import json
-import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lab_inventory.errors import AssayError, Problem
 from lab_inventory.reading import problems_of
+from orchestrator import logs
 
-log = logging.getLogger("assay")
-
+PROBLEMS_MAX = 100
+TEXT_LENGTH_MAX = 400
+RETRY_AFTER_S = 5
 
 _TEXT = {"type": "string"}
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
@@ -31,6 +31,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
                         "title": _TEXT,
                         "status": {"type": "integer"},
                         "detail": _TEXT,
+                        "request": _TEXT,
                         "problems": {
                             "type": "array",
                             "items": {
@@ -70,14 +71,41 @@ def problem(status: int, slug: str, title: str, detail: str, problems: tuple[Pro
         "status": status,
         "detail": detail,
     }
+    if logs.request_id():
+        body["request"] = logs.request_id()
     if problems:
-        body["problems"] = [{"path": one.path, "wrong": one.wrong, "expected": one.expected} for one in problems]
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse(body, status_code=status, media_type="application/problem+json", headers=headers)
+        body["problems"] = [_shown(one) for one in problems[:PROBLEMS_MAX]]
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if status in (503, 507):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return ProblemResponse(body, status_code=status, headers=headers)
+
+
+def failed() -> JSONResponse:
+    """The answer where the server itself failed: nothing of why, which is for its log."""
+    return problem(500, "error", "Something went wrong", "the server failed; its log says more")
+
+
+class ProblemResponse(JSONResponse):
+    """A problem document. All ASCII: what is quoted of the input may be text that UTF-8 cannot hold."""
+
+    media_type = "application/problem+json"
+
+    def render(self, content: Any) -> bytes:
+        """The document as bytes."""
+        return json.dumps(content).encode("ascii")
+
+
+def _shown(one: Problem) -> dict[str, str]:
+    return {
+        "path": one.path[:TEXT_LENGTH_MAX],
+        "wrong": one.wrong[:TEXT_LENGTH_MAX],
+        "expected": one.expected[:TEXT_LENGTH_MAX],
+    }
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer every kind of error in the same form."""
+    """Answer every kind of error in the same form; what nobody expected is for the layer around (``Access``)."""
 
     async def known(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, AssayError):
@@ -102,15 +130,9 @@ def add_handlers(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error(json.dumps({"slug": "request-failed", "path": request.url.path[:200], "error": type(error).__name__}))
-        return problem(500, "error", "Something went wrong", "the server failed; its log says more")
-
     app.add_exception_handler(AssayError, known)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(ValidationError, unexpected)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unexpected)
 
 
 class BodyCap:

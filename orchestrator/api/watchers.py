@@ -16,6 +16,13 @@ class Watchers:
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[Notice | None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.closed = False
+
+    def close(self) -> None:
+        """End every stream, and take no further one: for the end of the server. Called in its event loop."""
+        self.closed = True
+        for queue in self._queues:
+            queue.put_nowait(None)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """The event loop in which the streams live."""
@@ -43,10 +50,12 @@ class Watchers:
     async def stream(self) -> AsyncIterator[str]:
         """Server-sent events: one for each notice, a comment every 15 s, from now until the watcher leaves."""
         queue: asyncio.Queue[Notice | None] = asyncio.Queue()
+        if self.closed or self.full:
+            return  # many asked at once, and others were faster
         self._queues.add(queue)
         try:
             yield "retry: 2000\n\n"
-            while True:
+            while not self.closed:
                 try:
                     notice = await asyncio.wait_for(queue.get(), 15)
                 except TimeoutError:

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from lab_inventory.errors import AssayError
-from orchestrator.cli import audit, batch, devices, lab, serve, submit, verify
+from orchestrator.cli import audit, batch, devices, doctor, lab, serve, submit, verify
 
 app = typer.Typer(
     help="Runs device certification programmes in a lab.",
@@ -14,6 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve.serve)
+app.command()(doctor.doctor)
 app.add_typer(lab.app, name="lab")
 app.add_typer(devices.app, name="devices")
 app.command()(submit.submit)

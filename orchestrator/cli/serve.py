@@ -3,15 +3,15 @@
 import asyncio
 import contextlib
 import json
-import logging
 import socket
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
+from orchestrator.logs import JsonLog, handle_libraries
 
 Data = Annotated[Path | None, typer.Option(help="Where everything is kept.", envvar="ASSAY_DATA")]
 
@@ -31,11 +31,13 @@ def serve(
 
     settings = read_settings(data=data, host=host, port=port, ray_address=ray_address, ray_local_host=ray_local_host)
     listening = _listen(settings.host, settings.port)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
-    app = create_app(settings)
+    clock = SystemClock()
+    log = JsonLog(clock)
+    handle_libraries(log)
+    app = create_app(settings, clock=clock, log=log)
     address = f"http://{settings.host}:{listening.getsockname()[1]}"
     typer.echo(json.dumps({"slug": "serving", "address": address, "data": str(settings.data)}))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, lifespan="on")
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3, lifespan="on")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 

@@ -1,26 +1,41 @@
-"""Files by content address: a name from outside is never a path. Writes are whole or not at all."""
+"""Files by content address: a name from outside is never a path. Writes are whole or not at all.
 
+What is uploaded goes to the disk as it comes, is hashed and counted on the way, and is never unpacked.
+"""
+
+import errno
 import hashlib
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab_inventory.errors import BadInput, NotFound, TooLarge, Unavailable
+from lab_inventory.errors import AssayError, BadInput, NoRoom, NotFound, TooLarge, Unavailable
 from lab_inventory.messages import EVIDENCE_BYTES_MAX
 
+DRAFTS_MAX = 32
+ROOM_AGAIN_BYTES = 1_000_000
+_DRAFT = ".draft"
 _ADDRESS = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
 
 
 class Artifacts:
-    """A folder of files, each under its SHA-256."""
+    """A folder of files, each under its SHA-256. With less than ``free_bytes_min`` left on its disk none is taken."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, free_bytes_min: int = 0) -> None:
         self._folder = folder
+        self._free_bytes_min = free_bytes_min
+        self._drafts = 0
         folder.mkdir(parents=True, exist_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what uploads left behind that a crash cut off; for the start, before anything is uploaded."""
+        for left in self._folder.glob(f"*{_DRAFT}"):
+            left.unlink(missing_ok=True)
 
     def path(self, address: str) -> Path:
         """Where the artifact of that address lies; raises BadInput where it is no address."""
@@ -41,27 +56,57 @@ class Artifacts:
         return path
 
     @contextmanager
-    def draft(self, address: str, bytes_max: int = EVIDENCE_BYTES_MAX) -> Iterator["Draft"]:
+    def draft(self, address: str, bytes_max: int = EVIDENCE_BYTES_MAX, *, declared_bytes: int = 0) -> Iterator["Draft"]:
         """A file to be filled piece by piece; it is there once :meth:`Draft.keep` was called, else nothing is left.
 
-        Raises Unavailable where the disk refuses.
+        Raises TooLarge, NoRoom where the disk is below its floor or full, and Unavailable where it refuses otherwise or
+        too many uploads go on at once.
         """
         path = self.path(address)
+        if declared_bytes > bytes_max:
+            raise TooLarge(f"the artifact is larger than {bytes_max} bytes")
+        if self._drafts >= DRAFTS_MAX:
+            raise Unavailable(f"{self._drafts} artifacts are being uploaded already")
+        self._drafts += 1
         try:
+            self.require_room(declared_bytes)
             path.parent.mkdir(exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".draft", delete=False) as file:
+            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_DRAFT, delete=False) as file:
                 try:
-                    yield Draft(file, address, path, bytes_max)
+                    yield Draft(file, address, path, bytes_max, self.require_room)
                 finally:
                     Path(file.name).unlink(missing_ok=True)
         except OSError as error:
-            raise Unavailable(f"the artifact cannot be kept: {error.strerror}") from error
+            raise _refused(error) from error
+        finally:
+            self._drafts -= 1
+
+    def require_room(self, bytes_more: int) -> None:
+        """Raise NoRoom where keeping ``bytes_more`` would bring the disk below its floor."""
+        try:
+            free = shutil.disk_usage(self._folder).free
+        except OSError as error:
+            raise _refused(error) from error
+        if free - bytes_more < self._free_bytes_min:
+            raise NoRoom(
+                f"the artifact cannot be kept: {free // 1_000_000} MB are free, "
+                f"and {self._free_bytes_min // 1_000_000} MB are to stay free"
+            )
+
+
+def _refused(error: OSError) -> AssayError:
+    why = f"the artifact cannot be kept: {error.strerror}"
+    return NoRoom(why) if error.errno in (errno.ENOSPC, errno.EDQUOT) else Unavailable(why)
 
 
 class Draft:
     """An artifact that is not whole yet."""
 
-    def __init__(self, file: Any, address: str, path: Path, bytes_max: int) -> None:
+    def __init__(
+        self, file: Any, address: str, path: Path, bytes_max: int, require_room: Callable[[int], None]
+    ) -> None:
+        self._require_room = require_room
+        self._looked_at_bytes = 0
         self._file = file
         self._address = address
         self._path = path
@@ -70,10 +115,13 @@ class Draft:
         self._size_bytes = 0
 
     def add(self, chunk: bytes) -> None:
-        """Add a piece; raises TooLarge over the cap."""
+        """Add a piece; raises TooLarge over the cap, NoRoom where the disk comes to its floor meanwhile."""
         self._size_bytes += len(chunk)
         if self._size_bytes > self._bytes_max:
             raise TooLarge(f"the artifact is larger than {self._bytes_max} bytes")
+        if self._size_bytes - self._looked_at_bytes > ROOM_AGAIN_BYTES:
+            self._looked_at_bytes = self._size_bytes
+            self._require_room(0)
         self._found.update(chunk)
         self._file.write(chunk)
 

@@ -4,20 +4,24 @@ Listeners are told after the commit and never before. A fact that no longer fits
 group is kept.
 """
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from lab_inventory.canonical import canonical_bytes
 from lab_inventory.clock import Clock
-from lab_inventory.errors import BadInput, Conflict, Unavailable
+from lab_inventory.errors import AssayError, BadInput, Conflict, NoRoom, Unavailable
 from orchestrator.lifecycle import batch, certificate, device, lease, run
 from orchestrator.lifecycle.machine import Fact, Machine
+from orchestrator.store import probing
 from orchestrator.store import tables as t
 from orchestrator.store.journal import GENESIS, next_row
 from orchestrator.store.writing import write
@@ -64,6 +68,7 @@ Reading = Connection
 """A connection that reads; handed to the views."""
 
 Listener = Callable[[Sequence[Fact]], None]
+BUSY_TIMEOUT_S = 10.0
 
 
 class Store:
@@ -130,8 +135,8 @@ class Store:
         try:
             with self.engine.connect() as connection:
                 yield connection
-        except OperationalError as error:
-            raise Unavailable(f"the database does not answer now: {error.orig}") from error
+        except (OperationalError, NoConnection) as error:
+            raise _refused(error) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -139,8 +144,8 @@ class Store:
             try:
                 with self.engine.connect().execution_options(assay_writes=True) as connection, connection.begin():
                     yield connection
-            except OperationalError as error:
-                raise Unavailable(f"the database does not take this now: {error.orig}") from error
+            except (OperationalError, NoConnection) as error:
+                raise _refused(error) from error
             except IntegrityError as error:
                 raise _contradicts(error) from error
 
@@ -149,6 +154,25 @@ class Store:
         """A writing transaction for what is no fact of a machine: hosts, tokens, programmes, the lab file."""
         with self._transaction() as connection:
             yield connection
+
+    def try_write(self, timeout_s: float) -> None:
+        """Write a little and let it be, changing nothing that is kept; raises Unavailable where that cannot be done.
+
+        It would notice a full disk, a directory that became read-only or is gone, and a lock that is not given back.
+        """
+        path = self.engine.url.database
+        if path and not Path(path).exists():
+            # What is open goes on being written to, and is lost with the last connection.
+            raise Unavailable(f"the database {path} is gone")
+        if not self._writing.acquire(timeout=timeout_s):
+            raise Unavailable(f"another write has not ended for {timeout_s:g} s")
+        try:
+            with self.engine.connect() as connection:
+                probing.try_write(connection, timeout_s, BUSY_TIMEOUT_S)
+        except (OperationalError, NoConnection) as error:
+            raise _refused(error) from error
+        finally:
+            self._writing.release()
 
     def _apply(self, connection: Connection, facts: Sequence[Fact]) -> None:
         tail = head(connection)
@@ -190,6 +214,15 @@ class Store:
         self.engine.dispose()
 
 
+def _refused(error: OperationalError | NoConnection) -> AssayError:
+    """What the database said, as an error of ours: no room, or anything else that may pass."""
+    if isinstance(error, NoConnection):
+        return Unavailable("the database is asked for too much at once")
+    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        return NoRoom(f"the database cannot grow: {error.orig}")
+    return Unavailable(f"the database does not answer now: {error.orig}")
+
+
 def _contradicts(error: IntegrityError) -> Conflict:
     return Conflict(f"this is recorded already or contradicts what is: {error.orig}")
 
@@ -213,7 +246,8 @@ def _engine(url: str) -> Engine:
 def _prepare_sqlite(dbapi_connection: Any, _: Any) -> None:
     # The driver must not open transactions by itself, or savepoints do not hold.
     dbapi_connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    busy_timeout = f"busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}"
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", busy_timeout):
         dbapi_connection.execute(f"PRAGMA {pragma}")
 
 

@@ -1,5 +1,7 @@
 """Liveness, readiness and what is degraded."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,14 +10,70 @@ from lab_world import registration
 
 from lab_inventory.errors import Unavailable
 from lab_inventory.messages import Heartbeat, SlotFault
+from orchestrator.api import readiness
 from orchestrator.loop import Loop
+from orchestrator.store.store import Store
 
 
 async def test_a_healthy_server_is_alive_and_ready(server: LabServer) -> None:
     async with server.client("") as stranger:
         assert (await stranger.get("/healthz")).json() == {"status": "alive"}
         answer = await stranger.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"ready": True, "degraded": {}})
+    found = answer.json()
+    assert (answer.status_code, found["ready"], found["degraded"]) == (200, True, {})
+    assert {part["part"]: part["state"] for part in found["parts"]} == dict.fromkeys(
+        ["database", "loop", "disk", "ray"], "ok"
+    )
+
+
+async def test_of_each_host_its_worker_and_its_agent_are_told(server: LabServer) -> None:
+    await server.join()
+    found = await server.until("/readyz", lambda found: len(found["parts"]) > 4)
+    assert [part["part"] for part in found["parts"][4:]] == ["Ray worker of host-1", "agent of host-1"]
+
+
+async def test_an_agent_that_is_silent_degrades_and_does_not_stop_the_server(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data", host_silent_s=0.2) as server:
+        await server.join()
+        await asyncio.sleep(0.3)
+        answer = await server.operator.get("/readyz")
+        assert answer.status_code == 200
+        assert answer.json()["degraded"]["agent of host-1"].startswith("not heard of for ")
+        await server.heartbeat(registration())
+        assert (await server.operator.get("/readyz")).json()["degraded"] == {}
+
+
+async def test_a_disk_below_its_floor_degrades_and_says_how_much_is_left(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data", free_bytes_min=10**18) as server:
+        answer = await server.operator.get("/readyz")
+    assert answer.status_code == 200
+    assert "below the floor of 1000000000000 MB: no evidence is taken" in answer.json()["degraded"]["disk"]
+
+
+async def test_a_database_that_is_gone_turns_readiness_red_while_the_process_lives(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data") as server:
+        database = tmp_path / "data" / "assay.sqlite"
+        database.rename(tmp_path / "elsewhere")
+        answer = await server.operator.get("/readyz")
+        assert (await server.operator.get("/healthz")).status_code == 200
+        database.hardlink_to(tmp_path / "elsewhere")
+    assert answer.status_code == 503
+    assert answer.json()["ready"] is False
+    assert answer.json()["degraded"]["database"].endswith("is gone")
+
+
+async def test_readiness_answers_in_time_though_a_look_hangs(
+    server: LabServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(Store, "try_write", lambda store, timeout_s: goes_on.wait(30))
+    monkeypatch.setattr(readiness, "ANSWER_S", 0.1)
+    try:
+        answer = await server.operator.get("/readyz")
+    finally:
+        goes_on.set()
+    assert answer.status_code == 503
+    assert answer.json()["degraded"] == {"database": "did not answer within 0.1 s"}
 
 
 async def test_what_keeps_a_slot_from_being_used_is_told(server: LabServer) -> None:

@@ -1,10 +1,11 @@
 import hashlib
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from lab_inventory.errors import BadInput, NotFound, TooLarge
-from orchestrator.store.artifacts import Artifacts
+from lab_inventory.errors import BadInput, NoRoom, NotFound, TooLarge, Unavailable
+from orchestrator.store.artifacts import DRAFTS_MAX, Artifacts
 
 
 def address_of(data: bytes) -> str:
@@ -83,3 +84,40 @@ def test_a_name_from_outside_is_never_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput), artifacts.draft(name):
         pass
     assert files_in(tmp_path) == []
+
+
+def test_below_the_floor_nothing_is_taken_and_nothing_is_left(tmp_path: Path) -> None:
+    full = Artifacts(tmp_path / "full", free_bytes_min=10**18)
+
+    with pytest.raises(NoRoom), full.draft(address_of(b"data")):
+        pytest.fail("a draft was handed out")
+
+    assert not any(path.is_file() for path in (tmp_path / "full").rglob("*"))
+
+
+def test_a_declared_size_over_the_cap_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(TooLarge), Artifacts(tmp_path / "a").draft(address_of(b"data"), 10, declared_bytes=11):
+        pytest.fail("a draft was handed out")
+
+
+def test_no_more_uploads_at_once_than_there_are_places(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path / "a")
+    with ExitStack() as stack:
+        for number in range(DRAFTS_MAX):
+            stack.enter_context(artifacts.draft(address_of(b"%d" % number)))
+        with pytest.raises(Unavailable), artifacts.draft(address_of(b"one more")):
+            pytest.fail("a draft was handed out")
+
+    with artifacts.draft(address_of(b"later")) as draft:
+        draft.add(b"later")
+        draft.keep()
+    assert artifacts.has(address_of(b"later"))
+
+
+def test_what_a_crash_cut_off_is_swept_at_the_start(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path / "a")
+    (tmp_path / "a" / "left.draft").write_bytes(b"half")
+
+    artifacts.sweep()
+
+    assert list((tmp_path / "a").iterdir()) == []

@@ -1,0 +1,207 @@
+"""``assay doctor``: looks at everything the server needs and says what is wrong. Changes nothing.
+
+What does not exist yet, because no server has run here, is well: the first ``assay serve`` makes it.
+"""
+
+import errno
+import os
+import platform
+import shutil
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import metadata
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from lab_inventory.clock import Clock
+from lab_inventory.errors import AssayError
+from lab_inventory.noun import Noun
+from lab_inventory.programme import shipped_programmes
+from orchestrator.settings import Settings
+from orchestrator.signing import Signer
+from orchestrator.store.inspection import Inspection, inspect
+
+ASK_TIMEOUT_S = 10.0
+RAY_TIMEOUT_S = 60.0
+CLOCK_BACK_MAX = timedelta(seconds=5)
+PYTHON_MIN = (3, 11)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one look found."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+class _Part(Noun):
+    part: str
+    state: str
+    reason: str = ""
+
+
+def examine(settings: Settings, clock: Clock, server: str | None = None) -> tuple[Finding, ...]:
+    """Every finding; none raises. ``server``: whose readiness to ask, by default the one at the settings' address."""
+    database: list[Inspection] = []
+    looks: Sequence[tuple[str, Callable[[], Finding]]] = (
+        ("python", python_version),
+        ("ray", ray_version),
+        ("programmes", _programmes),
+        ("data directory", lambda: _data_directory(settings)),
+        ("database", lambda: _database(settings, database)),
+        ("signing key", lambda: _signing_key(settings)),
+        ("clock", lambda: _clock(clock.now(), database[0].last_at if database else None)),
+    )
+    findings = [_guarded(check, look) for check, look in looks]
+    url = server or f"http://{_host_in_url(settings.host)}:{settings.port}"
+    parts, answered = ask(url)
+    findings.append(_guarded("port", lambda: _port(settings, answered and server is None)))
+    if answered or server is not None:
+        findings.append(answered or Finding(check="server", ok=False, detail=f"no server of Assay answers at {url}"))
+    return (*findings, *parts)
+
+
+def all_well(findings: Sequence[Finding]) -> bool:
+    """Whether nothing is wrong."""
+    return all(finding.ok for finding in findings)
+
+
+def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except AssayError as error:
+        return Finding(check=check, ok=False, detail=error.detail)
+    except Exception as error:
+        return Finding(check=check, ok=False, detail=f"{type(error).__name__}: {error}"[:300])
+
+
+def python_version(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
+    """Ray's nodes must have the same Python down to the patch level: so all of it is told."""
+    ok = version >= PYTHON_MIN
+    needed = "" if ok else f"; at least {'.'.join(map(str, PYTHON_MIN))} is needed"
+    return Finding(
+        check="python", ok=ok, detail=f"{platform.python_implementation()} {'.'.join(map(str, version))}{needed}"
+    )
+
+
+def ray_version() -> Finding:
+    """Imported in a process of its own: nothing here may have Ray in it, and a broken one may take a process down."""
+    try:
+        installed = metadata.version("ray")
+    except metadata.PackageNotFoundError:
+        return Finding(check="ray", ok=False, detail="is not installed: install assay-lab[server]")
+    command = [sys.executable, "-c", "import ray"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RAY_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return Finding(check="ray", ok=False, detail=f"{installed} took more than {RAY_TIMEOUT_S:g} s to be imported")
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["without a word"])[-1]
+        return Finding(check="ray", ok=False, detail=f"{installed} cannot be imported: {said[:200]}")
+    return Finding(check="ray", ok=True, detail=installed)
+
+
+def _programmes() -> Finding:
+    found = shipped_programmes()
+    names = ", ".join(f"{programme.id} {programme.version}" for programme in found)
+    return Finding(check="programmes", ok=bool(found), detail=names or "none is shipped with this installation")
+
+
+def _data_directory(settings: Settings) -> Finding:
+    data = settings.data.absolute()
+    place = next(path for path in (data, *data.parents) if path.exists())
+    if not place.is_dir():
+        return Finding(check="data directory", ok=False, detail=f"{place} is no directory")
+    if not os.access(place, os.W_OK | os.X_OK) or os.statvfs(place).f_flag & os.ST_RDONLY:
+        return Finding(check="data directory", ok=False, detail=f"{place} cannot be written to")
+    free = shutil.disk_usage(place).free
+    floor = settings.free_bytes_min
+    detail = f"{data}: {free // 1_000_000} MB free, {floor // 1_000_000} MB needed"
+    if place != data:
+        detail += "; it is made by the first 'assay serve'"
+    return Finding(check="data directory", ok=free >= floor, detail=detail)
+
+
+def _database(settings: Settings, found: list[Inspection]) -> Finding:
+    path = settings.data / "assay.sqlite"
+    if not path.exists():
+        return Finding(check="database", ok=True, detail="none yet: the first 'assay serve' makes it")
+    try:
+        inspection = inspect(path)
+    except sqlite3.Error as error:
+        return Finding(check="database", ok=False, detail=f"{path}: {error}")
+    found.append(inspection)
+    if inspection.wrong:
+        return Finding(check="database", ok=False, detail="; ".join(inspection.wrong)[:500])
+    detail = f"schema {inspection.schema}, {inspection.rows} journal rows, head {inspection.head}"
+    return Finding(check="database", ok=True, detail=detail)
+
+
+def _signing_key(settings: Settings) -> Finding:
+    path = settings.data / "signing-key.json"
+    if not path.exists():
+        # A database without its key would be given a new one, which nobody trusts yet.
+        used = (settings.data / "assay.sqlite").exists()
+        detail = f"{path} is missing beside its database" if used else "none yet: the first 'assay serve' makes it"
+        return Finding(check="signing key", ok=not used, detail=detail)
+    if not os.access(path, os.R_OK):
+        return Finding(check="signing key", ok=False, detail=f"{path} cannot be read")
+    signer = Signer.at(path, name=settings.issuer)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return Finding(check="signing key", ok=True, detail=f"{signer.issuer.thumbprint}, mode {mode:04o}")
+
+
+def _clock(now: datetime, last_at: datetime | None) -> Finding:
+    """Certificates carry this clock's dates; it must not stand before what was already recorded."""
+    ok = now.year >= 2025 and (last_at is None or now >= last_at - CLOCK_BACK_MAX)
+    after = "" if ok or last_at is None else f", before the journal's last row of {last_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Finding(check="clock", ok=ok, detail=f"{now:%Y-%m-%d %H:%M:%S} UTC{after}")
+
+
+def _port(settings: Settings, held_by_ours: Any) -> Finding:
+    where = f"{settings.host}:{settings.port}"
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and held_by_ours:
+                return Finding(check="port", ok=True, detail=f"{where} is held by the server that answers")
+            if error.errno == errno.EADDRINUSE:
+                return Finding(
+                    check="port", ok=False, detail=f"{where} is held by a program that is no server of Assay"
+                )
+            return Finding(check="port", ok=False, detail=f"{where}: {error.strerror}")
+    return Finding(check="port", ok=True, detail=f"{where} is free")
+
+
+def ask(url: str) -> tuple[list[Finding], Finding | None]:
+    """The parts of the server at ``url`` as it tells them, and that it answers; None where none does."""
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}/readyz", timeout=ASK_TIMEOUT_S, trust_env=False)
+        told = answer.json()
+        ready = bool(told["ready"])
+        parts = [_Part.model_validate(part) for part in told["parts"]]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, ValidationError):
+        return [], None
+    found = [
+        Finding(check=f"server: {part.part}", ok=part.state == "ok", detail=part.reason or part.state) for part in parts
+    ]
+    detail = f"{url} takes work" if ready else f"{url} takes no work"
+    return found, Finding(check="server", ok=ready, detail=detail)
+
+
+def _host_in_url(host: str) -> str:
+    """Where a server that listens on ``host`` is reached from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
