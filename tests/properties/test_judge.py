@@ -71,12 +71,15 @@ def levels_met(judgement: Judgement) -> set[str]:
 
 
 def rank(judgement: Judgement) -> dict[tuple[str, str, str], tuple[int, bool, bool]]:
-    """How good each check came out, comparable as numbers: the verdict, then without a fail before, then the guard."""
+    """How good each check came out, comparable as numbers: the verdict, then without a fail before, then the guard.
+
+    After a fail the guard plays no part any more: no level is met then, whichever of the passes is quoted.
+    """
     return {
         (level.level, requirement.requirement, ground.quantity): (
             WORST_FIRST.index(ground.verdict),
             Flag.UNSTABLE not in ground.flags,
-            Flag.MARGINAL not in ground.flags,
+            Flag.MARGINAL not in ground.flags or Flag.UNSTABLE in ground.flags,
         )
         for level in judgement.levels
         for requirement in level.requirements
