@@ -45,6 +45,7 @@ async def examine(settings: AgentSettings, clock: Clock) -> tuple[Finding, ...]:
     findings = [_versions(), _guarded("work directory", lambda: _work_directory(settings))]
     findings += await _orchestrator(settings, clock)
     findings.append(_guarded("drivers", _drivers))
+    findings.append(_guarded("power program", lambda: _power_program(settings)))
     findings += _slots(settings)
     return tuple(findings)
 
@@ -79,6 +80,18 @@ def _work_directory(settings: AgentSettings) -> Finding:
     enough = free >= settings.free_bytes_min
     detail = f"{work}: {free // 1_000_000} MB free, {settings.free_bytes_min // 1_000_000} MB needed"
     return Finding(check="work directory", ok=enough, detail=detail)
+
+
+def _power_program(settings: AgentSettings) -> Finding:
+    bench = kept_bench(settings.work_dir)
+    ports = [slot.power for _, slot in bench.slots() if slot.power] if bench else []
+    program = settings.power_program
+    if program is None:
+        detail = f"none is set; the lab file gives power ports to {len(ports)} slot(s)" if ports else "none is needed"
+        return Finding(check="power program", ok=not ports, detail=detail)
+    usable = program.is_absolute() and program.is_file() and os.access(program, os.X_OK)
+    detail = str(program) if usable else f"{program} is no absolute path of a program that may be executed"
+    return Finding(check="power program", ok=usable, detail=detail)
 
 
 async def _orchestrator(settings: AgentSettings, clock: Clock) -> list[Finding]:

@@ -20,7 +20,7 @@ from agents.run_directory import RunDirectory, create_run_directory, remove_fold
 from agents.settings import AgentSettings
 from agents.spool import Spool
 from agents.uplink_events import Event, LeaseAnswered, RunDelivered, RunHeld, RunOver, Spooled
-from agents.words import describe
+from agents.words import as_text, describe
 from lab_inventory.clock import Clock
 from lab_inventory.errors import AssayError
 from lab_inventory.lab import Host
@@ -104,6 +104,17 @@ class HeldRuns:
         """The runs as a heartbeat tells them."""
         return tuple(HeldRun(run=held.run, epochs=held.assignment.epochs) for held in self._held.values())
 
+    def full(self) -> str:
+        """Why this host takes no run now whatever it is, empty where it does: it has no room for its evidence."""
+        try:
+            free = shutil.disk_usage(self._settings.work_dir).free
+        except OSError as error:
+            return as_text(f"the work directory cannot be looked at: {describe(error)}")
+        if free < self._settings.free_bytes_min:
+            needed = self._settings.free_bytes_min // 1_000_000
+            return f"its work directory has {free // 1_000_000} MB left; {needed} MB are needed"
+        return ""
+
     def close(self) -> None:
         """Let go of the spools; the runs go on."""
         for held in self._held.values():
@@ -174,9 +185,7 @@ class HeldRuns:
         busy = {held.assignment.slot.name: held.run for held in self._held.values() if not held.over}
         reason = why_refused(assignment, self._settings.host, self.host, self._drivers, busy)
         if reason is None:
-            free = shutil.disk_usage(self._settings.work_dir).free
-            if free < self._settings.free_bytes_min:
-                reason = f"the work directory has {free} bytes left; {self._settings.free_bytes_min} are needed"
+            reason = self.full() or None
         return None if reason is None else answer_to(assignment, Acceptance.REFUSED, reason)
 
     # Keeping runs

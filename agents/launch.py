@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from agents.power import POWER_VARIABLE
 from agents.processes import mark_of
 from agents.run_directory import RunDirectory
 
-KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
+KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", POWER_VARIABLE)
 RUN_COMMAND = (sys.executable, "-P", "-m", "agents.run")
 
 

@@ -1,8 +1,9 @@
 """One run, in a process of its own: ``assay-agent run DIR``. Takes a run directory; gives reports, evidence, an end.
 
-The order of events is fixed: started; the bench checks itself; the device is reset and identified; each case with its
-repeats; teardown; ended; exit record. Whatever happens, teardown comes before the end, and the exit record last. The
-process needs neither the agent nor the network: it stops by its own clock when its lease is not renewed in time.
+The order of events is fixed: started; the bench checks itself; the device is recovered where that is asked for, reset
+and identified; each case with its repeats; teardown; ended; exit record. Whatever happens, teardown comes before the
+end, and the exit record last. The process needs neither the agent nor the network: it stops by its own clock when its
+lease is not renewed in time.
 """
 
 import asyncio
@@ -17,10 +18,12 @@ from agents.cases import carry_out_case, not_applicable, not_run
 from agents.lease_guard import HeldLease, StopKind, StopOrder, is_lost, must_stop
 from agents.logs import JsonLog, Log
 from agents.measure import LabError
+from agents.power import POWER_VARIABLE
 from agents.processes import mark_of
+from agents.recovery import recover
 from agents.run_directory import ExitRecord, RunDirectory
 from agents.spool import Spool
-from agents.suites import OpenSuite, OpenSuiteFor, suite_for
+from agents.suites import Identified, OpenSuite, OpenSuiteFor, suite_for
 from agents.version import VERSION
 from agents.words import as_text, describe
 from lab_inventory.clock import Clock, SystemClock
@@ -29,6 +32,7 @@ from lab_inventory.messages import (
     BenchChecked,
     CaseStarted,
     DeviceIdentified,
+    DeviceRecovered,
     Ended,
     RunOutcome,
     Started,
@@ -49,11 +53,20 @@ End = tuple[RunOutcome, str]
 class Run:
     """One run from its directory to its end. ``stop`` may be called at any time, from a signal handler too."""
 
-    def __init__(self, directory: RunDirectory, clock: Clock, log: Log, *, find_suite: SuiteFor = suite_for) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        clock: Clock,
+        log: Log,
+        *,
+        find_suite: SuiteFor = suite_for,
+        power_program: Path | None = None,
+    ) -> None:
         self._directory = directory
         self._clock = clock
         self._log = log
         self._find_suite = find_suite
+        self._power_program = power_program
         self._assignment = directory.assignment()
         self._lease = directory.lease()
         self._spool = Spool(directory.spool_path, clock)
@@ -137,13 +150,22 @@ class Run:
         if not bench.passed:
             return RunOutcome.ERROR, f"the bench did not pass its own check: {reason}"
 
-        device = await suite.identify_device()
+        device = await self._identify(suite)
         reason = as_text(device.reason)
         said = as_text(device.user_agent)
         self._spool.append(DeviceIdentified(same=device.same, user_agent=said, reason=reason))
         if not device.same:
             return RunOutcome.ERROR, f"the device is not the unit that the lease was granted for: {reason}"
         return await self._carry_out_cases(suite)
+
+    async def _identify(self, suite: OpenSuite) -> Identified:
+        if not self._assignment.recover:
+            return await suite.identify_device()
+
+        def tell(steps: tuple[str, ...]) -> None:
+            self._spool.append(DeviceRecovered(steps=steps))
+
+        return await recover(suite, self._assignment.slot, self._power_program, self._clock, tell)
 
     async def _carry_out_cases(self, suite: OpenSuite) -> End:
         for case in self._assignment.cases:
@@ -253,7 +275,8 @@ def main(path: Path, *, find_suite: SuiteFor = suite_for) -> int:
 
 
 async def _until_ended(directory: RunDirectory, clock: Clock, log: Log, find_suite: SuiteFor) -> int:
-    run = Run(directory, clock, log, find_suite=find_suite)
+    named = os.environ.get(POWER_VARIABLE)
+    run = Run(directory, clock, log, find_suite=find_suite, power_program=Path(named) if named else None)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, run.stop)

@@ -121,6 +121,7 @@ class Agent:
             agent_version=VERSION,
             boot=self._boot,
             inbox=str(self._settings.inbox_path),
+            full=self._runs.full(),
             devices=self._slots.devices()[:_LISTED_MAX],
             faults=self._slots.faults()[:_LISTED_MAX],
             runs=self._runs.held()[:_LISTED_MAX],

@@ -39,6 +39,10 @@ class AgentSettings(BaseSettings):
     keep_delivered_runs: int = Field(default=50, ge=0, le=10_000, description="delivered run directories kept")
     free_bytes_min: int = Field(default=500_000_000, ge=0, description="with less free space no run is taken")
 
+    power_program: Path | None = Field(
+        default=None, description="switches the power of slots: called as PROGRAM off|on PORT"
+    )
+
     ray_address: Address | None = Field(
         default=None, description="join this Ray cluster; none: embedded, nothing to do"
     )

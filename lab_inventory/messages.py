@@ -63,12 +63,14 @@ class HeldRun(Noun):
 class Heartbeat(Message):
     """What a host is and has now: complete, so that a lost one costs nothing.
 
-    ``boot`` changes with each start of the agent. ``inbox`` is where the host's Ray worker posts assignments.
+    ``boot`` changes with each start of the agent. ``inbox`` is where the host's Ray worker posts assignments. ``full``:
+    why the host takes no run now; empty where it does.
     """
 
     agent_version: Label
     boot: Name
     inbox: Label
+    full: Text = Field(default="", exclude_if=lambda given: not given)
     devices: tuple[Registration, ...] = Field(default=(), max_length=256)
     faults: tuple[SlotFault, ...] = Field(default=(), max_length=256)
     runs: tuple[HeldRun, ...] = Field(default=(), max_length=256)
@@ -131,6 +133,7 @@ class Assignment(Message):
 
     ``ttl_s`` and ``deadline_s`` count from the moment the agent takes it. ``stall_budget`` gives, per case and
     quantity, how much the bench itself may stall in a measuring window before the window is measured again.
+    ``recover``: the unit is to be recovered before it is identified.
     """
 
     run: Name
@@ -151,6 +154,7 @@ class Assignment(Message):
     ttl_s: float = Field(gt=0)
     deadline_s: float = Field(gt=0)
     stall_budget: dict[Name, dict[Name, float]] = Field(default_factory=dict)
+    recover: bool = Field(default=False, exclude_if=lambda given: not given)
 
 
 class Acceptance(StrEnum):
@@ -203,6 +207,13 @@ class BenchChecked(Noun):
     reason: Text = ""
 
 
+class DeviceRecovered(Noun):
+    """What was done to bring a unit back that could not be measured: each step with what came of it."""
+
+    kind: Literal["device-recovered"] = "device-recovered"
+    steps: tuple[Text, ...] = Field(min_length=1, max_length=20)
+
+
 class DeviceIdentified(Noun):
     """The device was reset and said again who it is."""
 
@@ -243,7 +254,8 @@ class Ended(Noun):
 
 
 ReportBody = Annotated[
-    Started | BenchChecked | DeviceIdentified | CaseStarted | CaseEnded | Ended, Field(discriminator="kind")
+    Started | BenchChecked | DeviceRecovered | DeviceIdentified | CaseStarted | CaseEnded | Ended,
+    Field(discriminator="kind"),
 ]
 
 

@@ -150,6 +150,13 @@ class Suite(Noun):
         return sum(case.duration_s * case.repeats for case in self.cases)
 
 
+class Purpose(StrEnum):
+    """What a programme is for. ``probation``: whether a unit and its bench can be measured at all, granting nothing."""
+
+    CERTIFICATION = "certification"
+    PROBATION = "probation"
+
+
 class Programme(Noun):
     """One version of a certification programme."""
 
@@ -157,6 +164,7 @@ class Programme(Noun):
     version: Version
     title: Label
     category: Name
+    purpose: Purpose = Field(default=Purpose.CERTIFICATION, exclude_if=lambda given: given is Purpose.CERTIFICATION)
     demonstration: bool
     statement: Text
     profiles: tuple[Profile, ...] = Field(min_length=1)

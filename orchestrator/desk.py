@@ -76,6 +76,11 @@ class Desk:
                 changed = keeping.keep_heartbeat(connection, host, heartbeat, registered.refusals)
             if registered.facts:
                 self.store.commit(registered.facts)
+            changed |= heartbeat.full != self.watch.full.get(host, "")
+            if heartbeat.full:
+                self.watch.full[host] = heartbeat.full
+            else:
+                self.watch.full.pop(host, None)
             self.watch.lab_changed |= changed
             if registered.facts or changed:
                 self.wake()

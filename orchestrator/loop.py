@@ -13,6 +13,7 @@ from lab_inventory.canonical import digest, sha256
 from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.messages import Acceptance
+from orchestrator.care import PROBATION_WAITS_S, Care
 from orchestrator.desk import Desk
 from orchestrator.lifecycle.batch import BatchCompleted
 from orchestrator.lifecycle.certificate import Certificate, CertificateGranted
@@ -106,7 +107,16 @@ class Effects:
 class Loop:
     """One leader's passes over the lab."""
 
-    def __init__(self, desk: Desk, signer: SignsCertificates, *, lease_ttl_s: float, host_silent_s: float) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        signer: SignsCertificates,
+        *,
+        lease_ttl_s: float,
+        host_silent_s: float,
+        probation_waits_s: Sequence[float] = PROBATION_WAITS_S,
+    ) -> None:
+        self.care = Care(desk, probation_waits_s=probation_waits_s)
         self._desk = desk
         self._store = desk.store
         self._clock: Clock = desk.clock
@@ -130,6 +140,7 @@ class Loop:
             self._lapse(now, now_s)
             self._hear_silence(now, now_s)
             settled = self._settle(now)
+            self.care.look(now, now_s)
             more = self._place(now, now_s)
             dispatches = self._dispatch(now_s)
             full = len(dispatches) >= DISPATCHES_PER_TICK_MAX
@@ -153,10 +164,12 @@ class Loop:
             return
         (lease,) = untaken
         if event.answer in (Acceptance.ACCEPTED, Acceptance.ALREADY):
+            self._watch.refused.pop(lease.host, None)
             # The agent counts its ttl from now on, so the lease must not lapse here before it does there.
             self._watch.renewed_at_s[lease.lease] = now_s
             self._store.commit([self._taken(event, lease, now, now_s)])
         elif lease.run_state is RunState.PLACED:
+            self._watch.refuse(lease.host, event.reason, now_s)
             reason = f"the agent of {lease.host} did not take it ({event.answer}): {event.reason}"
             self._store.commit(refuse(lease, reason, now))
         elif lease.run_state is RunState.STOPPING:
@@ -262,12 +275,18 @@ class Loop:
 
     def _place(self, now: datetime, now_s: float) -> bool:
         """Place what can be placed, where anything has changed since the last pass."""
-        if not (self._dirty or self._watch.lab_changed):
+        waited = self._watch.forget_refusals(now_s)
+        if not (self._dirty or self._watch.lab_changed or waited):
             return False
         self._dirty = self._watch.lab_changed = False
         with self._store.reading() as connection:
             snapshot = views.snapshot(connection)
-        plan = place(snapshot, not_ready=self._watch.not_ready, placements_max=PLACEMENTS_PER_TICK_MAX)
+        plan = place(
+            snapshot,
+            not_ready=self._watch.not_ready,
+            refusing=self._watch.refusing(),
+            placements_max=PLACEMENTS_PER_TICK_MAX,
+        )
         self.waiting = {deferral.run: deferral for deferral in plan.deferrals}
         if not plan.placements:
             return False
@@ -306,12 +325,12 @@ class Loop:
     @staticmethod
     def _dispatch_of(connection: Reading, lease: LeaseView, host: HostView | None) -> Dispatch | None:
         run = views.run(connection, lease.run)
-        device = views.device(connection, lease.device)
+        registration = views.placed_unit(connection, lease.run)
         content = views.content(connection, run.submission) if run else None
-        if run is None or device is None or host is None or host.inbox is None or content is None:
+        if run is None or registration is None or host is None or host.inbox is None or content is None:
             return None
         programme = views.programme(connection, content[1])
         if programme is None or host.config.slot(lease.slot) is None:
             return None
-        made = assignment(run, lease, device, host.config, content[0], programme)
+        made = assignment(run, lease, registration, host.config, content[0], programme)
         return Dispatch(run=run.run, host=lease.host, inbox=host.inbox, assignment_json=made.model_dump_json())

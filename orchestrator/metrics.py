@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 
 from orchestrator.lifecycle.machine import Fact
+from orchestrator.lifecycle.quarantine import Quarantined
 from orchestrator.lifecycle.run import (
     ReportQuarantined,
     RunCancelled,
@@ -35,6 +36,7 @@ DURATION_BUCKETS_S = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 PASS_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 VERDICTS = ("met", "not-met")
 LAB_ERRORS = ("error", "lapsed")
+QUARANTINE_KINDS = ("device", "bench")
 STARTED_RUNS_MAX = 10_000
 
 
@@ -70,6 +72,12 @@ class Metrics:
         )  # fmt: skip
         self._errors = Counter("assay_lab_errors", "Runs that ended by the lab's fault.", ["kind"], registry=r)
         self._quarantined = Counter("assay_reports_quarantined", "Reports that came and do not count.", registry=r)
+        self._taken_out = Counter(
+            "assay_quarantines", "Units and benches that the lab took out by itself.", ["kind"], registry=r
+        )
+        self._out = Gauge("assay_quarantined", "Units and benches that are out now.", ["kind"], registry=r)
+        for kind in QUARANTINE_KINDS:
+            self._taken_out.labels(kind)
         self.loop_pass = Histogram(
             "assay_loop_pass_seconds", "One pass of the loop.", buckets=PASS_BUCKETS_S, registry=r
         )
@@ -92,6 +100,8 @@ class Metrics:
                 self._ended(fact)
             elif isinstance(fact, ReportQuarantined):
                 self._quarantined.inc()
+            elif isinstance(fact, Quarantined):
+                self._taken_out.labels(fact.resource.partition(":")[0]).inc()
             elif isinstance(fact, SubmissionJudged):
                 for level in fact.judgement.levels:
                     self._verdicts.labels(level.level, "met" if level.met else "not-met").inc()
@@ -112,6 +122,8 @@ class Metrics:
         now = self._counts()
         for state, number in now["devices"].items():
             self._devices.labels(state).set(number)
+        for kind, number in now["quarantined"].items():
+            self._out.labels(kind).set(number)
         self._queue.set(now["waiting"])
         self._active.set(now["active"])
         return generate_latest(self.registry)

@@ -6,11 +6,16 @@ After a restart everything counts as heard of at the start (docs/decisions/0001)
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+REFUSED_WAIT_S = 10.0
+REFUSED_WAIT_MAX_S = 600.0
+
 
 @dataclass(kw_only=True)
 class Watch:
     """Times are seconds of CLOCK_BOOTTIME; ``not_ready`` says of a host why its Ray worker cannot be reached.
 
+    ``full``: hosts that said that they take no run now, with why. ``refused``: hosts whose agent refused a run, with
+    the time until which it is not asked again, how often in a row, and why.
     ``lab_changed``: something that placing looks at was written that is no fact: the lab file, or a host's inbox.
     ``loop_trouble``: why the last pass of the loop failed, empty where it did not. ``passed_at_s``: when it ended.
     """
@@ -21,6 +26,8 @@ class Watch:
     dispatched_at_s: dict[str, float] = field(default_factory=dict)
     placed_at_s: dict[str, float] = field(default_factory=dict)
     not_ready: dict[str, str] = field(default_factory=dict)
+    full: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, tuple[float, int, str]] = field(default_factory=dict)
     lab_changed: bool = False
     loop_trouble: str = ""
     passed_at_s: float | None = None
@@ -32,6 +39,23 @@ class Watch:
         runs = set(live.values())
         self.dispatched_at_s = {run: at for run, at in self.dispatched_at_s.items() if run in runs}
         self.placed_at_s = {run: at for run, at in self.placed_at_s.items() if run in runs}
+
+    def refuse(self, host: str, reason: str, now_s: float) -> None:
+        """A host's agent refused a run: it is left alone, for twice as long each time."""
+        times = self.refused.get(host, (0.0, 0, ""))[1] + 1
+        wait_s = min(REFUSED_WAIT_MAX_S, REFUSED_WAIT_S * 2 ** min(times - 1, 16))
+        self.refused[host] = (now_s + wait_s, times, reason)
+
+    def forget_refusals(self, now_s: float) -> bool:
+        """Whether some host may be asked again since the last call; how often it refused stays known."""
+        over = [host for host, (until_s, _, why) in self.refused.items() if why and until_s <= now_s]
+        for host in over:
+            self.refused[host] = (now_s, self.refused[host][1], "")
+        return bool(over)
+
+    def refusing(self) -> dict[str, str]:
+        """The hosts that take no run now, with why."""
+        return {host: f"it refused a run: {why}" for host, (_, _, why) in self.refused.items() if why} | self.full
 
     def silent(self, hosts: Iterable[str], now_s: float, limit_s: float) -> frozenset[str]:
         """The hosts that have not been heard of for longer than ``limit_s``."""

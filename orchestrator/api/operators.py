@@ -4,6 +4,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Response
+from fastapi import Path as PathParameter
 from pydantic import Field
 
 from lab_inventory.errors import BadInput, NotFound
@@ -20,6 +21,9 @@ router = APIRouter(prefix="/v1")
 Limit = Annotated[int, Query(ge=1, le=listings.PAGE_MAX)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 Key = Annotated[str, Header(min_length=1, max_length=120, pattern=r"^[\x21-\x7e]+$")]
+Resource = Annotated[
+    str, PathParameter(pattern=r"^(device|bench):[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$", examples=["device:dev-1"])
+]
 Row = dict[str, Any]
 
 BATCH_EXAMPLE = {
@@ -181,6 +185,27 @@ def release_device(device: str, parts: PartsOf, operator: Operator) -> Response:
     """Put a unit back in service."""
     device_of(parts, device)
     parts.desk.release_device(device, operator)
+    return Response(status_code=204)
+
+
+@router.get("/quarantine", tags=["quarantine"])
+def list_quarantine(parts: PartsOf, reader: Reader) -> list[Row]:
+    """The units and benches that the lab took out by itself, each with the reason and how it is being brought back."""
+    with parts.store.reading() as connection:
+        return listings.quarantine(connection)
+
+
+@router.post("/quarantine/{resource}/recover", status_code=204, tags=["quarantine"])
+def recover(resource: Resource, parts: PartsOf, operator: Operator) -> Response:
+    """Put a unit or bench on probation now: its power is cut where that can be done, then it is measured."""
+    parts.loop.care.recover(resource, operator)
+    return Response(status_code=204)
+
+
+@router.post("/quarantine/{resource}/put-back", status_code=204, tags=["quarantine"])
+def put_back(resource: Resource, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+    """Put a unit or bench back in service without a probation; it is taken out again if it goes on as before."""
+    parts.loop.care.put_back(resource, operator, order.reason)
     return Response(status_code=204)
 
 

@@ -96,6 +96,15 @@ def host_parts(hosts: Iterable[str], not_ready: Mapping[str, str], unheard_s: Ma
     return found
 
 
+def quarantine_parts(rows: Iterable[Mapping[str, str]]) -> list[Part]:
+    """Benches that are out, and whatever a person has to look at."""
+    return [
+        Part(part=f"{row['resource'].replace(':', ' ', 1)} in quarantine", state=State.DEGRADED, reason=row["reason"])
+        for row in rows
+        if row["resource"].startswith("bench:") or row["state"] == "needs-person"
+    ]
+
+
 def fault_parts(faults: Iterable[Mapping[str, str]]) -> list[Part]:
     """The slots that cannot be used; two hosts may call theirs the same."""
     found: dict[str, Part] = {}
@@ -177,6 +186,7 @@ class Health:
             with self.store.reading() as connection:
                 hosts = frozenset(views.hosts(connection))
                 faults = listings.host_faults(connection)
+                out = listings.quarantine(connection)
         except Exception as error:
             # What cannot be read cannot be said to be well.
             return [
@@ -185,7 +195,11 @@ class Health:
             ]
         silent = watch.silent(hosts, now_s, self.host_silent_s)
         unheard_s = {host: now_s - watch.heard_at_s.get(host, watch.started_s) for host in silent}
-        return host_parts(hosts, not_ready, unheard_s) + fault_parts(faults)
+        full = [
+            Part(part=f"host {host}", state=State.DEGRADED, reason=f"it takes no run now: {why}")
+            for host, why in sorted(watch.refusing().items())
+        ]
+        return host_parts(hosts, not_ready, unheard_s) + full + quarantine_parts(out) + fault_parts(faults)
 
 
 def _words(error: Exception) -> str:

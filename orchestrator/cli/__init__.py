@@ -5,7 +5,7 @@ import sys
 import typer
 
 from lab_inventory.errors import AssayError
-from orchestrator.cli import audit, batch, devices, doctor, lab, serve, submit, verify
+from orchestrator.cli import audit, batch, devices, doctor, lab, quarantine, serve, submit, verify
 
 app = typer.Typer(
     help="Runs device certification programmes in a lab.",
@@ -17,6 +17,7 @@ app.command()(serve.serve)
 app.command()(doctor.doctor)
 app.add_typer(lab.app, name="lab")
 app.add_typer(devices.app, name="devices")
+app.add_typer(quarantine.app, name="quarantine")
 app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.command()(verify.verify)

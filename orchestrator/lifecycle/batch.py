@@ -31,7 +31,10 @@ class SubmissionState(StrEnum):
 
 
 class Submission(Noun):
-    """What a vendor sends of one product. The programme is bound by its digest when the batch is accepted."""
+    """What a vendor sends of one product. The programme is bound by its digest when the batch is accepted.
+
+    ``unit``: the one registered unit that it is to be tested on, where it must be that one.
+    """
 
     title: Label
     vendor: Label
@@ -41,6 +44,7 @@ class Submission(Noun):
     profile: Name
     ics: Answers
     ixit: IxitValues = Field(default_factory=dict)
+    unit: Name | None = Field(default=None, exclude_if=lambda given: given is None)
 
 
 class AcceptedSubmission(Noun):

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
+from lab_inventory.device import Registration
 from lab_inventory.messages import RunReport
 from lab_inventory.noun import Label, Name, Sha256, Text
 from orchestrator.lifecycle.machine import Fact, Machine
@@ -61,12 +62,16 @@ class RunQueued(_RunFact):
 
 
 class RunPlaced(_RunFact):
-    """It got a lease (``LeaseGranted`` stands in the same commit) on this device, slot and host."""
+    """It got a lease (``LeaseGranted`` stands in the same commit) on this device, slot and host.
+
+    ``registration``: the unit as it was registered then. It is what the run is about, whatever the unit says later.
+    """
 
     lease: Name
     device: Name
     host: Name
     slot: Name
+    registration: Registration
     waited_s: float
     at: AwareDatetime
 

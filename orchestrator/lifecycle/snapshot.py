@@ -9,6 +9,7 @@ from lab_inventory.lab import Host
 from lab_inventory.messages import RunReport
 from orchestrator.lifecycle.batch import Submission, SubmissionState
 from orchestrator.lifecycle.lease import LeaseState
+from orchestrator.lifecycle.quarantine import QuarantineState
 from orchestrator.lifecycle.run import RunState
 
 
@@ -56,7 +57,10 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRun:
-    """A run that waits, with what decides its turn: ``priority`` (0..100, higher first), then ``queued_at``."""
+    """A run that waits, with what decides its turn: ``priority`` (0..100, higher first), then ``queued_at``.
+
+    ``unit``: the one unit it must run on. ``probation``: it is to show whether that unit can be measured again.
+    """
 
     run: str
     batch: str
@@ -70,6 +74,8 @@ class QueuedRun:
     key: UnitKey
     batch_held: bool
     avoid_device: str | None = None
+    unit: str | None = None
+    probation: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +106,47 @@ class HostView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineView:
+    """A unit or bench that the lab took out. ``attempts``: probations begun since. ``batch``: the last of them."""
+
+    resource: str
+    state: QuarantineState
+    reason: str
+    since: datetime
+    attempts: int
+    batch: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """What is asked of an ended run to tell whose fault it was, where it was anybody's.
+
+    ``reported``: whether its agent took it and reported anything. ``bench_passed`` None: the bench never said.
+    """
+
+    run: str
+    device: str
+    state: RunState
+    reason: str
+    reported: bool
+    bench_passed: bool | None
+    identified: bool
+    cases_in_error: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything placing needs, read in one transaction. ``epochs``: the last epoch of each resource ever granted."""
+    """Everything placing needs, read in one transaction. ``epochs``: the last epoch of each resource ever granted.
+
+    ``quarantines``: the units and benches that are out, by resource.
+    """
 
     queue: tuple[QueuedRun, ...]
     devices: tuple[DeviceView, ...]
     leases: tuple[LeaseView, ...]
     epochs: Mapping[str, int]
     hosts: Mapping[str, HostView]
+    quarantines: Mapping[str, QuarantineView]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 from lab_inventory.canonical import digest
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.messages import CaseEnded
-from lab_inventory.programme import Programme
+from lab_inventory.programme import Programme, Purpose
 from orchestrator.lifecycle.certificate import Certificate, DecisionMade
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement
@@ -31,6 +31,8 @@ def decide(
     judgement: Judgement, programme: Programme, now: datetime, new_id: Callable[[str], str]
 ) -> DecisionMade | NeedsDecision:
     """Decide a demonstration; say what is needed for anything else."""
+    if programme.purpose is Purpose.PROBATION:
+        return NeedsDecision(words="a probation grants nothing, so nothing is to be decided")
     if not programme.demonstration:
         return NeedsDecision(words="waits for a decision by somebody who took no part in the evaluation")
     if judgement.earned is None:

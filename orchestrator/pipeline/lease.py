@@ -28,7 +28,7 @@ def grant(
             host=placement.device.host,
             epochs=epochs,
             ttl_s=ttl_s,
-            deadline_s=deadline_s(placement.run.duration_s),
+            deadline_s=deadline_s(placement.run.duration_s, recovers=placement.run.probation),
             at=now,
         ),
         RunPlaced(
@@ -37,6 +37,7 @@ def grant(
             device=placement.device.device,
             host=placement.device.host,
             slot=placement.device.registration.slot,
+            registration=placement.device.registration,
             waited_s=(now - placement.run.queued_at).total_seconds(),
             at=now,
         ),

@@ -4,20 +4,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from lab_inventory.device import Registration
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.ics import holds
 from lab_inventory.lab import Host
 from lab_inventory.messages import Assignment, DeviceUnderTest
 from lab_inventory.noun import Noun
-from lab_inventory.programme import Programme, Requirement, Suite, TestCase
+from lab_inventory.programme import Programme, Purpose, Requirement, Suite, TestCase
 from orchestrator.lifecycle.batch import Submission
-from orchestrator.lifecycle.run import RunQueued
-from orchestrator.lifecycle.snapshot import DeviceView, LeaseView, RunView, SubmissionView
+from orchestrator.lifecycle.run import RunQueued, RunState
+from orchestrator.lifecycle.snapshot import LeaseView, RunView, SubmissionView
 from orchestrator.pipeline.outcome import stall_allowed
 
 ATTEMPTS_MAX = 3
+PROBATION_ATTEMPTS_MAX = 1
+"""A probation that the lab spoils is an answer: it is not to be tried until it goes well."""
 OVERHEAD_S = 60.0
 """What a run needs beside its cases: the bench's check of itself, the reset of the device, its registration."""
+RECOVERY_S = 240.0
+"""What a run needs more that recovers its device: power off and on, and the start of the device."""
 
 
 class TestPlan(Noun):
@@ -83,7 +88,8 @@ def next_attempt(
     if not cases:
         return None
     attempts = max(run.attempt for run in runs)
-    if attempts >= ATTEMPTS_MAX:
+    most = PROBATION_ATTEMPTS_MAX if programme.purpose is Purpose.PROBATION else ATTEMPTS_MAX
+    if sum(not _was_refused(run) for run in runs) >= most:
         return Exhausted(attempts=attempts)
     test_plan = _test_plan(suite, cases)
     return RunQueued(
@@ -98,9 +104,14 @@ def next_attempt(
     )
 
 
-def deadline_s(duration_s: float) -> float:
+def _was_refused(run: RunView) -> bool:
+    """Whether no agent ever took it: nothing was tried then, so it is no attempt that could be used up."""
+    return run.state is RunState.ERROR and not run.digests
+
+
+def deadline_s(duration_s: float, *, recovers: bool = False) -> float:
     """How long a run may take before it is stopped, given the expected duration of its cases."""
-    return 3 * duration_s + OVERHEAD_S
+    return 3 * duration_s + OVERHEAD_S + (RECOVERY_S if recovers else 0.0)
 
 
 def stall_budget(programme: Programme) -> dict[str, dict[str, float]]:
@@ -119,9 +130,12 @@ def stall_budget(programme: Programme) -> dict[str, dict[str, float]]:
 
 
 def assignment(
-    run: RunView, lease: LeaseView, device: DeviceView, host: Host, content: Submission, programme: Programme
+    run: RunView, lease: LeaseView, registration: Registration, host: Host, content: Submission, programme: Programme
 ) -> Assignment:
-    """Everything the agent needs for one run, and no limit. Raises InvariantBroken where its slot is gone."""
+    """Everything the agent needs for one run, and no limit. Raises InvariantBroken where its slot is gone.
+
+    ``registration``: the unit as it was registered when the lease was granted; the agent makes sure that it still is.
+    """
     place = host.slot(lease.slot)
     if place is None:
         raise InvariantBroken(f"slot {lease.slot} of host {host.name} is no longer in the lab file")
@@ -135,7 +149,7 @@ def assignment(
         bench=bench.name,
         slot=slot,
         instruments=bench.instruments,
-        dut=DeviceUnderTest(device=device.device, registration=device.registration),
+        dut=DeviceUnderTest(device=lease.device, registration=registration),
         programme=f"{programme.id} {programme.version}",
         programme_digest=programme.digest,
         suite=run.suite,
@@ -145,5 +159,6 @@ def assignment(
         epochs=dict(lease.epochs),
         ttl_s=lease.ttl_s,
         deadline_s=lease.deadline_s,
+        recover=programme.purpose is Purpose.PROBATION,
         stall_budget={case: sizes for case, sizes in stall_budget(programme).items() if case in run.cases},
     )

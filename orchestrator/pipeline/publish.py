@@ -14,6 +14,7 @@ _OF_MACHINE = {
     "submission": "batches",
     "run": "runs",
     "lease": "runs",
+    "quarantine": "quarantine",
     "certificate": "certificates",
 }
 _WITHOUT_A_MACHINE: dict[type[Fact], str] = {

@@ -13,7 +13,7 @@ from lab_inventory.canonical import digest
 from lab_inventory.errors import Problem
 from lab_inventory.lab import Role
 from lab_inventory.noun import Label, Name, Noun
-from lab_inventory.programme import Programme, Version
+from lab_inventory.programme import Programme, Purpose, Version
 from orchestrator.lifecycle.batch import SUBMISSIONS_PER_BATCH_MAX, AcceptedSubmission, BatchAccepted, Submission
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import RunQueued
@@ -60,6 +60,9 @@ def submit(
     programme = find_programme(request, programmes)
     if programme is None:
         return Refused(problems=(_no_programme(request, programmes),))
+    if programme.purpose is Purpose.PROBATION:
+        wrong = f"{programme.id} is for units in quarantine and grants nothing"
+        return Refused(problems=(Problem(path="programme", wrong=wrong, expected="a certification programme"),))
     problems = [
         problem
         for number, submission in enumerate(request.submissions)

@@ -7,11 +7,11 @@ from sqlalchemy import Connection, func, select
 
 from lab_inventory.device import Intent, Presence
 from orchestrator.lifecycle.run import HOLDS_A_LEASE
+from orchestrator.store import quarantine_views, views
 from orchestrator.store import tables as t
-from orchestrator.store import views
 
 PAGE_MAX = 200
-DEVICE_STATES = ("idle", "busy", "absent", "held", "no-driver")
+DEVICE_STATES = ("idle", "busy", "absent", "quarantined", "held", "no-driver")
 Row = dict[str, Any]
 
 
@@ -26,18 +26,22 @@ def devices(connection: Connection) -> list[Row]:
         )
         if row.resource.startswith("device:")
     }
+    out = quarantine_views.quarantines(connection)
     rows: list[Row] = []
     for view in views.devices(connection):
         registration = view.registration
         run = held.get(view.device)
+        quarantined = out.get(f"device:{view.device}")
         if view.intent is Intent.HELD:
             state, why = "held", view.intent_reason
         elif registration.driver is None:
             state, why = "no-driver", "nothing here can press its keys"
         elif run is not None:
-            state, why = "busy", ""
+            state, why = "busy", "on probation" if quarantined else ""
         elif view.presence is Presence.ABSENT:
             state, why = "absent", view.presence_reason
+        elif quarantined is not None:
+            state, why = "quarantined", quarantined.reason
         else:
             state, why = "idle", ""
         rows.append(
@@ -60,10 +64,26 @@ def devices(connection: Connection) -> list[Row]:
                 "slot": registration.slot,
                 "presence": view.presence.value,
                 "intent": view.intent.value,
+                "quarantine": quarantined.state.value if quarantined else None,
                 "user_agent": registration.user_agent,
             }
         )
     return rows
+
+
+def quarantine(connection: Connection) -> list[Row]:
+    """What is out: why, since when, how often it was tried to bring it back, and the last probation's batch."""
+    return [
+        {
+            "resource": view.resource,
+            "state": view.state.value,
+            "reason": view.reason,
+            "since": view.since.isoformat(),
+            "probations": view.attempts,
+            "batch": view.batch,
+        }
+        for view in quarantine_views.quarantines(connection).values()
+    ]
 
 
 def batches(connection: Connection, *, limit: int = 50, offset: int = 0) -> list[Row]:
@@ -248,4 +268,7 @@ def counts(connection: Connection) -> Row:
         by_state[device["state"]] += 1
     waiting = views.count(connection, t.runs, t.runs.c.state == "waiting")
     active = views.count(connection, t.runs, t.runs.c.state.in_([state.value for state in HOLDS_A_LEASE]))
-    return {"devices": by_state, "waiting": waiting, "active": active}
+    out = dict.fromkeys(("device", "bench"), 0)
+    for resource in quarantine_views.quarantines(connection):
+        out[resource.partition(":")[0]] += 1
+    return {"devices": by_state, "waiting": waiting, "active": active, "quarantined": out}

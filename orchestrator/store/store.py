@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -19,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from lab_inventory.canonical import canonical_bytes
 from lab_inventory.clock import Clock
 from lab_inventory.errors import AssayError, BadInput, Conflict, NoRoom, Unavailable
-from orchestrator.lifecycle import batch, certificate, device, lease, run
+from orchestrator.lifecycle import batch, certificate, device, lease, quarantine, run
 from orchestrator.lifecycle.machine import Fact, Machine
 from orchestrator.store import probing
 from orchestrator.store import tables as t
@@ -42,6 +43,7 @@ MACHINES = {
     "submission": _Kept(batch.SUBMISSION_MACHINE, t.submissions.c.state, t.submissions.c.submission),
     "run": _Kept(run.MACHINE, t.runs.c.state, t.runs.c.run),
     "lease": _Kept(lease.MACHINE, t.leases.c.state, t.leases.c.lease),
+    "quarantine": _Kept(quarantine.MACHINE, t.quarantines.c.state, t.quarantines.c.resource),
     "certificate": _Kept(certificate.MACHINE, t.certificates.c.state, t.certificates.c.certificate),
 }
 
@@ -80,11 +82,14 @@ class Store:
         self._listeners: list[Listener] = []
         self.engine = _engine(url)
         try:
+            _make_file(self.engine)
             with self.engine.begin() as connection:
                 t.metadata.create_all(connection)
                 _check_schema(connection)
                 if connection.dialect.name == "sqlite":
                     _forbid_rewriting_the_journal(connection)
+        except OSError as error:
+            raise BadInput(f"the database {url} cannot be used: {error.strerror}") from error
         except OperationalError as error:
             raise BadInput(f"the database {url} cannot be used: {error.orig}") from error
 
@@ -238,9 +243,25 @@ def head(connection: Connection) -> JournalHead:
 def _engine(url: str) -> Engine:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
+        event.listen(engine, "do_connect", _connect_to_what_is_there)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_file(engine: Engine) -> None:
+    """A database of its own file is made here and nowhere else: one that is gone later must not be made anew, empty."""
+    path = engine.url.database if engine.dialect.name == "sqlite" else None
+    if path:
+        Path(path).touch()
+
+
+def _connect_to_what_is_there(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+    path = arguments[0]
+    if path == ":memory:":
+        return None
+    options = {name: value for name, value in options.items() if name != "uri"}
+    return sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, **options)
 
 
 def _prepare_sqlite(dbapi_connection: Any, _: Any) -> None:

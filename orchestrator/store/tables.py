@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -107,6 +107,7 @@ batches = Table(
     Column("programme", String, nullable=False),
     Column("programme_version", String, nullable=False),
     Column("programme_digest", ForeignKey("programmes.digest"), nullable=False),
+    Column("purpose", String, nullable=False, server_default="certification"),
     Column("by", String, nullable=False),
     Column("at", String, nullable=False),
 )
@@ -125,6 +126,7 @@ submissions = Table(
     Column("hardware_revision", String, nullable=False),
     Column("mode", String, nullable=False),
     Column("category", String, nullable=False),
+    Column("unit", String),
     Column("earned", String),
 )
 
@@ -144,6 +146,7 @@ runs = Table(
     Column("device", String, index=True),
     Column("host", String),
     Column("slot", String),
+    Column("registration", Text),
     Column("ray_node", String),
     Column("ray_actor", String),
     Column("placed_at", String),
@@ -153,6 +156,20 @@ runs = Table(
     Column("reports_digest", String),
     Column("avoid_device", String),
     UniqueConstraint("submission", "suite", "attempt"),
+)
+
+Index("runs_by_place", runs.c.host, runs.c.slot)
+
+quarantines = Table(
+    "quarantines",
+    metadata,
+    Column("resource", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("since", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("batch", String),
+    Column("ended_at", String),
 )
 
 leases = Table(

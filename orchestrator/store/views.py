@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from lab_inventory.device import Identity, IdentityKind, Intent, Presence, Registration
 from lab_inventory.lab import Host, Lab
 from lab_inventory.messages import RunReport
-from lab_inventory.programme import Programme
+from lab_inventory.programme import Programme, Purpose
 from orchestrator.lifecycle.batch import Submission, SubmissionState
 from orchestrator.lifecycle.lease import LeaseState
 from orchestrator.lifecycle.run import RunState
@@ -27,6 +27,7 @@ from orchestrator.lifecycle.snapshot import (
     UnitKey,
 )
 from orchestrator.lifecycle.verdict import Judgement
+from orchestrator.store import quarantine_views
 from orchestrator.store import tables as t
 
 QUEUE_MAX = 20_000
@@ -70,6 +71,12 @@ def device(connection: Connection, device_id: str) -> DeviceView | None:
     """One unit, or None."""
     row = connection.execute(select(t.devices).where(t.devices.c.device == device_id)).first()
     return _device(row) if row else None
+
+
+def placed_unit(connection: Connection, run_id: str) -> Registration | None:
+    """The unit of a run as it was registered when the run was placed, or None where it was not."""
+    text = connection.execute(select(t.runs.c.registration).where(t.runs.c.run == run_id)).scalar_one_or_none()
+    return _registration(text) if text else None
 
 
 def known_units(connection: Connection) -> Mapping[Identity, DeviceView]:
@@ -165,7 +172,7 @@ def queue(connection: Connection) -> tuple[QueuedRun, ...]:
         select(
             r.run, r.batch, r.submission, r.suite, r.attempt, r.queued_at, r.duration_s, r.avoid_device,
             s.maker, s.model, s.firmware, s.hardware_revision, s.mode, s.category,
-            b.priority, b.state.label("batch_state"),
+            s.unit, b.priority, b.state.label("batch_state"), b.purpose,
         )
         .join(t.submissions, s.submission == r.submission)
         .join(t.batches, b.batch == r.batch)
@@ -200,6 +207,8 @@ def queue(connection: Connection) -> tuple[QueuedRun, ...]:
                 key=key,
                 batch_held=row.batch_state == "held",
                 avoid_device=row.avoid_device,
+                unit=row.unit,
+                probation=row.purpose == Purpose.PROBATION.value,
             )
         )
     return tuple(found)
@@ -224,6 +233,7 @@ def snapshot(connection: Connection) -> Snapshot:
         leases=live_leases(connection),
         epochs=epochs(connection),
         hosts=hosts(connection),
+        quarantines=quarantine_views.quarantines(connection),
     )
 
 
@@ -332,6 +342,17 @@ def judgement(connection: Connection, submission_id: str) -> Judgement | None:
         select(t.judgements.c.body).where(t.judgements.c.submission == submission_id)
     ).scalar_one_or_none()
     return Judgement.model_validate_json(body) if body else None
+
+
+def judgements_of_batch(connection: Connection, batch_id: str) -> tuple[Judgement, ...]:
+    """What the submissions of a batch were judged, of those that are."""
+    rows = connection.execute(
+        select(t.judgements.c.body)
+        .join(t.submissions, t.submissions.c.submission == t.judgements.c.submission)
+        .where(t.submissions.c.batch == batch_id)
+        .order_by(t.submissions.c.place)
+    )
+    return tuple(Judgement.model_validate_json(body) for body in rows.scalars())
 
 
 def unjudged(connection: Connection, most: int) -> tuple[str, ...]:

@@ -8,10 +8,12 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lab_inventory.errors import Conflict, InvariantBroken
+from lab_inventory.programme import Purpose
 from orchestrator.lifecycle import batch as b
 from orchestrator.lifecycle import certificate as c
 from orchestrator.lifecycle import device as d
 from orchestrator.lifecycle import lease as le
+from orchestrator.lifecycle import quarantine as q
 from orchestrator.lifecycle import run as r
 from orchestrator.lifecycle import verdict as v
 from orchestrator.lifecycle.machine import Fact
@@ -64,11 +66,12 @@ def _device_intent(connection: Connection, fact: d.DeviceHeld | d.DeviceReleased
 
 
 def _batch_accepted(connection: Connection, fact: b.BatchAccepted, state: str) -> None:
-    category = connection.execute(
+    body = connection.execute(
         select(t.programmes.c.body).where(t.programmes.c.digest == fact.programme_digest)
     ).scalar_one_or_none()
-    if category is None:
+    if body is None:
         raise InvariantBroken(f"programme {fact.programme_digest} is not kept")
+    programme = json.loads(body)
     connection.execute(
         insert(t.batches).values(
             batch=fact.batch,
@@ -78,6 +81,7 @@ def _batch_accepted(connection: Connection, fact: b.BatchAccepted, state: str) -
             programme=fact.programme,
             programme_version=fact.programme_version,
             programme_digest=fact.programme_digest,
+            purpose=programme.get("purpose", Purpose.CERTIFICATION.value),
             by=fact.by,
             at=fact.at.isoformat(),
         )
@@ -94,7 +98,8 @@ def _batch_accepted(connection: Connection, fact: b.BatchAccepted, state: str) -
             "firmware": accepted.content.product.firmware,
             "hardware_revision": accepted.content.hardware_revision,
             "mode": accepted.content.mode,
-            "category": json.loads(category)["category"],
+            "category": programme["category"],
+            "unit": accepted.content.unit,
         }
         for place, accepted in enumerate(fact.submissions)
     ]
@@ -154,6 +159,7 @@ def _run_placed(connection: Connection, fact: r.RunPlaced, state: str) -> None:
         device=fact.device,
         host=fact.host,
         slot=fact.slot,
+        registration=fact.registration.model_dump_json(),
         placed_at=fact.at.isoformat(),
     )
 
@@ -251,6 +257,32 @@ def _lease_ended(connection: Connection, fact: le.LeaseReleased | le.LeaseLapsed
     connection.execute(delete(t.held_resources).where(t.held_resources.c.lease == fact.lease))
 
 
+def _quarantined_resource(connection: Connection, fact: q.Quarantined, state: str) -> None:
+    connection.execute(delete(t.quarantines).where(t.quarantines.c.resource == fact.resource))
+    connection.execute(
+        insert(t.quarantines).values(
+            resource=fact.resource, state=state, reason=fact.reason, since=fact.at.isoformat(), attempts=0
+        )
+    )
+
+
+def _probation_begun(connection: Connection, fact: q.ProbationBegun, state: str) -> None:
+    _update(connection, t.quarantines, fact.resource, state=state, batch=fact.batch, attempts=fact.attempt)
+
+
+def _probation_failed(connection: Connection, fact: q.ProbationFailed, state: str) -> None:
+    _update(connection, t.quarantines, fact.resource, state=state, reason=fact.reason)
+
+
+def _recovery_given_up(connection: Connection, fact: q.RecoveryGivenUp, state: str) -> None:
+    _update(connection, t.quarantines, fact.resource, state=state)
+
+
+def _quarantine_ended(connection: Connection, fact: q.QuarantineEnded, state: str) -> None:
+    ended_at = fact.at.isoformat()
+    _update(connection, t.quarantines, fact.resource, state=state, reason=fact.reason, ended_at=ended_at)
+
+
 def _decision(connection: Connection, fact: c.DecisionMade, state: str) -> None:
     connection.execute(
         insert(t.decisions).values(
@@ -312,6 +344,11 @@ _WRITERS: dict[type[Fact], Writer] = {
     le.LeaseReleased: _lease_ended,
     le.LeaseLapsed: _lease_ended,
     le.LeaseRevoked: _lease_ended,
+    q.Quarantined: _quarantined_resource,
+    q.ProbationBegun: _probation_begun,
+    q.ProbationFailed: _probation_failed,
+    q.RecoveryGivenUp: _recovery_given_up,
+    q.QuarantineEnded: _quarantine_ended,
     c.DecisionMade: _decision,
     c.CertificateGranted: _certificate,
 }

@@ -76,6 +76,7 @@ def lab(parts: PartsOf, page: Page = 1, units: Page = 1, state: str = "") -> HTM
         batches = listings.batches(connection, limit=ROWS_PER_PAGE + 1, offset=(page - 1) * ROWS_PER_PAGE)
         counts = listings.counts(connection)
         verdicts = listings.verdicts(connection)
+        quarantine = listings.quarantine(connection)
         demonstration = any(
             _demonstration(connection, digest) for digest in {row["programme_digest"] for row in verdicts}
         )
@@ -92,6 +93,7 @@ def lab(parts: PartsOf, page: Page = 1, units: Page = 1, state: str = "") -> HTM
         page=page,
         more=len(batches) > ROWS_PER_PAGE,
         degraded=readiness(parts)["degraded"],
+        quarantine=quarantine[:ROWS_PER_PAGE],
         verdicts=verdicts,
         demonstration=demonstration,
     )

@@ -176,7 +176,7 @@ async def test_a_busy_slot_refuses_a_second_run_and_the_other_slot_takes_it(tmp_
 
 async def test_without_space_in_the_work_directory_nothing_is_taken(tmp_path: Path) -> None:
     async with bed(tmp_path, free_bytes_min=10**18) as b:
-        assert "bytes left" in b.runs.take(assignment()).reason
+        assert "MB left" in b.runs.take(assignment()).reason
 
 
 async def test_a_process_that_cannot_be_started_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

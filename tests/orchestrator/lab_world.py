@@ -153,7 +153,7 @@ class World:
         self.clock = ManualClock()
         self.programme = basic()
         self.open()
-        self.desk.keep_programmes([self.programme])
+        self.desk.keep_programmes(shipped_programmes())
         self.desk.apply_lab(lab(slots), "admin")
 
     def open(self) -> None:
@@ -175,10 +175,9 @@ class World:
         self.store.close()
         self.open()
 
-    def heartbeat(self, *devices: Registration, host: str = "host-1") -> None:
-        self.desk.heartbeat(
-            host, Heartbeat(agent_version="1", boot="boot-1", inbox="/run/inbox", devices=devices, runs=())
-        )
+    def heartbeat(self, *devices: Registration, host: str = "host-1", full: str = "") -> None:
+        told = Heartbeat(agent_version="1", boot="boot-1", inbox="/run/inbox", devices=devices, runs=(), full=full)
+        self.desk.heartbeat(host, told)
 
     def submit(self, *submissions: Submission, key: str = "key-1", priority: int = 50) -> BatchReply:
         request = BatchRequest(

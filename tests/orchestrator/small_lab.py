@@ -9,8 +9,18 @@ from lab_inventory.device import Identity, IdentityKind, Intent, Presence, Produ
 from lab_inventory.lab import Host
 from orchestrator.lifecycle.batch import SubmissionState
 from orchestrator.lifecycle.lease import LeaseState
+from orchestrator.lifecycle.quarantine import QuarantineState
 from orchestrator.lifecycle.run import RunState
-from orchestrator.lifecycle.snapshot import DeviceView, HostView, LeaseView, QueuedRun, RunView, Snapshot, UnitKey
+from orchestrator.lifecycle.snapshot import (
+    DeviceView,
+    HostView,
+    LeaseView,
+    QuarantineView,
+    QueuedRun,
+    RunView,
+    Snapshot,
+    UnitKey,
+)
 
 NOW = ManualClock().now()
 EPOCHS: Mapping[str, int] = {"device:dev-1": 3, "slot:host-1/slot-1": 5}
@@ -146,6 +156,7 @@ def snapshot(
     leases: Iterable[LeaseView] = (),
     hosts: Iterable[HostView] | None = None,
     epochs: Mapping[str, int] | None = None,
+    quarantines: Iterable[QuarantineView] = (),
 ) -> Snapshot:
     given = tuple(hosts) if hosts is not None else (host_view(host()),)
     return Snapshot(
@@ -154,4 +165,17 @@ def snapshot(
         leases=tuple(leases),
         epochs=epochs or {},
         hosts={view.host: view for view in given},
+        quarantines={view.resource: view for view in quarantines},
     )
+
+
+def quarantine(resource: str = "device:dev-1", **change: Any) -> QuarantineView:
+    fields: dict[str, Any] = {
+        "resource": resource,
+        "state": QuarantineState.QUARANTINED,
+        "reason": "it could not be measured on",
+        "since": NOW,
+        "attempts": 0,
+        "batch": None,
+    }
+    return QuarantineView(**(fields | change))

@@ -41,6 +41,9 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
 REPEATS: Mapping[str, int] = {"TC-1": 2, "TC-2": 1, "TC-3": 1}
 
 
+_SOURCE: Mapping[str, Any] = {"source": {"text": "our own", "mark": "our-choice"}}
+
+
 def _check(quantity: str, **limits: Mapping[str, Any]) -> dict[str, Any]:
     """``limits`` by level, with ``works`` for works-with."""
     source = {"source": {"text": f"clause on {quantity}", "mark": "read"}}
@@ -113,6 +116,17 @@ def programme(**change: Any) -> Programme:
 
 
 SMALL = programme()
+PROBATION = programme(
+    id="small-probation",
+    purpose="probation",
+    demonstration=False,
+    levels=[{"id": "measurable", "title": "Measurable", "rule": "simple-acceptance"}],
+    proforma={},
+    suites=[{"id": "probation", "cases": [{"id": "TC-2", "title": "TC-2", "procedure": "any", "duration_s": 10}]}],
+    requirements=[
+        _requirement(2, [{**_check("gain_db", works={"min": -3}), "limits": {"measurable": {"min": -3, **_SOURCE}}}])
+    ],
+)
 
 
 def content(*, dtmf: bool = True, **change: Any) -> Submission:

@@ -65,7 +65,7 @@ def test_a_used_directory_is_well_and_stays_as_it_is(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     found = look(given)
     assert wrong(found) == {}
-    assert "schema 1" in found["database"].detail
+    assert "schema 2" in found["database"].detail
     assert found["signing key"].detail.endswith("mode 0600")
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert before == after

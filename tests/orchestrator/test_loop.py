@@ -6,11 +6,23 @@ import pytest
 from lab_world import TTL_S, World, registration, submission
 
 from lab_inventory.errors import BadInput, Conflict, Forbidden
-from lab_inventory.messages import Acceptance, CaseEnded, CaseStatus, Ended, Reception, RunOutcome, Standing, Started
+from lab_inventory.messages import (
+    Acceptance,
+    Assignment,
+    CaseEnded,
+    CaseStatus,
+    Ended,
+    Reception,
+    RunOutcome,
+    Standing,
+    Started,
+)
 from orchestrator.loop import Dispatch, DispatchAnswered, WorkerLost, WorkerReady
+from orchestrator.pipeline.plan import ATTEMPTS_MAX
 from orchestrator.signing import Finding, verify
 from orchestrator.store import views
 from orchestrator.store.audit import audit
+from orchestrator.watch import REFUSED_WAIT_S
 
 
 def placed(world: World) -> Dispatch:
@@ -83,7 +95,8 @@ def test_after_three_attempts_a_lab_error_is_judged_as_one_and_never_as_a_fail(w
         dispatches = world.tick()
         if dispatches:
             (dispatch,) = dispatches
-    assert dispatches == ()
+    probation = Assignment.model_validate_json(dispatch.assignment_json)
+    assert probation.submission != assignment.submission, "no fourth attempt, but a probation of its unit"
     with world.store.reading() as connection:
         judgement = views.judgement(connection, assignment.submission)
     assert judgement is not None
@@ -151,9 +164,45 @@ def test_a_dispatch_without_an_answer_is_repeated_until_the_agent_answers(world:
 @pytest.mark.parametrize("answer", [Acceptance.REFUSED, Acceptance.STALE])
 def test_what_the_agent_does_not_take_is_an_error_of_the_lab(world: World, answer: Acceptance) -> None:
     dispatch = placed(world)
-    (again,) = world.tick(DispatchAnswered(run=dispatch.run, answer=answer, reason="slot unknown"))
+    assert world.tick(DispatchAnswered(run=dispatch.run, answer=answer, reason="slot unknown")) == ()
     assert world.state(dispatch.run) == "error"
+    (waiting,) = world.loop.waiting.values()
+    assert waiting.words.endswith("host host-1 takes no run now: it refused a run: slot unknown")
+    world.clock.advance(REFUSED_WAIT_S)
+    (again,) = world.tick()
     assert again.run != dispatch.run
+
+
+def test_refusals_use_up_no_attempt_and_the_host_is_asked_less_and_less_often(world: World) -> None:
+    dispatch = placed(world)
+    waits_s = []
+    for _ in range(ATTEMPTS_MAX + 3):
+        world.tick(DispatchAnswered(run=dispatch.run, answer=Acceptance.REFUSED, reason="no room"))
+        refused_at_s = world.clock.boottime_s()
+        while not (again := world.tick()):
+            world.clock.advance(1)
+            world.heartbeat(registration(1))
+        waits_s.append(world.clock.boottime_s() - refused_at_s)
+        (dispatch,) = again
+    assert waits_s == [10, 20, 40, 80, 160, 320]
+    assignment = world.take(dispatch)
+    world.deliver(assignment, *world.whole_run(assignment))
+    world.tick()
+    with world.store.reading() as connection:
+        judgement = views.judgement(connection, assignment.submission)
+    assert judgement is not None
+    assert judgement.earned == "certified"
+
+
+def test_a_host_without_room_gets_no_run_until_it_says_that_it_has_room(world: World) -> None:
+    world.heartbeat(registration(1), full="3 MB left")
+    world.submit()
+    assert world.tick() == ()
+    (waiting,) = world.loop.waiting.values()
+    assert waiting.slug == "refusing"
+    assert waiting.words.endswith("host host-1 takes no run now: 3 MB left")
+    world.heartbeat(registration(1))
+    assert len(world.tick()) == 1
 
 
 def test_reports_may_arrive_twice_and_in_any_order_and_count_once(world: World) -> None:

@@ -1,7 +1,7 @@
 """The loop when answers are lost, the server restarts, people change their minds, and commits meet each other."""
 
 import pytest
-from lab_world import TTL_S, World, lab, registration, submission
+from lab_world import PRODUCT, TTL_S, World, lab, registration, submission
 from sqlalchemy import select
 
 from lab_inventory.canonical import sha256
@@ -112,6 +112,17 @@ def test_a_run_that_goes_on_though_its_answer_was_lost_still_gets_its_ray_node_o
     assert node_of(world, dispatch.run) == "node-1"
     world.clock.advance(10)
     assert world.tick() == ()
+
+
+def test_a_unit_that_was_flashed_after_it_was_placed_is_not_what_the_run_is_about(world: World) -> None:
+    dispatch = placed(world)
+    world.tick(DispatchAnswered(run=dispatch.run, answer=None, reason="timeout"))
+    other = PRODUCT.model_copy(update={"model": "Two", "firmware": "9"})
+    world.heartbeat(registration(1).model_copy(update={"product": other, "user_agent": "Acme Two 9"}))
+    world.clock.advance(10)
+    (again,) = world.tick()
+    assert again == dispatch
+    assert Assignment.model_validate_json(again.assignment_json).dut.registration.product == PRODUCT
 
 
 def test_an_answer_that_comes_twice_or_after_the_end_changes_nothing(world: World) -> None:

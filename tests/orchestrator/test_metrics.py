@@ -102,8 +102,12 @@ def test_reports_that_do_not_count_are_counted(world: World) -> None:
     assert value(metrics, "assay_reports_quarantined_total") == 1
 
 
+def nothing() -> dict[str, object]:
+    return {"devices": {}, "waiting": 0, "active": 0, "quarantined": {}}
+
+
 def test_two_servers_in_one_process_share_no_counter(world: World) -> None:
-    first, second = following(world), Metrics(lambda: {"devices": {}, "waiting": 0, "active": 0}, [])
+    first, second = following(world), Metrics(nothing, [])
     world.heartbeat(registration(1))
     world.submit()
     world.tick()

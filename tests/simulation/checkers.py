@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from tests.simulation.history import History, Tables
+from tests.simulation.history import History, Row, Tables
 
 Checker = Callable[[History, Tables], Iterator[str]]
 
@@ -15,6 +15,10 @@ TERMINAL = {
     "batches": {"completed", "cancelled"},
 }
 KEYS = {"runs": "run", "leases": "lease", "submissions": "submission", "batches": "batch"}
+
+
+def _is_probation(batch: Row) -> bool:
+    return bool(batch.get("purpose") == "probation")
 
 
 def one_live_lease(history: History, now: Tables) -> Iterator[str]:
@@ -75,8 +79,9 @@ def one_batch_per_key(history: History, now: Tables) -> Iterator[str]:
     for key, batch in history.told:
         if history.accepted[key] != batch:
             yield f"{key} was told {history.accepted[key]} and then {batch}"
-    if len(now.batches) != len(now.idempotency):
-        yield f"{len(now.batches)} batches for {len(now.idempotency)} keys"
+    submitted = [row for row in now.batches if not _is_probation(row)]
+    if len(submitted) != len(now.idempotency):
+        yield f"{len(submitted)} batches for {len(now.idempotency)} keys"
 
 
 def counted_under_the_lease(history: History, now: Tables) -> Iterator[str]:
@@ -153,9 +158,12 @@ def attempts_stay(history: History, now: Tables) -> Iterator[str]:
 
 def verdicts_are_true(history: History, now: Tables) -> Iterator[str]:
     """A good product never fails and a bad one never earns, whatever the lab did; judged again, it is the same."""
-    products = {row["submission"]: row["model"] for row in now.submissions}
+    probations = {row["batch"] for row in now.batches if _is_probation(row)}
+    products = {row["submission"]: row["model"] for row in now.submissions if row.get("batch") not in probations}
     for row in now.judgements:
         submission = row["submission"]
+        if submission not in products:
+            continue
         bad = products[submission] in history.bad_products
         levels = json.loads(row["body"])["levels"]
         verdicts = {r["verdict"] for level in levels for r in level["requirements"]}
@@ -180,6 +188,15 @@ def people_are_obeyed(history: History, now: Tables) -> Iterator[str]:
             yield f"{row['run']} of the cancelled {row['batch']} is {row['state']}"
 
 
+def quarantine_holds(history: History, now: Tables) -> Iterator[str]:
+    """What the lab took out gets nothing but its own probation, and that is there."""
+    yield from (f"{words}, which was in quarantine" for words in history.placed_in_quarantine)
+    there = {row["batch"] for row in now.batches}
+    for row in now.quarantines:
+        if row["state"] == "probation" and row["batch"] not in there:
+            yield f"{row['resource']} is on probation in {row['batch']}, which there is not"
+
+
 def journal_agrees(history: History, now: Tables) -> Iterator[str]:
     """The chain holds, and the tables say what the journal says."""
     yield from history.audit
@@ -200,6 +217,7 @@ CHECKERS: tuple[Checker, ...] = (
     attempts_stay,
     verdicts_are_true,
     people_are_obeyed,
+    quarantine_holds,
     journal_agrees,
 )
 

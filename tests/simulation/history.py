@@ -29,6 +29,7 @@ class Tables:
     quarantined: tuple[Row, ...] = ()
     judgements: tuple[Row, ...] = ()
     idempotency: tuple[Row, ...] = ()
+    quarantines: tuple[Row, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -44,6 +45,8 @@ class History:
     """Batches whose cancelling was acknowledged."""
     placed_though: list[str] = field(default_factory=list)
     """Placements of what a person had taken out or held, in words."""
+    placed_in_quarantine: list[str] = field(default_factory=list)
+    """Placements, other than probations, on units that were in quarantine, in words."""
     renewed: list[tuple[str, str]] = field(default_factory=list)
     """Runs that were told their lease is renewed, with the state of the lease in the tables at that moment."""
     written: dict[str, dict[int, str]] = field(default_factory=dict)

@@ -73,13 +73,34 @@ class People:
         chance, server = self.world.chance, self.world.server
         if not server.alive:
             return
-        if self.batches and chance.random() < 0.6:
+        if chance.random() < 0.2:
+            self._quarantine_order()
+        elif self.batches and chance.random() < 0.6:
             batch = chance.choice(self.batches[-3:])
             self._batch_order(batch, chance.choice(["cancel", "cancel", "hold", "release"]))
         else:
             devices = server.placed_devices()
             if devices:
                 self._device_order(chance.choice(devices), chance.choice(["hold", "release", "release"]))
+
+    def put_everything_back(self) -> None:
+        """Nothing stays out: what was taken out by itself is put back in service."""
+        if self.world.server.alive:
+            for resource in self.world.server.quarantined():
+                self._give(lambda desk, of=resource: self._care().put_back(of, "operator", "well"), f"back: {resource}")
+
+    def _care(self) -> Any:
+        return self.world.server.loop.care
+
+    def _quarantine_order(self) -> None:
+        out = self.world.server.quarantined()
+        if not out:
+            return
+        resource = self.world.chance.choice(out)
+        if self.world.chance.random() < 0.5:
+            self._give(lambda desk: self._care().recover(resource, "operator"), f"recover {resource}")
+        else:
+            self._give(lambda desk: self._care().put_back(resource, "operator", ""), f"put back {resource}")
 
     def release_all(self) -> None:
         """Everything goes on."""

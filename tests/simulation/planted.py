@@ -16,6 +16,7 @@ from orchestrator.pipeline import lease as lease_stage
 from orchestrator.pipeline import plan as plan_stage
 from orchestrator.pipeline import record as record_stage
 from orchestrator.pipeline import requirement
+from orchestrator.pipeline.schedule import explain
 from orchestrator.store import keeping, writing
 from orchestrator.store import store as store_module
 from tests.simulation.world import Violated, World
@@ -170,6 +171,13 @@ def lab_errors_fail() -> Iterator[None]:
         yield
 
 
+def quarantine_is_not_looked_at() -> Iterator[None]:
+    """Runs are placed on units that are in quarantine."""
+    checks = tuple(check for check in explain._CHECKS if check is not explain._quarantined)
+    with patch.object(explain, "_CHECKS", checks):
+        yield
+
+
 PLANTED: Mapping[str, tuple[Planting, str]] = {
     "no epoch check at the host": (no_epoch_check_at_the_host, "one_driver"),
     "late reports count": (late_reports_count, "counted_under_the_lease"),
@@ -184,6 +192,7 @@ PLANTED: Mapping[str, tuple[Planting, str]] = {
     "the spool is not synced": (the_spool_is_not_synced, "reports_in_sequence"),
     "the database is not synced": (the_database_is_not_synced, "accepted_is_kept"),
     "the end is not journaled": (the_end_is_not_journaled, "journal_agrees"),
+    "quarantine is not looked at": (quarantine_is_not_looked_at, "quarantine_holds"),
     "lab errors fail": (lab_errors_fail, "verdicts_are_true"),
 }
 """Each with the checker that finds it."""

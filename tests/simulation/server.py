@@ -17,8 +17,8 @@ from orchestrator.lifecycle.machine import Fact
 from orchestrator.loop import Dispatch, DispatchAnswered, Event, Loop, WorkerReady
 from orchestrator.pipeline.judge import judge
 from orchestrator.signing import Signer
+from orchestrator.store import quarantine_views, views
 from orchestrator.store import tables as t
-from orchestrator.store import views
 from orchestrator.store.artifacts import Artifacts
 from orchestrator.store.audit import audit
 from orchestrator.store.store import Store
@@ -42,6 +42,7 @@ WATCHED = {
     "quarantined": t.quarantined_reports,
     "judgements": t.judgements,
     "idempotency": t.idempotency,
+    "quarantines": t.quarantines,
 }
 
 BODIES = ("reports", "quarantined")
@@ -92,8 +93,8 @@ class Server:
             deciding=threading.RLock(),
             wake=self._wake,
         )
-        self.desk.keep_programmes([self.world.programme])
-        self.loop = Loop(self.desk, SIGNER, lease_ttl_s=TTL_S, host_silent_s=20.0)
+        self.desk.keep_programmes(self.world.programmes)
+        self.loop = Loop(self.desk, SIGNER, lease_ttl_s=TTL_S, host_silent_s=20.0, probation_waits_s=(0.0, 20.0, 60.0))
         self.store.listen(self._committed)
         self.inbox += [WorkerReady(host=host.name) for host in self.world.lab.hosts]
         self._wake()
@@ -177,16 +178,20 @@ class Server:
 
     def _look_at_placements(self) -> None:
         """Whether anything was placed that a person does not want placed."""
-        people = self.world.people
-        for lease in self.tables().leases:
+        people, now = self.world.people, self.tables()
+        out = {row["resource"] for row in now.quarantines if row["state"] != "ended"}
+        probations = {row["batch"] for row in now.batches if row["purpose"] == "probation"}
+        for lease in now.leases:
             if lease["lease"] in self.known_leases:
                 continue
             self.known_leases.add(lease["lease"])
-            run = next(run for run in self.tables().runs if run["run"] == lease["run"])
+            run = next(run for run in now.runs if run["run"] == lease["run"])
             self.world.events.say(f"{run['run']} is placed on {run['device']}")
             for wanted, kind in ((run["device"], "device"), (run["batch"], "batch")):
                 if wanted in people.held:
                     self.world.history.placed_though.append(f"{run['run']} was placed though {kind} {wanted} was held")
+            if f"device:{run['device']}" in out and run["batch"] not in probations:
+                self.world.history.placed_in_quarantine.append(f"{run['run']} was placed on {run['device']}")
 
     def _dispatch(self, dispatch: Dispatch) -> None:
         """By way of a Ray worker: the answer comes once, or is unknown."""
@@ -242,7 +247,8 @@ class Server:
         with self.store.reading() as connection:
             view = views.submission(connection, submission)
         assert view is not None
-        return digest(judge(view, self.world.programme))
+        programme = next(p for p in self.world.programmes if p.digest == view.programme_digest)
+        return digest(judge(view, programme))
 
     def audit(self) -> tuple[str, ...]:
         with self.store.reading() as connection:
@@ -251,6 +257,10 @@ class Server:
     def placed_devices(self) -> list[str]:
         with self.store.reading() as connection:
             return [device.device for device in views.devices(connection)]
+
+    def quarantined(self) -> list[str]:
+        with self.store.reading() as connection:
+            return list(quarantine_views.quarantines(connection))
 
     @staticmethod
     def resources(lease: Row) -> list[str]:

@@ -140,6 +140,14 @@ def cancelled_and_running(history: History, now: Tables) -> None:
     now.batches = ({"batch": "bat-1", "state": "cancelled"},)
 
 
+def placed_in_quarantine(history: History, now: Tables) -> None:
+    history.placed_in_quarantine.append("run-2 was placed on dev-1")
+
+
+def probation_without_a_batch(history: History, now: Tables) -> None:
+    now.quarantines = ({"resource": "device:dev-1", "state": "probation", "batch": "bat-9"},)
+
+
 def audit_finds(history: History, now: Tables) -> None:
     history.audit = ("the chain is broken at 3",)
 
@@ -165,6 +173,8 @@ CORRUPTED: tuple[tuple[Callable[[History, Tables], None], checkers.Checker], ...
     (judged_otherwise, checkers.verdicts_are_true),
     (held_and_placed, checkers.people_are_obeyed),
     (cancelled_and_running, checkers.people_are_obeyed),
+    (placed_in_quarantine, checkers.quarantine_holds),
+    (probation_without_a_batch, checkers.quarantine_holds),
     (audit_finds, checkers.journal_agrees),
 )
 

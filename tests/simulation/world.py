@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_inventory.lab import Lab
-from tests.orchestrator.small_programme import SMALL
+from tests.orchestrator.small_programme import PROBATION, SMALL
 from tests.simulation.checkers import unfinished, violations
 from tests.simulation.clock import MachineClock, TrueTime
 from tests.simulation.events import Events, Network
@@ -36,9 +36,9 @@ class World:
         self.network = Network(self.events, self.chance)
         self.history = History(bad_products=frozenset({"Bad"}))
         self.models = ["One", "Bad"]
-        self.programme = SMALL
+        self.programmes = (SMALL, PROBATION)
         self.lab = lab()
-        self.lab_error_share = self.chance.choice([0.0, 0.02, 0.2])
+        self.lab_error_share = self.chance.choice([0.0, 0.02, 0.2, 0.6])
         self.calm = False
         self.server = Server(self, folder)
         self.people = People(self)
@@ -82,6 +82,7 @@ class World:
         until_s = self.true.now_s + QUIET_S
         while self.true.now_s < until_s and not self._finished():
             self._provide_all_products()
+            self.people.put_everything_back()
             for _ in range(20):
                 self._step()
         self._check(audit=True)

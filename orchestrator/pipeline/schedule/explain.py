@@ -24,11 +24,16 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What stands beside the units. ``held_by``: the run that holds a resource. ``not_ready``: hosts, with why."""
+    """What stands beside the units. ``held_by``: the run that holds a resource. ``not_ready``: hosts whose Ray worker
+    cannot be reached, with why. ``refusing``: hosts that take no run now, with why. ``quarantines``: what the lab took
+    out by itself, by resource, with why.
+    """
 
     hosts: Mapping[str, HostView]
     held_by: Mapping[str, str]
     not_ready: Mapping[str, str]
+    refusing: Mapping[str, str]
+    quarantines: Mapping[str, str]
 
 
 def _held(unit: Unit, now: Circumstances) -> Obstacle | None:
@@ -68,6 +73,24 @@ def _no_agent(unit: Unit, now: Circumstances) -> Obstacle | None:
     return Obstacle(slug="no-agent", words=f"the agent of host {unit.device.host} has not been heard of")
 
 
+def _quarantined(unit: Unit, now: Circumstances) -> Obstacle | None:
+    name = unit.device.device
+    why = now.quarantines.get(f"device:{name}")
+    if why is not None:
+        return Obstacle(slug="quarantined", words=f"{name} is in quarantine{_because(why)}")
+    why = now.quarantines.get(f"bench:{unit.bench}")
+    if why is not None:
+        return Obstacle(slug="quarantined", words=f"bench {unit.bench} of {name} is in quarantine{_because(why)}")
+    return None
+
+
+def _refusing(unit: Unit, now: Circumstances) -> Obstacle | None:
+    host = unit.device.host
+    if host not in now.refusing:
+        return None
+    return Obstacle(slug="refusing", words=f"host {host} takes no run now: {now.refusing[host]}")
+
+
 def _busy(unit: Unit, now: Circumstances) -> Obstacle | None:
     name = unit.device.device
     for resource in unit.resources:
@@ -90,11 +113,13 @@ _CHECKS: Sequence[Callable[[Unit, Circumstances], Obstacle | None]] = (
     _absent,
     _no_slot,
     _no_agent,
+    _quarantined,
+    _refusing,
     _busy,
     _ray_not_ready,
 )
 
-_NEAREST_FIRST = ("busy", "ray", "no-agent", "absent", "held", "no-slot", "no-driver")
+_NEAREST_FIRST = ("busy", "refusing", "ray", "no-agent", "absent", "quarantined", "held", "no-slot", "no-driver")
 """Which obstacle will go away first by itself: it is the one that names why a run waits."""
 
 
@@ -114,6 +139,8 @@ def why_waiting(run: QueuedRun, units: Sequence[Unit], categories: Sequence[str]
     """
     key = run.key
     what = f"{key.maker} {key.model} {key.firmware}, hardware {key.hardware_revision}, mode {key.mode}"
+    if not units and run.unit is not None:
+        return Obstacle(slug="no-unit", words=f"{run.unit}, on which it must run, is not registered as {what}")
     if not units:
         other = f" as {run.category}, only as {' and '.join(categories)}" if categories else ""
         return Obstacle(slug="no-unit", words=f"no unit of {what} is registered{other}")

@@ -14,14 +14,19 @@ class Unit:
 
     device: DeviceView
     slot: Slot | None
+    bench: str | None
     resources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """``units``: by key and category, least used first. ``categories``: the categories a key is registered in."""
+    """``units``: by key and category, least used first. ``by_device``: the same by the unit's own name.
+
+    ``categories``: the categories a key is registered in.
+    """
 
     units: Mapping[tuple[UnitKey, str], tuple[Unit, ...]]
+    by_device: Mapping[str, Unit]
     categories: Mapping[UnitKey, tuple[str, ...]]
 
 
@@ -30,6 +35,7 @@ def index(snapshot: Snapshot) -> Index:
     places = {
         (view.host, slot.name): (
             slot,
+            bench.name,
             tuple(f"instrument:{bench.name}/{t.name}" for t in bench.instruments if t.exclusive),
         )
         for view in snapshot.hosts.values()
@@ -38,14 +44,16 @@ def index(snapshot: Snapshot) -> Index:
     units: dict[tuple[UnitKey, str], list[Unit]] = defaultdict(list)
     for device in snapshot.devices:
         at = device.registration.slot
-        slot, instruments = places.get((device.host, at), (None, ()))
+        slot, bench, instruments = places.get((device.host, at), (None, None, ()))
         resources = (f"device:{device.device}", f"slot:{device.host}/{at}", *instruments)
-        units[device.key, device.registration.category].append(Unit(device=device, slot=slot, resources=resources))
+        unit = Unit(device=device, slot=slot, bench=bench, resources=resources)
+        units[device.key, device.registration.category].append(unit)
     categories: dict[UnitKey, list[str]] = defaultdict(list)
     for key, category in units:
         categories[key].append(category)
     return Index(
         units={key: tuple(sorted(found, key=lambda unit: _use(unit, snapshot))) for key, found in units.items()},
+        by_device={unit.device.device: unit for found in units.values() for unit in found},
         categories={key: tuple(sorted(found)) for key, found in categories.items()},
     )
 

@@ -2,15 +2,17 @@
 
 Runs are taken by priority (higher first), then by the time they were queued. A run gets a unit whose five keys equal
 its own, if all resources it needs are free together. Nothing is held while waiting, so nothing can deadlock. A run
-that cannot be placed does not keep a later one from a unit it could use.
+that cannot be placed does not keep a later one from a unit it could use. What is in quarantine gets nothing but its
+own probation.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from orchestrator.lifecycle.snapshot import DeviceView, QueuedRun, Snapshot, UnitKey
 from orchestrator.pipeline.schedule.explain import Circumstances, Obstacle, obstacle, why_waiting
-from orchestrator.pipeline.schedule.index import Unit, index
+from orchestrator.pipeline.schedule.index import Index, Unit, index
 
 _BATCH_HELD = Obstacle(slug="batch-held", words="its batch is held by an operator")
 _NEXT_PASS = Obstacle(slug="next-pass", words="it is placed in the next pass")
@@ -51,12 +53,28 @@ class _Kind:
     why: Obstacle | None = None
 
 
-def place(snapshot: Snapshot, *, not_ready: Mapping[str, str], placements_max: int) -> Plan:
-    """Place what can be placed. ``not_ready``: hosts whose Ray worker cannot be reached, each with the reason."""
+def place(
+    snapshot: Snapshot,
+    *,
+    not_ready: Mapping[str, str],
+    placements_max: int,
+    refusing: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
+    """Place what can be placed. ``not_ready``: hosts whose Ray worker cannot be reached, each with the reason;
+    ``refusing``: hosts that take no run now, each with the reason.
+    """
     lab = index(snapshot)
     held_by = {resource: lease.run for lease in snapshot.leases for resource in lease.epochs}
-    now = Circumstances(hosts=snapshot.hosts, held_by=held_by, not_ready=not_ready)
-    kinds: dict[tuple[UnitKey, str], _Kind] = {}
+    now = Circumstances(
+        hosts=snapshot.hosts,
+        held_by=held_by,
+        not_ready=not_ready,
+        refusing=refusing,
+        quarantines={resource: view.reason for resource, view in snapshot.quarantines.items()},
+    )
+    # A probation is there to bring back what is in quarantine, so it alone is placed on it.
+    on_probation = replace(now, quarantines={})
+    kinds: dict[tuple[UnitKey, str, str | None, bool], _Kind] = {}
     placements: list[Placement] = []
     deferrals: list[Deferral] = []
     more = False
@@ -64,15 +82,16 @@ def place(snapshot: Snapshot, *, not_ready: Mapping[str, str], placements_max: i
         if run.batch_held:
             deferrals.append(_deferral(run, _BATCH_HELD))
             continue
-        wanted = (run.key, run.category)
+        wanted = (run.key, run.category, run.unit, run.probation)
+        circumstances = on_probation if run.probation else now
         kind = kinds.get(wanted)
         if kind is None:
-            usable = [unit for unit in lab.units.get(wanted, ()) if obstacle(unit, now) is None]
+            usable = [unit for unit in _units_for(run, lab) if obstacle(unit, circumstances) is None]
             kind = kinds[wanted] = _Kind(free=usable)
         unit = _choose(run, kind.free, held_by)
         if unit is None:
             if kind.why is None:
-                kind.why = why_waiting(run, lab.units.get(wanted, ()), lab.categories.get(run.key, ()), now)
+                kind.why = why_waiting(run, _units_for(run, lab), lab.categories.get(run.key, ()), circumstances)
             deferrals.append(_deferral(run, kind.why))
         elif len(placements) >= placements_max:
             deferrals.append(_deferral(run, _NEXT_PASS))
@@ -81,6 +100,19 @@ def place(snapshot: Snapshot, *, not_ready: Mapping[str, str], placements_max: i
             placements.append(Placement(run=run, device=unit.device, resources=unit.resources))
             held_by.update(dict.fromkeys(unit.resources, run.run))
     return Plan(placements=tuple(placements), deferrals=tuple(deferrals), more=more)
+
+
+def _units_for(run: QueuedRun, lab: Index) -> tuple[Unit, ...]:
+    """The units of the product of a run; of one that must run on a certain unit, that one where it is that product.
+
+    A probation asks whether a unit can be measured, whatever it is by now.
+    """
+    if run.unit is None:
+        return lab.units.get((run.key, run.category), ())
+    unit = lab.by_device.get(run.unit)
+    if unit is None or unit.device.registration.category != run.category:
+        return ()
+    return (unit,) if run.probation or unit.device.key == run.key else ()
 
 
 def _deferral(run: QueuedRun, why: Obstacle) -> Deferral:

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from lab_inventory.errors import Conflict
-from orchestrator.lifecycle import batch, certificate, device, lease, run, verdict
+from orchestrator.lifecycle import batch, certificate, device, lease, quarantine, run, verdict
 from orchestrator.lifecycle.machine import Fact, Machine
 
 GOLDEN = """
@@ -55,6 +55,15 @@ run          taken       RunCancelled        cancelled
 run          running     RunCancelled        cancelled
 run          stopping    RunCancelled        cancelled
 run          stopping    RunLapsed           cancelled
+quarantine   -           Quarantined         quarantined
+quarantine   ended       Quarantined         quarantined
+quarantine   quarantined ProbationBegun      probation
+quarantine   needs-person ProbationBegun     probation
+quarantine   probation   ProbationFailed     quarantined
+quarantine   quarantined RecoveryGivenUp     needs-person
+quarantine   quarantined QuarantineEnded     ended
+quarantine   probation   QuarantineEnded     ended
+quarantine   needs-person QuarantineEnded    ended
 certificate  -           CertificateGranted  granted
 """
 MOVES = {
@@ -67,6 +76,7 @@ TERMINAL = {
     "device": set[str](),
     "lease": {"released", "lapsed", "revoked"},
     "run": {"completed", "error", "cancelled", "lapsed"},
+    "quarantine": set[str](),
     "certificate": set[str](),
 }
 MACHINES: dict[str, Machine] = {
@@ -77,6 +87,7 @@ MACHINES: dict[str, Machine] = {
         device.MACHINE,
         lease.MACHINE,
         run.MACHINE,
+        quarantine.MACHINE,
         certificate.MACHINE,
     )
 }
@@ -86,11 +97,12 @@ STATES: dict[str, list[str | None]] = {
     "device": [None, "in-service", "held"],
     "lease": [None, *lease.LeaseState],
     "run": [None, *run.RunState],
+    "quarantine": [None, *quarantine.QuarantineState],
     "certificate": [None, *certificate.CertificateState],
 }
 FACTS: dict[str, type[Fact]] = {
     name: of
-    for module in (batch, certificate, device, lease, run, verdict)
+    for module in (batch, certificate, device, lease, quarantine, run, verdict)
     for name, of in vars(module).items()
     if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
 }

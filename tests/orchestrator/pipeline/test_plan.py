@@ -85,7 +85,7 @@ def assigned(config: Host) -> Assignment:
     return assignment(
         small_lab.run_view(cases=("TC-1", "TC-3")),
         small_lab.lease("run-1"),
-        small_lab.device(),
+        small_lab.registration(),
         config,
         small.content(),
         small.SMALL,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import small_lab
 from lab_world import World, registration, submission
 from sqlalchemy import insert, select, text, update
 
@@ -43,7 +44,16 @@ def grant(world: World, run: str, *resources: str, epoch: int = 1, lease: str = 
             deadline_s=60,
             at=now,
         ),
-        RunPlaced(run=run, lease=lease, device="dev-1", host="host-1", slot="slot-1", waited_s=0, at=now),
+        RunPlaced(
+            run=run,
+            lease=lease,
+            device="dev-1",
+            host="host-1",
+            slot="slot-1",
+            registration=small_lab.registration(),
+            waited_s=0,
+            at=now,
+        ),
     )
 
 

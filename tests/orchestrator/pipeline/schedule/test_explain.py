@@ -18,13 +18,15 @@ def unit(of: DeviceView | None = None, **change: Any) -> Unit:
     return Unit(
         device=device,
         slot=found[1] if found else None,
+        bench=found[0].name if found else None,
         resources=(f"device:{device.device}", f"slot:{device.host}/{device.registration.slot}"),
     )
 
 
 def now(**change: Any) -> Circumstances:
     hosts: dict[str, HostView] = {"host-1": small_lab.host_view(small_lab.host())}
-    return Circumstances(**({"hosts": hosts, "held_by": {}, "not_ready": {}} | change))
+    nothing: dict[str, Any] = {"held_by": {}, "not_ready": {}, "refusing": {}, "quarantines": {}}
+    return Circumstances(**({"hosts": hosts} | nothing | change))
 
 
 def test_a_unit_that_nothing_keeps_back_can_be_used() -> None:
@@ -68,6 +70,24 @@ WITHOUT_A_DRIVER = small_lab.device(registration=small_lab.registration(driver=N
         ),
         (
             unit(),
+            now(quarantines={"device:dev-1": "it could not be measured on"}),
+            "quarantined",
+            "dev-1 is in quarantine: it could not be measured on",
+        ),
+        (
+            unit(),
+            now(quarantines={"bench:bench-of-host-1": "it did not pass its own check"}),
+            "quarantined",
+            "bench bench-of-host-1 of dev-1 is in quarantine: it did not pass its own check",
+        ),
+        (
+            unit(),
+            now(refusing={"host-1": "its work directory has 3 MB left"}),
+            "refusing",
+            "host host-1 takes no run now: its work directory has 3 MB left",
+        ),
+        (
+            unit(),
             now(not_ready={"host-1": "no such node"}),
             "ray",
             "the Ray worker of host host-1 is not ready: no such node",
@@ -84,7 +104,8 @@ def test_a_slot_for_companions_holds_no_unit_to_be_tested() -> None:
     place = small_lab.host().slot("slot-1")
     assert place is not None
     companion = place[1].model_copy(update={"roles": (Role.COMPANION,)})
-    found = obstacle(Unit(device=small_lab.device(), slot=companion, resources=("device:dev-1",)), now())
+    companions = Unit(device=small_lab.device(), slot=companion, bench="bench-1", resources=("device:dev-1",))
+    found = obstacle(companions, now())
     assert found == Obstacle(slug="no-slot", words="dev-1 stands in slot-1, which is for a companion device")
 
 

@@ -164,3 +164,47 @@ def test_a_pass_over_a_thousand_units_costs_a_few_calls_for_each_run_and_unit_an
 
 def test_ten_times_the_runs_cost_no_more_than_ten_times_as_much() -> None:
     assert calls_of(large_lab(10_000)) < 10 * calls_of(large_lab(1_000))
+
+
+def test_what_is_in_quarantine_gets_nothing_but_its_own_probation() -> None:
+    out = [small_lab.quarantine("device:dev-1")]
+    queue = [
+        small_lab.queued("ordinary", priority=90),
+        small_lab.queued("probation", unit="dev-1", probation=True),
+    ]
+    plan = placed(small_lab.snapshot(queue, TWO_UNITS[:1], quarantines=out))
+    assert pairs(plan) == [("probation", "dev-1")]
+    assert slugs(plan) == {"ordinary": "quarantined"}
+
+
+def test_a_bench_in_quarantine_takes_all_its_units_out() -> None:
+    out = [small_lab.quarantine("bench:bench-of-host-1")]
+    plan = placed(small_lab.snapshot([small_lab.queued()], TWO_UNITS, quarantines=out))
+    assert pairs(plan) == []
+    assert slugs(plan) == {"run-1": "quarantined"}
+
+
+def test_a_probation_never_runs_on_a_unit_that_a_person_took_out() -> None:
+    held = [small_lab.device("dev-1", intent=Intent.HELD)]
+    queue = [small_lab.queued("probation", unit="dev-1", probation=True)]
+    plan = placed(small_lab.snapshot(queue, held, quarantines=[small_lab.quarantine()]))
+    assert slugs(plan) == {"probation": "held"}
+
+
+def test_a_probation_asks_for_its_unit_whatever_that_is_by_now() -> None:
+    flashed = [small_lab.device("dev-1", model="Two")]
+    plan = placed(small_lab.snapshot([small_lab.queued("probation", unit="dev-1", probation=True)], flashed))
+    assert pairs(plan) == [("probation", "dev-1")]
+
+
+def test_a_run_that_is_bound_to_a_unit_runs_on_no_other() -> None:
+    queue = [small_lab.queued("bound", unit="dev-2"), small_lab.queued("gone", unit="dev-9")]
+    plan = placed(small_lab.snapshot(queue, TWO_UNITS))
+    assert pairs(plan) == [("bound", "dev-2")]
+    assert slugs(plan) == {"gone": "no-unit"}
+
+
+def test_a_host_that_takes_no_run_is_left_alone() -> None:
+    snapshot = small_lab.snapshot([small_lab.queued()], TWO_UNITS)
+    plan = place(snapshot, not_ready={}, refusing={"host-1": "3 MB left"}, placements_max=9)
+    assert slugs(plan) == {"run-1": "refusing"}
