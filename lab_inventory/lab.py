@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
@@ -42,11 +42,16 @@ class Instrument(Noun):
     exclusive: bool = False
 
 
+def _told_too(schema: dict[str, Any]) -> None:
+    """A secret is described as one that is only ever sent; this one is answered as well."""
+    schema.pop("writeOnly", None)
+
+
 class Account(Noun):
-    """The SIP account with which the slot's device registers at the bench."""
+    """The SIP account with which the slot's device registers at the bench. Its host's agent is told the password."""
 
     user: Name
-    password: SecretStr
+    password: SecretStr = Field(json_schema_extra=_told_too)
 
     @field_serializer("password", when_used="json")
     def _told(self, password: SecretStr) -> str:

@@ -3,13 +3,19 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from lab_inventory.errors import Unavailable
 from orchestrator.api.parts import Parts, PartsOf
 from orchestrator.api.readiness import Readiness
 
 router = APIRouter(tags=["health"])
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
 
 
 @router.get("/healthz")
@@ -31,13 +37,13 @@ def readiness(parts: Parts) -> dict[str, Any]:
     return parts.health.look().model_dump(mode="json")
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(parts: PartsOf) -> Response:
     """For Prometheus."""
     return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/v1/events")
+@router.get("/v1/events", response_class=EventStream)
 def events(parts: PartsOf) -> StreamingResponse:
     """Server-sent events: which thing changed, never its content."""
     if parts.watchers.closed:
@@ -45,4 +51,4 @@ def events(parts: PartsOf) -> StreamingResponse:
     if parts.watchers.full:
         raise Unavailable("too many are watching already")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(parts.watchers.stream(), media_type="text/event-stream", headers=headers)
+    return EventStream(parts.watchers.stream(), headers=headers)
