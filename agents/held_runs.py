@@ -34,6 +34,9 @@ from lab_inventory.messages import (
     Standing,
 )
 
+HELD_RUNS_MAX = 256
+"""As many as a heartbeat tells of."""
+
 
 @dataclass
 class Held:
@@ -105,7 +108,9 @@ class HeldRuns:
         return tuple(HeldRun(run=held.run, epochs=held.assignment.epochs) for held in self._held.values())
 
     def full(self) -> str:
-        """Why this host takes no run now whatever it is, empty where it does: it has no room for its evidence."""
+        """Why this host takes no run now whatever it is, empty where it does: there is no room for more."""
+        if len(self._held) >= HELD_RUNS_MAX:
+            return f"it holds {len(self._held)} runs of which not everything is delivered"
         try:
             free = shutil.disk_usage(self._settings.work_dir).free
         except OSError as error:

@@ -16,6 +16,8 @@ from lab_inventory.lab import Instrument
 from lab_inventory.measurement import Evidence, Measurement, Unit, Value
 from lab_inventory.messages import EVIDENCE_BYTES_MAX
 
+RUN_EVIDENCE_BYTES_MAX = 2_000_000_000
+
 
 class LabError(AssayError):
     """The lab, not the device, kept this from being measured"""
@@ -97,6 +99,8 @@ class Recorder:
         """Keep a file as evidence; gives its content address. Raises LabError where it is too large or not kept."""
         if len(data) > EVIDENCE_BYTES_MAX:
             raise LabError(f"evidence {name} has {len(data)} bytes; at most {EVIDENCE_BYTES_MAX} are kept")
+        if kept_bytes(self._folder) + len(data) > RUN_EVIDENCE_BYTES_MAX:
+            raise LabError(f"evidence {name} is not kept: a run keeps at most {RUN_EVIDENCE_BYTES_MAX // 10**6} MB")
         address = sha256(data)
         try:
             keep(self._folder, address, data)
@@ -112,6 +116,11 @@ class Recorder:
     def evidence(self) -> tuple[Evidence, ...]:
         """Every file that was attached."""
         return tuple(self._evidence.values())
+
+
+def kept_bytes(folder: Path) -> int:
+    """How much evidence a folder holds."""
+    return sum(entry.stat().st_size for entry in os.scandir(folder)) if folder.is_dir() else 0
 
 
 def keep(folder: Path, address: str, data: bytes) -> None:

@@ -17,6 +17,7 @@ from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import TestCase
 
 REPORTS_PER_BATCH_MAX = 200
+REPORTS_PER_RUN_MAX = 120_000
 EVIDENCE_BYTES_MAX = 32_000_000
 
 ResourceId = Annotated[str, Field(pattern=r"^(device|slot|instrument):[A-Za-z0-9._:/-]{1,200}$")]
@@ -262,7 +263,7 @@ ReportBody = Annotated[
 class RunReport(Noun):
     """One report of a run; ``seq`` counts from 1 without gaps."""
 
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, le=REPORTS_PER_RUN_MAX)
     at: AwareDatetime
     body: ReportBody
 

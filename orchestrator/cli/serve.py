@@ -16,6 +16,10 @@ from orchestrator.logs import JsonLog, handle_libraries
 Data = Annotated[Path | None, typer.Option(help="Where everything is kept.", envvar="ASSAY_DATA")]
 
 
+CONNECTIONS_MAX = 512
+"""Over it the answer is 503; what watches the event stream has a bound of its own below it."""
+
+
 def serve(
     data: Data = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -37,7 +41,14 @@ def serve(
     app = create_app(settings, clock=clock, log=log)
     address = f"http://{settings.host}:{listening.getsockname()[1]}"
     typer.echo(json.dumps({"slug": "serving", "address": address, "data": str(settings.data)}))
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3, lifespan="on")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        lifespan="on",
+        limit_concurrency=CONNECTIONS_MAX,
+    )
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from lab_inventory.canonical import digest
-from lab_inventory.errors import Forbidden, NotFound
+from lab_inventory.errors import Conflict, Forbidden, NotFound
 from lab_inventory.messages import (
     REPORTS_PER_BATCH_MAX,
     Ended,
@@ -44,6 +44,8 @@ from orchestrator.lifecycle.run import (
 )
 from orchestrator.lifecycle.snapshot import LeaseView, RunView
 
+QUARANTINED_PER_RUN_MAX = 5_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
@@ -58,7 +60,9 @@ class Recording:
 
 
 def record(batch: ReportBatch, run: RunView | None, host: str, now: datetime) -> Recording:
-    """Decide about one delivery. Raises NotFound and Forbidden for runs that are not the host's."""
+    """Decide about one delivery. Raises NotFound and Forbidden for runs that are not the host's, Conflict where more
+    that does not count would have to be kept than is kept of one run.
+    """
     if run is None:
         raise NotFound(f"there is no run {batch.run}")
     if run.lease is None or run.lease.host != host:
@@ -116,6 +120,8 @@ class _Tally:
     def _quarantine(self, report: RunReport, address: str, reason: str) -> None:
         """Keep a report apart, once, however often it is sent."""
         if (report.seq, address) not in self._quarantined:
+            if len(self._quarantined) >= QUARANTINED_PER_RUN_MAX:
+                raise Conflict(f"{len(self._quarantined)} reports of {self._run.run} are kept apart; no more are taken")
             self._quarantined.add((report.seq, address))
             self._facts.append(
                 ReportQuarantined(run=self._run.run, report=report, digest=address, reason=reason, at=self._now)

@@ -17,6 +17,7 @@ from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.snapshot import DeviceView
 
 REASON_MAX = 2000
+UNITS_PER_HOST_MAX = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +42,18 @@ def register(
     facts: list[Fact] = []
     refusals: dict[str, str] = {}
     taken: set[Identity] = set()
+    of_host, fresh = sum(view.host == host.name for view in known.values()), 0
     slots = Counter(registration.slot for registration in heartbeat.devices)
     identities = Counter(registration.identity for registration in heartbeat.devices)
     for registration in heartbeat.devices:
         view = known.get(registration.identity)
         refusal = _refusal(registration, host, view) or _ambiguity(registration, slots, identities)
+        if view is None and not refusal and of_host + fresh >= UNITS_PER_HOST_MAX:
+            refusal = f"{of_host + fresh} units of host {host.name} are known already, and no more are taken"
         if refusal:
             refusals[registration.slot] = refusal
             continue
+        fresh += view is None
         taken.add(registration.identity)
         facts.extend(_news(registration, host.name, view, now, new_id))
     in_use = {f"slot:{host.name}/{slot.name}" for _, slot in host.slots()} & {

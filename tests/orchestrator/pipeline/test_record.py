@@ -6,7 +6,7 @@ import pytest
 import small_lab
 
 from lab_inventory.canonical import digest
-from lab_inventory.errors import Forbidden, NotFound
+from lab_inventory.errors import Conflict, Forbidden, NotFound
 from lab_inventory.messages import (
     REPORTS_PER_BATCH_MAX,
     CaseStarted,
@@ -261,3 +261,12 @@ def test_a_run_whose_agent_ended_it_before_it_began_has_started_and_ended() -> N
     facts = taken(small_lab.run_view(state=RunState.PLACED), report(1, given_up)).facts
     assert isinstance(facts[1], RunStarted)
     assert isinstance(facts[2], RunErrored)
+
+
+def test_what_does_not_count_is_kept_up_to_a_bound_and_then_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.pipeline.record.QUARANTINED_PER_RUN_MAX", 2)
+    run = small_lab.run_view(state=RunState.COMPLETED, lease=small_lab.lease("run-1", state=LeaseState.RELEASED))
+    first = taken(run, report(1, STARTED), report(2, CASE))
+    assert kinds(first) == ["ReportQuarantined", "ReportQuarantined"]
+    with pytest.raises(Conflict, match="2 reports of run-1 are kept apart; no more are taken"):
+        taken(run, *WHOLE)

@@ -165,3 +165,14 @@ def test_the_units_of_a_silent_host_are_absent_and_no_others() -> None:
     (fact,) = silent(known, frozenset({"host-1"}), small_lab.NOW)
     assert isinstance(fact, PresenceObserved)
     assert (fact.device, fact.reason) == ("dev-1", "host host-1 is not heard of")
+
+
+def test_a_host_that_makes_up_ever_new_units_is_refused_and_what_is_known_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("orchestrator.pipeline.register.UNITS_PER_HOST_MAX", 2)
+    known = [small_lab.device(f"dev-{n}", f"slot-{n}", presence=Presence.ABSENT) for n in (1, 2)]
+    made_up = small_lab.registration(identity=Identity(kind=IdentityKind.SIP_INSTANCE, value="urn:uuid:made-up"))
+    refused = registered(made_up, small_lab.registration("slot-2"), known=known)
+    assert "2 units of host host-1 are known already" in refused.refusals["slot-1"]
+    assert [fact.entity for fact in refused.facts] == ["dev-2"], "a unit that is known is taken as before"
