@@ -73,8 +73,17 @@ class Phone:
 class Stack:
     """Started in order, stopped in reverse, by process id."""
 
-    def __init__(self, work: Path, phones: Sequence[Phone], *, benches: int = 1, lease_ttl_s: float = 900.0) -> None:
+    def __init__(
+        self,
+        work: Path,
+        phones: Sequence[Phone],
+        *,
+        benches: int = 1,
+        lease_ttl_s: float = 900.0,
+        power_program: Path | None = None,
+    ) -> None:
         self.work = work
+        self._power_program = power_program
         self._lease_ttl_s = lease_ttl_s
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         ports = free_ports(1 + 2 * len(phones))
@@ -99,6 +108,7 @@ class Stack:
                     "registrar": f"127.0.0.1:{ports[2 * place]}",
                     "account": {"user": f"10{place:02d}", "password": "bench"},
                     "control": f"127.0.0.1:{ports[2 * place + 1]}",
+                    "power": f"port-{place + 1}",
                     "unit": {"hardware_revision": phone.revision, "mode": phone.mode},
                 }
             )
@@ -158,6 +168,8 @@ class Stack:
             "ASSAY_AGENT_HOST": HOST,
             "ASSAY_AGENT_WORK_DIR": str(self.work / "agent"),
         }
+        if self._power_program is not None:
+            environment["ASSAY_AGENT_POWER_PROGRAM"] = str(self._power_program)
         if not (self.work / "agent").exists():
             environment["ASSAY_AGENT_JOIN_TOKEN"] = self.call("POST", f"/v1/hosts/{HOST}/join-token")["token"]
         self._start("agent", ["agents.cli", "serve"], **environment)
