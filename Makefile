@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench simulate setup phone clean
+.PHONY: help run test check bench bench-faults simulate setup phone clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -25,6 +25,9 @@ check: setup ## ruff, mypy --strict, import-linter
 
 bench: setup phone ## print one JSON line per figure: name, value, unit, target, baseline, ok
 	$(BIN)/python -m tests.benchmarks
+
+bench-faults: setup phone ## faults of the bench in real runs: N=3 runs for each, QUIET=5 without; prints fault, injected, device fails
+	$(BIN)/python -m tests.bench_faults --runs $(or $(N),3) --quiet $(or $(QUIET),5) $(if $(SEED),--seed $(SEED))
 
 simulate: setup ## the core in a simulated world with faults: SEEDS=50 STEPS=500, or one failing SEED again
 	$(BIN)/python -m tests.simulation --steps $(or $(STEPS),500) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),50))

@@ -18,6 +18,8 @@ from lab_inventory.errors import Unavailable
 
 ANSWER_TIMEOUT_S = 10.0
 LINE_BYTES_MAX = 2**24  # half an hour
+STANDSTILL_NS = 20_000_000
+"""A wake-up that is later by more than a packet time than the one before it, is no matter of schedule any more."""
 
 
 class HostPace:
@@ -67,6 +69,18 @@ class HostPace:
     def interval_sd_ms(self, packet_time_ms: float) -> float:
         """The standard deviation of the intervals of a perfect sender on this host in the window, in ms."""
         return interval_sd_ms(self._late_ns, max(1, round(packet_time_ms * 1e6 / TICK_NS)))
+
+    def standstill_share(self) -> float:
+        """The share of the window in which nothing here was woken: for as long, a perfect sender sends nothing."""
+        return standstill_share(self._late_ns)
+
+
+def standstill_share(late_ns: Sequence[int]) -> float:
+    """The same from how late each wake-up was: what is later than one that went before is time that was lost."""
+    if not late_ns:
+        return 0.0
+    lost_ns = sum(max(0, after - before) for before, after in pairwise((0, *late_ns)) if after - before > STANDSTILL_NS)
+    return lost_ns / (len(late_ns) * TICK_NS)
 
 
 def interval_sd_ms(late_ns: Sequence[int], ticks: int) -> float:

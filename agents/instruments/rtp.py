@@ -121,6 +121,11 @@ class RtpPort:
         """Datagrams the kernel lost because the bench did not read in time."""
         return self._media().dropped
 
+    @property
+    def clock_steps(self) -> int:
+        """How often the wall clock, of which the kernel's times of arrival are, was set meanwhile."""
+        return self._media().clock_steps
+
     def packets(self, *, since_ns: int = 0, until_ns: int | None = None) -> tuple[RtpPacket, ...]:
         """What came in [since_ns, until_ns), in order of arrival."""
         return tuple(

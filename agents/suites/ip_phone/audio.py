@@ -103,9 +103,11 @@ async def rtp_pacing(bench: PhoneBench, recorder: Recorder) -> None:
         return
     note = f"{seen.intervals} intervals, longest {seen.gap_ms_max:.1f} ms"
     deviation = abs(seen.mean_ms - ptime_ms) / ptime_ms * 100
-    bench.measure("interval_mean_deviation_percent", deviation, note)
+    on_this_host = shares_this_host(bench.registered().peer[0])
+    still = 100 * host.standstill_share() if on_this_host else None
+    bench.measure("interval_mean_deviation_percent", deviation, note, bench_stall=still)
     # The bench's share of the spread is what it adds to a stream of its own; twice that is the uncertainty (k = 2).
     own_ms = reference.spread_ms
-    stall = max(own_ms, host.interval_sd_ms(ptime_ms)) if shares_this_host(bench.registered().peer[0]) else own_ms
+    stall = max(own_ms, host.interval_sd_ms(ptime_ms)) if on_this_host else own_ms
     bench.measure("interval_sd_ms", seen.sd_ms, note, bench_stall=stall, uncertainty=2 * own_ms)
     bench.measure("packets_missing", missing(packets))

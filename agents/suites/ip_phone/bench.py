@@ -32,6 +32,8 @@ LISTEN_S = 0.6
 LEVEL_DBFS_MIN = -50.0
 TONE_SHARE_MIN = 0.5
 TONE_LEVEL_DBFS = -20.0
+LOOKS_BACK = frozenset({"registration-refresh"})
+"""Procedures that measure what came before their case began."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class PhoneBench:
     case: TestCase | None = None
     found: list[Found] = field(default_factory=list)
     calls: list["Call"] = field(default_factory=list)
+    _before: tuple[int, int, int] = (0, 0, 0)
 
     def measure(
         self,
@@ -123,11 +126,26 @@ class PhoneBench:
         return call if final is not None and final.message.status == 200 else None
 
     def check_complete(self) -> None:
-        """Raise LabError where the bench itself lost something in this case: then what it saw proves nothing."""
-        lost = self.endpoint.transport.port.dropped + sum(call.port.kernel_dropped for call in self.calls)
-        unkept = self.endpoint.transport.trace.dropped + sum(call.port.heard.dropped for call in self.calls)
+        """Raise LabError where the bench itself lost something in this case, or did not know when something came: then
+        what it saw proves nothing. A case that looks back over the whole run needs all of it whole.
+        """
+        signalling = self.endpoint.transport.port
+        dropped, unkept, stepped = self._suffered()
+        before = (0, 0, 0) if self.case is not None and self.case.procedure in LOOKS_BACK else self._before
+        lost = dropped - before[0] + sum(call.port.kernel_dropped for call in self.calls)
+        unkept += sum(call.port.heard.dropped for call in self.calls) - before[1]
         if lost or unkept:
             raise LabError(f"the bench lost {lost} datagrams and had no room for {unkept}")
+        steps = stepped - before[2] + sum(call.port.clock_steps for call in self.calls)
+        if steps:
+            raise LabError(
+                f"the wall clock of {signalling.address[0]} was set while the kernel's times of arrival counted"
+            )
+
+    def _suffered(self) -> tuple[int, int, int]:
+        """What the signalling side has lost, not kept, and how often its clock was set, since the run began."""
+        port = self.endpoint.transport.port
+        return port.dropped, self.endpoint.transport.trace.dropped, port.clock_steps
 
     def rtp_lines(self) -> bytes:
         """The header of every RTP packet of the case's calls, as they came: one JSON object a line."""
@@ -153,6 +171,7 @@ class PhoneBench:
     async def one_case(self, case: TestCase) -> AsyncIterator[None]:
         """Around a case: nothing of the case before is there, and nothing of this one stays."""
         self.case, self.found, self.calls = case, [], []
+        self._before = self._suffered()
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from agents.instruments.self_check import check_bench
 from agents.measure import LabError, Procedure, Recorder
 from agents.probes.sip import sighting_of
 from agents.suites import BenchCheck, Identified
-from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.bench import LOOKS_BACK, PhoneBench
 from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import AssayError
 from lab_inventory.messages import Assignment
@@ -64,7 +64,7 @@ class PhoneSuite:
         bench = self._bench
         began_ns = boottime_ns()
         # A case that looks back over the whole run keeps the whole trace.
-        since_ns = 0 if case.procedure == "registration-refresh" else began_ns
+        since_ns = 0 if case.procedure in LOOKS_BACK else began_ns
         try:
             async with bench.one_case(case):
                 await self.procedures[case.procedure].carry_out(bench, recorder)
