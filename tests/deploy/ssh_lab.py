@@ -38,7 +38,11 @@ def why_not() -> str:
     if os.geteuid() != 0:
         return "needs root: it makes network namespaces"
     missing = [name for name in NEEDED if shutil.which(name) is None]
-    return f"needs {', '.join(missing)}: apt-get install openssh-server iproute2 util-linux baresip-core" if missing else ""
+    return (
+        f"needs {', '.join(missing)}: apt-get install openssh-server iproute2 util-linux baresip-core"
+        if missing
+        else ""
+    )
 
 
 def until(what: str, holds: Callable[[], Any], timeout_s: float = 60.0) -> Any:
@@ -148,8 +152,8 @@ class SshHost:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         pid = self._process.pid
-        ours = os.readlink("/proc/self/ns/net")
-        until(f"{self.name} has a network of its own", lambda: os.readlink(f"/proc/{pid}/ns/net") != ours)
+        ours = Path("/proc/self/ns/net").readlink()
+        until(f"{self.name} has a network of its own", lambda: Path(f"/proc/{pid}/ns/net").readlink() != ours)
         run("ip", "link", "add", link, "type", "veth", "peer", "name", inner)
         run("ip", "link", "set", inner, "netns", str(pid))
         run("ip", "link", "set", link, "master", self._lab.bridge, "up")
@@ -186,12 +190,12 @@ class SshHost:
         return ["nsenter", "-t", child, "-n", "-m", "-p", "--wd=/"]
 
     def start_phone(self) -> None:
-        """A real phone in slot-1."""
+        """A real phone in its slot."""
+        arguments = ["--lab", str(self.dir / "phones.yaml"), "--phones", str(self._lab.work / "phones")]
+        arguments += ["--work", str(self.dir / "phone")]
         with (self.dir / "phone.log").open("ab") as log:
             self._phone = subprocess.Popen(
-                [*self._enter()[:4], sys.executable, "-m", "agents.simulated.bench_phones"]
-                + ["--lab", str(self.dir / "phones.yaml"), "--phones", str(self._lab.work / "phones")]
-                + ["--work", str(self.dir / "phone")],
+                [*self._enter()[:4], sys.executable, "-m", "agents.simulated.bench_phones", *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, start_new_session=True,
             )  # fmt: skip
 
@@ -287,7 +291,11 @@ class SshLab:
         closed = next((p for p in reversed(base.parents) if not p.stat().st_mode & 0o001), None)
         if closed is not None:
             # The library stands by its path in the interpreter, and the agent's user may not go there.
-            lines += [f"mount -t tmpfs -o mode=0755 tmpfs {closed}", f"mkdir -p {base}", f"mount --bind /run/base {base}"]
+            lines += [
+                f"mount -t tmpfs -o mode=0755 tmpfs {closed}",
+                f"mkdir -p {base}",
+                f"mount --bind /run/base {base}",
+            ]
         find = "import site; print(site.getsitepackages()[0])"
         return [*lines, f"mount --bind /run/site $({at}/bin/python3 -c '{find}')"]
 
