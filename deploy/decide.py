@@ -101,7 +101,8 @@ def refusals(
 def steps(facts: HostFacts, release: Release, seen: Seen, runs: RunsGoingOn) -> tuple[Step, ...]:
     """What is still to be done, in order; nothing where all is done."""
     switch = facts.current != release.name
-    restart = switch or facts.running != release.name
+    # An agent that lost its credential is stopped to join again.
+    restart = switch or facts.running != release.name or not facts.credential
     noted = facts.before is not None and facts.before.release == release.name
     disturbed = restart or facts.proven != release.name or seen.drained_by_a_rollout
     wanted = {

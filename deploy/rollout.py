@@ -36,7 +36,8 @@ class Result(StrEnum):
     NOT_BEGUN = "not begun"
 
 
-BAD = frozenset({Result.REFUSED, Result.UNCHANGED, Result.BACK, Result.BROKEN, Result.NOT_BEGUN})
+FAILED = frozenset({Result.UNCHANGED, Result.BACK, Result.BROKEN})
+BAD = FAILED | {Result.REFUSED, Result.NOT_BEGUN}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +109,6 @@ class Applying:
     async def _bounded(self, target: Target) -> Outcome:
         async with self._parallel:
             outcome = await self._apply(target)
-        if outcome.result in (Result.UNCHANGED, Result.BACK, Result.BROKEN):
-            self._failed += 1
         self.tell(
             target.name, "host-ended", f"{outcome.result}: {outcome.detail}" if outcome.detail else outcome.result
         )
@@ -135,9 +134,13 @@ class Applying:
                     if self._failed >= self.rollout.limits.failures:
                         why = f"{self._failed} host(s) failed before; this one is prepared and serves on as it did"
                         return _outcome(target, Result.NOT_BEGUN, facts.current, why, done)
-                    return await self._switch(target, host, done)
+                    outcome = await self._switch(target, host, done)
+                    # Counted before the next host may go: it asks for this number first.
+                    self._failed += outcome.result in FAILED
+                    return outcome
         except AssayError as error:
             result = Result.UNCHANGED if done else Result.REFUSED
+            self._failed += result in FAILED
             return _outcome(target, result, None, error.detail, done)
 
     async def _switch(self, target: Target, host: Host, done: list[Step]) -> Outcome:

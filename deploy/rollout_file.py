@@ -68,7 +68,7 @@ class Agent(Noun):
     install_dir: HostPath = "/opt/assay-agent"
     work_dir: HostPath = "/var/lib/assay-agent"
     user: HostUser = "assay"
-    python: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,150}$")] = "python3"
+    python: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/][A-Za-z0-9._/-]{0,149}$")] = "python3"
     supervisor: SupervisorName = SupervisorName.SYSTEMD
     ray_address: Address | None = None
     ca_file: HostPath | None = None

@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 PHONE = ROOT / "deploy" / "demo" / "phones" / "phone-1"
 PORT = 2222
 SERVER_PORT = 8470
-NEEDED = ("sshd", "ip", "unshare", "nsenter", "baresip", "ssh-keygen", "setpriv")
+NEEDED = ("sshd", "ip", "unshare", "nsenter", "baresip", "ssh-keygen", "setpriv", "sudo", "ps", "pkill")
+NAMESPACES = ("--net", "--mount", "--pid")
 OWN = ("etc", "opt", "run", "var/lib", "var/tmp")
 _clock = SystemClock()
 _pause = threading.Event()
@@ -39,7 +40,7 @@ def why_not() -> str:
         return "needs root: it makes network namespaces"
     missing = [name for name in NEEDED if shutil.which(name) is None]
     return (
-        f"needs {', '.join(missing)}: apt-get install openssh-server iproute2 util-linux baresip-core"
+        f"needs {', '.join(missing)}: apt-get install openssh-server iproute2 util-linux sudo procps baresip-core"
         if missing
         else ""
     )
@@ -109,7 +110,7 @@ class SshHost:
         self.address = f"{lab.network}.{10 + number}"
         self.dir = lab.work / self.name
         self._lab = lab
-        self._number = number
+        self.number = number
         self._process: subprocess.Popen[bytes] | None = None
         self._phone: subprocess.Popen[bytes] | None = None
         self._prepare()
@@ -144,11 +145,10 @@ class SshHost:
 
     def start(self) -> None:
         """Start its sshd and wait until that listens."""
-        link, inner = f"{self._lab.bridge}-{self._number}", f"p{self._lab.bridge}-{self._number}"
+        link, inner = f"{self._lab.bridge}-{self.number}", f"p{self._lab.bridge}-{self.number}"
         with (self.dir / "sshd.log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec",
-                 self._script(inner)],
+                self.command(self._script(inner)),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         pid = self._process.pid
@@ -159,6 +159,14 @@ class SshHost:
         run("ip", "link", "set", link, "master", self._lab.bridge, "up")
         until(f"the sshd of {self.name} listens", self._listens)
 
+    def command(self, script: str) -> list[str]:
+        """What makes the namespaces and runs a script in them as PID 1."""
+        return ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "sh", "-ec", script]
+
+    def first_process(self) -> list[str]:
+        """Shell lines that become PID 1."""
+        return [f"exec {shutil.which('sshd')} -D -e -f /etc/ssh/sshd_lab_config"]
+
     def _script(self, inner: str) -> str:
         lines = [f"mount --bind {self.dir / own} /{own}" for own in OWN]
         lines += self._lab.python_mounts()
@@ -167,7 +175,7 @@ class SshHost:
             "ip link set lo up",
             f"ip addr add {self.address}/24 dev {inner}",
             f"ip link set {inner} up",
-            f"exec {shutil.which('sshd')} -D -e -f /etc/ssh/sshd_lab_config",
+            *self.first_process(),
         ]
         return "\n".join(lines)
 
@@ -236,7 +244,7 @@ class SshHost:
 class SshLab:
     """Hosts on a bridge, and a server that they reach."""
 
-    def __init__(self, work: Path, hosts: int, network: str = "10.213.77") -> None:
+    def __init__(self, work: Path, hosts: int, network: str = "10.213.77", kind: type[SshHost] = SshHost) -> None:
         self.work = work
         self.network = network
         self.bridge = f"as{os.getpid() % 100000}"
@@ -244,7 +252,7 @@ class SshLab:
         self._server: subprocess.Popen[bytes] | None = None
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(work / "key"))
         self._make_phones()
-        self.hosts = [SshHost(self, number) for number in range(1, hosts + 1)]
+        self.hosts = [kind(self, number) for number in range(1, hosts + 1)]
         self.http = httpx.Client(base_url=self.server_url, timeout=30)
         self.lab = {"lab": "test", "site": "a test", "hosts": [_host(host.name) for host in self.hosts]}
         self._write()

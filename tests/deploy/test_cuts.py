@@ -15,7 +15,9 @@ def assert_all_is_well(lab: SshLab, version: str) -> None:
     assert host.link("proven") == host.link("current")
     row = lab.seen()["host-1"]
     assert (row["intent"], row["agent_version"]) == ("in-service", version)
-    serving = [line for line in host.inside("ps", "-eo", "args").splitlines() if line.endswith("assay-agent serve")]
+    serving = [
+        line for line in host.inside("ps", "-ww", "-eo", "args").splitlines() if line.endswith("assay-agent serve")
+    ]
     assert len(serving) == 1, serving
     assert not (host.dir / "opt/assay-agent/before").exists()
     plan = lab.deploy("plan")
@@ -76,7 +78,7 @@ def test_a_host_that_lost_its_agent_gets_it_back(one_host: SshLab, builds: Build
     assert one_host.deploy("apply").status == 0
     (host,) = one_host.hosts
     host.inside("kill", "-9", str(host.agent_pid()))
-    until("the agent is gone", lambda: "assay-agent serve" not in host.inside("ps", "-eo", "args"))
+    until("the agent is gone", lambda: "assay-agent serve" not in host.inside("ps", "-ww", "-eo", "args"))
     ended = one_host.deploy("apply")
     assert ended.steps() == {"host-1": ["check", "drain", "start", "verify", "undrain"]}
     assert_all_is_well(one_host, "0.2.0")

@@ -93,6 +93,26 @@ def test_a_host_that_a_person_drained_gets_its_build_and_stays_drained(lab: SshL
     assert (row["intent"], row["reason"], row["agent_version"]) == ("drained", "new cabling", "0.3.0")
 
 
+def test_a_user_who_is_not_root_needs_sudo_without_a_password_and_nothing_else(lab: SshLab, builds: Builds) -> None:
+    (host, _) = lab.hosts
+    host.inside(
+        "sh", "-c", "id bench >/dev/null 2>&1 || useradd --create-home --home-dir /var/lib/bench --shell /bin/sh bench"
+    )
+    host.inside("usermod", "--password", "*", "bench")
+    sudoers = host.dir / "etc/sudoers.d/bench"
+    sudoers.unlink(missing_ok=True)
+    lab.write_rollout(build=builds.new)
+    text = (lab.work / "rollout.yaml").read_text()
+    (lab.work / "rollout.yaml").write_text(text.replace("  name: host-1\n", "  name: host-1\n  user: bench\n"))
+    refused = lab.deploy("plan").rows[0]["refused"]
+    assert "password" in refused[0]
+    assert "looking failed" in refused[0]
+    sudoers.write_text("bench ALL=(ALL) NOPASSWD: ALL\n")
+    sudoers.chmod(0o440)
+    applied = lab.deploy("apply")
+    assert applied.results() == {"host-1": "done", "host-2": "done"}, applied.err
+
+
 def test_two_applies_at_once_do_not_meet_at_a_host(lab: SshLab, builds: Builds) -> None:
     lab.write_rollout(build=builds.new)
     hold = lab.hosts[0].inside("sh", "-c", "flock -n /opt/assay-agent/rollout.lock sleep 60 >/dev/null 2>&1 & echo $!")
