@@ -141,7 +141,7 @@ class Applying:
         except AssayError as error:
             result = Result.UNCHANGED if done else Result.REFUSED
             self._failed += result in FAILED
-            return _outcome(target, result, None, error.detail, done)
+            return _outcome(target, result, None, f"{done[-1]}: {error.detail}" if done else error.detail, done)
 
     async def _switch(self, target: Target, host: Host, done: list[Step]) -> Outcome:
         facts, seen = await host.facts(wait=True), await self.orchestrator.seen(target.name)
@@ -175,8 +175,8 @@ class Applying:
         except AssayError as error:
             return self._broken(target, why, error, done)
         try:
-            async with connected(self.rollout, target) as connection:
-                return await self._back(target, self._host(target, connection), why, done)
+            async with AsyncExitStack() as held:
+                return await self._back(target, await self._held(target, held), why, done)
         except AssayError as error:
             return self._broken(target, why, error, done)
 

@@ -168,6 +168,7 @@ UDEV_INSTALL = (
     "if [ -d /etc/udev/rules.d ] && ! cmp -s {rules} /etc/udev/rules.d/70-assay.rules; then "
     "install -m 0644 {rules} /etc/udev/rules.d/.70-assay.new && "
     "mv -f /etc/udev/rules.d/.70-assay.new /etc/udev/rules.d/70-assay.rules && "
-    "if [ -S /run/udev/control ]; then udevadm control --reload && udevadm trigger; fi; fi"
+    "if [ -S /run/udev/control ]; then udevadm control --reload && udevadm trigger "
+    "--subsystem-match=sound --subsystem-match=hidraw --subsystem-match=usb --subsystem-match=tty; fi; fi"
 )
 """Puts the rules in place where the machine has udev; where no udev runs, they wait for the next boot."""

@@ -198,7 +198,9 @@ class SshHost:
         return ["nsenter", "-t", child, "-n", "-m", "-p", "--wd=/"]
 
     def start_phone(self) -> None:
-        """A real phone in its slot."""
+        """A real phone in its slot, where none is yet."""
+        if self._phone is not None:
+            return
         arguments = ["--lab", str(self.dir / "phones.yaml"), "--phones", str(self._lab.work / "phones")]
         arguments += ["--work", str(self.dir / "phone")]
         with (self.dir / "phone.log").open("ab") as log:
@@ -318,7 +320,7 @@ class SshLab:
             host.start()
 
     def start_server(self) -> None:
-        command = [str(Path(__file__).with_name("rollout_server.py")), str(self.work / "data")]
+        command = [str(Path(__file__).with_name("rollout_server.py")), str(self.work)]
         with (self.work / "server.log").open("ab") as log:
             self._server = subprocess.Popen(
                 [sys.executable, *command, f"{self.network}.1", str(SERVER_PORT)],

@@ -1,8 +1,10 @@
 """What a rollout refuses, waits for, leaves alone and does not begin; on real sshd servers."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ssh_lab import SshLab, until
@@ -21,6 +23,7 @@ def lab(two_hosts: SshLab, builds: Builds) -> Iterator[SshLab]:
         (host.dir / FAULT.lstrip("/")).unlink(missing_ok=True)
         if two_hosts.seen()[host.name]["intent"] == "drained":
             two_hosts.call("POST", f"/v1/hosts/{host.name}/undrain")
+        host.start_phone()
     ready = two_hosts.deploy("apply")
     assert ready.status == 0, ready.err
     return two_hosts
@@ -124,6 +127,24 @@ def test_two_applies_at_once_do_not_meet_at_a_host(lab: SshLab, builds: Builds) 
     assert "another rollout is at work on this host" in applied.rows[0]["detail"]
 
 
+def test_when_the_connection_breaks_half_way_the_host_goes_back_over_a_new_one(lab: SshLab, builds: Builds) -> None:
+    (host, _) = lab.hosts
+    until("the phone is there", lambda: lab.seen()["host-1"]["devices_present"] == 1, 90)
+    lab.write_rollout(build=builds.new)
+    process = lab.command("apply")
+    assert process.stderr is not None
+    for line in process.stderr:
+        event = json.loads(line)
+        if (event["slug"], event["words"], event["host"]) == ("step-begins", "verify", "host-1"):
+            host.inside("pkill", "-KILL", "-f", "^sshd: root@notty")
+            break
+    out, err = process.communicate(timeout=200)
+    (first, second) = json.loads(out)
+    assert (first["result"], second["result"]) == ("failed, back on the old release", "done"), err
+    assert '"connecting-again"' in err
+    assert (lab.seen()["host-1"]["agent_version"], lab.seen()["host-1"]["intent"]) == ("0.2.0", "in-service")
+
+
 def test_after_as_many_failures_as_allowed_no_further_host_is_taken_out(lab: SshLab, builds: Builds) -> None:
     for host in lab.hosts:
         (host.dir / FAULT.lstrip("/")).touch()
@@ -145,29 +166,51 @@ def test_a_build_that_was_changed_after_it_was_made_is_not_brought_anywhere(
     assert f"{wheel.name} is missing or is not what the manifest says" in ended.err
 
 
-def test_a_run_is_waited_for_and_when_it_does_not_end_the_host_serves_on_as_it_did(lab: SshLab, builds: Builds) -> None:
-    lab.hosts[0].start_phone()
-    until("the phone is there", lambda: lab.seen()["host-1"]["devices_present"] == 1, 90)
-    submission = {
-        "title": "a phone",
-        "vendor": "Test vendor",
-        "product": {"maker": "baresip", "model": "baresip", "firmware": "1.0.0"},
-        "hardware_revision": "A",
-        "mode": "wideband",
-        "profile": "digital",
-        "ics": {"codec.pcmu": True, "codec.pcma": True, "dtmf.events": True, "hold": True, "audio": "wideband"}
-        | {"codec.g722": True},
-    }
-    batch = {"title": "a test", "programme": "ip-phone-basic", "submissions": [submission]}
-    lab.call("POST", "/v1/batches", batch, {"Idempotency-Key": "one"})
-    until("a run holds a lease at host-1", lambda: lab.seen()["host-1"]["runs"] == 1)
-    pid = lab.hosts[0].agent_pid()
+SUBMISSION = {
+    "title": "a phone",
+    "vendor": "Test vendor",
+    "product": {"maker": "baresip", "model": "baresip", "firmware": "1.0.0"},
+    "hardware_revision": "A",
+    "mode": "wideband",
+    "profile": "digital",
+    "ics": {
+        **{"codec.pcmu": True, "codec.pcma": True, "codec.g722": True, "dtmf.events": True, "hold": True},
+        "audio": "wideband",
+    },
+}
+
+
+def test_a_run_that_does_not_end_in_time_keeps_its_host_as_it_is_and_one_that_may_go_on_outlives_the_switch(
+    lab: SshLab, builds: Builds
+) -> None:
+    """A real run on a real phone: its process is the same before and after, and the next agent delivers for it."""
+    until("the phones are there", lambda: all(row["devices_present"] for row in lab.seen().values()), 90)
+    batch = {"title": "a test", "programme": "ip-phone-basic", "submissions": [SUBMISSION]}
+    queued = lab.call("POST", "/v1/batches", batch, {"Idempotency-Key": "one"})["batch"]
+
+    def the_run() -> dict[str, Any]:
+        found: dict[str, Any] = lab.call("GET", f"/v1/batches/{queued}")["entries"][0]["runs"][-1]
+        return found
+
+    until("it runs and has ended a case", lambda: the_run()["cases_ended"] >= 1, 90)
+    name = the_run()["host"]
+    host = next(host for host in lab.hosts if host.name == name)
+    processes = host.inside("pgrep", "-f", "agents.run").split()
+    assert len(processes) == 1
+    pid = host.agent_pid()
+
     lab.write_rollout(build=builds.new, drain_wait_s=1)
-    applied = lab.deploy("apply")
-    assert applied.results()["host-1"] == "failed, unchanged"
-    assert "1 run(s) were still going on after 1 s" in applied.rows[0]["detail"]
-    assert (lab.seen()["host-1"]["intent"], lab.hosts[0].agent_pid()) == ("in-service", pid)
+    waited = lab.deploy("apply")
+    assert waited.results()[name] == "failed, unchanged", waited.err
+    assert "1 run(s) were still going on after 1 s" in waited.out
+    assert (lab.seen()[name]["intent"], host.agent_pid()) == ("in-service", pid)
+
     lab.write_rollout(build=builds.new, runs="keep")
     kept = lab.deploy("apply")
-    assert kept.results()["host-1"] == "done", kept.err
-    assert lab.seen()["host-1"]["runs"] == 1
+    assert kept.results()[name] == "done", kept.err
+    assert host.agent_pid() != pid
+    assert host.inside("pgrep", "-f", "agents.run").split() == processes
+    ended = the_run()["cases_ended"]
+    until("the new agent delivers what the run measured", lambda: the_run()["cases_ended"] > ended, 90)
+    lab.call("POST", f"/v1/batches/{queued}/cancel", {"reason": "seen enough"})
+    until("the run was stopped through the new agent", lambda: lab.seen()[name]["runs"] == 0, 90)
