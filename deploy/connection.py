@@ -20,6 +20,7 @@ from lab_inventory.errors import AssayError, BadInput, Conflict, Forbidden, Unav
 
 KEEPALIVE_S = 15
 OUTPUT_MAX = 100_000
+CHUNK_BYTES = 65_536
 
 
 class CommandFailed(AssayError):
@@ -67,15 +68,21 @@ class HostConnection:
         """
         timeout_s = timeout_s or self._command_s
         try:
-            ended = await self._connection.run(
-                self._as_root(script), input=told, check=False, timeout=timeout_s, errors="replace"
-            )
-        except (asyncssh.TimeoutError, TimeoutError) as error:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._connection.create_process(self._as_root(script), errors="replace") as process,
+            ):
+                process.stdin.write(told)
+                process.stdin.write_eof()
+                out, err = await asyncio.gather(_capped(process.stdout), _capped(process.stderr))
+                await process.wait_closed()
+        except TimeoutError as error:
             raise Unavailable(f"a command was not over after {timeout_s:g} s") from error
         except (asyncssh.Error, OSError) as error:
             raise Unavailable(f"the connection broke: {_words(error)}") from error
-        status = ended.exit_status if ended.exit_status is not None else 255
-        return Answer(status=status, out=str(ended.stdout)[:OUTPUT_MAX], err=str(ended.stderr)[-OUTPUT_MAX:])
+        if process.exit_status is None:
+            raise Unavailable("the connection broke before a command had ended")
+        return Answer(status=process.exit_status, out=out, err=err)
 
     async def must(self, script: str, what: str, *, told: str = "", timeout_s: float | None = None) -> str:
         """Run a script that must succeed and give what it printed; raises CommandFailed in the host's own words."""
@@ -194,6 +201,16 @@ def _of_key(known_hosts: Path, address: str, port: int) -> str:
             f"{_COMPARE} before you change the entry"
         )
     return f"{name} is not in {known_hosts.name}: its key is not known; {_COMPARE}, then add it"
+
+
+async def _capped(reader: asyncssh.SSHReader[str]) -> str:
+    """Everything to the end of a stream, of which only the first part is kept."""
+    kept, size = [], 0
+    while chunk := await reader.read(CHUNK_BYTES):
+        if size < OUTPUT_MAX:
+            kept.append(chunk[: OUTPUT_MAX - size])
+        size += len(chunk)
+    return "".join(kept)
 
 
 def _words(error: BaseException) -> str:

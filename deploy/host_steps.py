@@ -15,7 +15,7 @@ from deploy.connection import CommandFailed, HostConnection
 from deploy.decide import Seen, Step, not_yet
 from deploy.facts import Before, HostFacts, facts_of, look
 from deploy.orchestrator import Orchestrator
-from deploy.release import Release
+from deploy.release import Release, prune
 from deploy.rollout_file import Rollout
 from deploy.supervisors import RULES, UDEV_INSTALL, as_agent, supervisor_of
 from lab_inventory.clock import Clock
@@ -23,8 +23,6 @@ from lab_inventory.errors import Unavailable
 
 LOCK_WAIT_S = 300
 LOOK_AGAIN_S = 1.0
-KEPT_BUILDS = 3
-"""The newest builds and releases that are kept on a host, beside those that are in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,14 +237,4 @@ class Host:
         seen: Seen = await self.orchestrator.seen(self.name)
         if seen.drained_by_a_rollout:
             await self.orchestrator.undrain(self.name)
-        await self._alone(f"rm -f {self.install}/before; {self._prune()}", "clearing away")
-
-    def _prune(self) -> str:
-        """Remove old releases, then builds that no release and no process has: runs of an old build may go on."""
-        linked = " ".join(f'"$(readlink {name} | xargs -r basename)"' for name in ("current", "proven"))
-        return (
-            f"cd {self.install} && keep=$(echo {linked} $(ls -t releases | head -n {KEPT_BUILDS})) && "
-            'for r in $(ls releases); do case " $keep " in *" $r "*) ;; *) rm -rf "releases/$r";; esac; done; '
-            'for b in $(ls builds); do ls -l releases/*/build | grep -qF "builds/$b" || '
-            'grep -lqsF "builds/$b/" /proc/[0-9]*/cmdline || rm -rf "builds/$b"; done'
-        )
+        await self._alone(f"rm -f {self.install}/before; {prune(self.rollout.agent.install_dir)}", "clearing away")

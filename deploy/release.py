@@ -21,6 +21,8 @@ from deploy.supervisors import RULES, supervisor_of, udev_rules
 from lab_inventory.canonical import sha256
 
 SETTINGS = "agent.env"
+KEPT = 3
+"""The newest releases that are kept on a host, beside those that are in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +60,14 @@ def release_of(rollout: Rollout, target: Target, manifest: Manifest) -> Release:
     # The release says its own name in the environment of what it starts: so one can see which one a process is of.
     files[SETTINGS] += f"ASSAY_DEPLOY_RELEASE={quote(name)}\n"
     return Release(name=name, build=manifest.build, version=manifest.version, files=files)
+
+
+def prune(install_dir: str) -> str:
+    """Shell text that removes old releases, then builds that no release and no process has: runs of one may go on."""
+    linked = " ".join(f'"$(readlink {name} | xargs -r basename)"' for name in ("current", "proven"))
+    return (
+        f"cd {quote(install_dir)} && keep=$(echo {linked} $(ls -t releases | head -n {KEPT})) && "
+        'for r in $(ls releases); do case " $keep " in *" $r "*) ;; *) rm -rf "releases/$r";; esac; done; '
+        'for b in $(ls builds); do ls -l releases/*/build | grep -qF "builds/$b" || '
+        'grep -lqsF "builds/$b/" /proc/[0-9]*/cmdline || rm -rf "builds/$b"; done'
+    )

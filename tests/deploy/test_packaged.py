@@ -1,5 +1,6 @@
 """What is shipped beside the code: units, rules, compose file; and the scripts of the supervisors."""
 
+import os
 import shutil
 import subprocess
 import zipfile
@@ -10,7 +11,7 @@ import yaml
 from ssh_lab import make_wheel
 
 from deploy.build import CONSTRAINTS, BuildFile, Dependencies, Manifest, read_build
-from deploy.release import release_of
+from deploy.release import prune, release_of
 from deploy.rollout_file import Agent, Rollout, SupervisorName
 from deploy.supervisors import UNIT, PlainProcess, Systemd, as_agent, supervisor_of, udev_rules
 from lab_inventory.errors import BadInput
@@ -141,3 +142,22 @@ def test_the_wheel_carries_units_rules_and_compose_file_and_the_three_commands(t
     assert [line.split(" = ")[0] for line in scripts.splitlines() if line.startswith("assay")][:3] == [
         *("assay", "assay-agent", "assay-deploy")
     ]
+
+
+def test_old_releases_and_builds_are_removed_but_none_that_is_linked_recent_or_in_use(tmp_path: Path) -> None:
+    for number in range(1, 8):
+        (tmp_path / f"builds/b{number}/bin").mkdir(parents=True)
+        release = tmp_path / f"releases/r{number}"
+        release.mkdir(parents=True)
+        (release / "build").symlink_to(f"../../builds/b{number}")
+        os.utime(release, (number, number))
+    (tmp_path / "current").symlink_to("releases/r7")
+    (tmp_path / "proven").symlink_to("releases/r1")
+    program = Path(shutil.copy(shutil.which("sleep") or "", tmp_path / "builds/b2/bin/run"))
+    with subprocess.Popen([program, "60"]) as running:
+        try:
+            subprocess.run(["sh", "-ec", prune(str(tmp_path))], check=True)
+        finally:
+            running.kill()
+    assert sorted(path.name for path in (tmp_path / "releases").iterdir()) == ["r1", "r5", "r6", "r7"]
+    assert sorted(path.name for path in (tmp_path / "builds").iterdir()) == ["b1", "b2", "b5", "b6", "b7"]
