@@ -15,6 +15,8 @@ from agents.settings import AgentSettings, read_settings
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import AssayError, BadInput
 
+JOIN_TOKEN_LENGTH_MAX = 1000
+
 app = typer.Typer(
     help="Finds and drives the devices of one lab host. Settings: environment variables ASSAY_AGENT_….",
     no_args_is_help=True,
@@ -39,6 +41,21 @@ async def _serve(settings: AgentSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await serve_host(settings, clock, JsonLog(clock), stop=stop, drivers=installed_drivers(), probe_for=SipProbe)
+
+
+@app.command()
+def join() -> None:
+    """Join with the token on standard input and keep the credential: it then stands in no argument or environment."""
+    asyncio.run(_join(read_settings(), sys.stdin.read(JOIN_TOKEN_LENGTH_MAX).strip()))
+
+
+async def _join(settings: AgentSettings, token: str) -> None:
+    from agents.serve import join_once  # noqa: PLC0415
+
+    if not token:
+        raise BadInput("there is no join token on standard input; 'assay lab join HOST' makes one")
+    reply = await join_once(settings, token, SystemClock())
+    typer.echo(f"joined as {reply.agent}")
 
 
 @app.command()

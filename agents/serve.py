@@ -187,6 +187,20 @@ async def serve(
             await wire.close()
 
 
+async def join_once(settings: AgentSettings, token: str, clock: Clock) -> JoinReply:
+    """Exchange a join token for the credential of this host and keep it, while no agent serves.
+
+    Raises Conflict where one does, and as :func:`agents.credential.join`.
+    """
+    settings.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with sole_agent(settings.work_dir):
+        wire = Wire(settings.server_url, timeout_s=settings.request_timeout_s, ca_file=settings.ca_file)
+        try:
+            return await join(wire, settings.work_dir, host=settings.host, token=token, clock=clock)
+        finally:
+            await wire.close()
+
+
 async def _credential(
     settings: AgentSettings, clock: Clock, log: Log, wire: Wire, stop: asyncio.Event
 ) -> JoinReply | None:

@@ -28,6 +28,7 @@ from lab_inventory.noun import Noun
 from lab_inventory.programme import Programme
 from orchestrator.lifecycle.batch import BatchCancelled, BatchHeld, BatchReleased, SubmissionCancelled
 from orchestrator.lifecycle.device import DeviceHeld, DeviceReleased
+from orchestrator.lifecycle.host import HostDrained, HostUndrained
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import HOLDS_A_LEASE, RunCancelled, RunState, RunStopRequested
 from orchestrator.pipeline.lease import standing
@@ -182,6 +183,14 @@ class Desk:
     def release_device(self, device: str, by: str) -> None:
         """Put a unit back in service."""
         self._order(DeviceReleased(device=device, by=by))
+
+    def drain_host(self, host: str, by: str, reason: str) -> None:
+        """Place nothing more at a host; what runs there goes on to its end."""
+        self._order(HostDrained(host=host, by=by, reason=reason, at=self.clock.now()))
+
+    def undrain_host(self, host: str, by: str) -> None:
+        """Put a host back in service."""
+        self._order(HostUndrained(host=host, by=by, at=self.clock.now()))
 
     def apply_lab(self, lab: Lab, by: str) -> None:
         """Make this the lab file; hosts get their part of it with their next heartbeat."""

@@ -209,6 +209,41 @@ def put_back(resource: Resource, order: OrderBody, parts: PartsOf, operator: Ope
     return Response(status_code=204)
 
 
+@router.get("/hosts", tags=["hosts"])
+def list_hosts(parts: PartsOf, reader: Reader) -> list[Row]:
+    """Every host of the lab file, its intent and its agent; ``heard_s_ago`` None: not since this server started."""
+    with parts.store.reading() as connection:
+        rows = listings.hosts(connection)
+    now_s = parts.desk.clock.boottime_s()
+    heard = parts.desk.watch.heard_at_s
+    for row in rows:
+        at_s = heard.get(row["host"])
+        row["heard_s_ago"] = None if at_s is None else round(max(0.0, now_s - at_s), 1)
+    return rows
+
+
+def _require_host(parts: Parts, host: str) -> None:
+    with parts.store.reading() as connection:
+        if host not in views.hosts(connection):
+            raise NotFound(f"host {host[:80]} is not in the lab file")
+
+
+@router.post("/hosts/{host}/drain", status_code=204, tags=["hosts"])
+def drain_host(host: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+    """Place nothing more at a host; what runs there goes on to its end."""
+    _require_host(parts, host)
+    parts.desk.drain_host(host, operator, order.reason)
+    return Response(status_code=204)
+
+
+@router.post("/hosts/{host}/undrain", status_code=204, tags=["hosts"])
+def undrain_host(host: str, parts: PartsOf, operator: Operator) -> Response:
+    """Put a host back in service."""
+    _require_host(parts, host)
+    parts.desk.undrain_host(host, operator)
+    return Response(status_code=204)
+
+
 @router.get("/runs/{run}", tags=["runs"])
 def show_run(run: str, parts: PartsOf, reader: Reader) -> Row:
     """One attempt: where it ran, its reports, and those that do not count."""

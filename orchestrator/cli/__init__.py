@@ -5,7 +5,7 @@ import sys
 import typer
 
 from lab_inventory.errors import AssayError
-from orchestrator.cli import audit, batch, devices, doctor, lab, quarantine, serve, submit, verify
+from orchestrator.cli import audit, batch, devices, doctor, hosts, lab, quarantine, serve, submit, verify
 
 app = typer.Typer(
     help="Runs device certification programmes in a lab.",
@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(doctor.doctor)
 app.add_typer(lab.app, name="lab")
+app.add_typer(hosts.app, name="hosts")
 app.add_typer(devices.app, name="devices")
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(submit.submit)

@@ -8,6 +8,7 @@ from lab_inventory.device import Intent, Presence, Product, Registration
 from lab_inventory.lab import Host
 from lab_inventory.messages import RunReport
 from orchestrator.lifecycle.batch import Submission, SubmissionState
+from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.lease import LeaseState
 from orchestrator.lifecycle.quarantine import QuarantineState
 from orchestrator.lifecycle.run import RunState
@@ -103,6 +104,8 @@ class HostView:
     host: str
     config: Host
     inbox: str | None
+    intent: HostIntent = HostIntent.IN_SERVICE
+    intent_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from orchestrator.lifecycle.run import EvidenceRecorded, ReportQuarantined
 
 _OF_MACHINE = {
     "device": "devices",
+    "host": "devices",
     "batch": "batches",
     "submission": "batches",
     "run": "runs",

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from lab_inventory.device import Intent, Presence
+from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.run import HOLDS_A_LEASE
 from orchestrator.store import quarantine_views, views
 from orchestrator.store import tables as t
@@ -83,6 +84,37 @@ def quarantine(connection: Connection) -> list[Row]:
             "batch": view.batch,
         }
         for view in quarantine_views.quarantines(connection).values()
+    ]
+
+
+def hosts(connection: Connection) -> list[Row]:
+    """Every host of the lab file: what people want of it, its agent, its units by presence, its runs under a lease."""
+    h, i, d, le = t.hosts.c, t.host_intents.c, t.devices.c, t.leases.c
+    present = select(d.host, func.count().label("n")).where(d.presence == Presence.PRESENT.value).group_by(d.host)
+    known = select(d.host, func.count().label("n")).group_by(d.host)
+    runs = select(le.host, func.count().label("n")).where(le.state == "live").group_by(le.host)
+    numbers = [{row.host: row.n for row in connection.execute(query)} for query in (present, known, runs)]
+    rows = connection.execute(
+        select(h.host, h.agent_version, h.boot, h.inbox, h.faults)
+        .add_columns(i.intent, i.reason, i.by, i.at)
+        .outerjoin(t.host_intents, i.host == h.host)
+        .order_by(h.host)
+    )
+    return [
+        {
+            "host": row.host,
+            "intent": row.intent or HostIntent.IN_SERVICE.value,
+            "reason": row.reason or "",
+            "by": row.by,
+            "since": row.at,
+            "agent_version": row.agent_version,
+            "boot": row.boot,
+            "devices_present": numbers[0].get(row.host, 0),
+            "devices": numbers[1].get(row.host, 0),
+            "runs": numbers[2].get(row.host, 0),
+            "faults": json.loads(row.faults),
+        }
+        for row in rows
     ]
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from lab_inventory.canonical import canonical_bytes
 from lab_inventory.clock import Clock
 from lab_inventory.errors import AssayError, BadInput, Conflict, NoRoom, Unavailable
-from orchestrator.lifecycle import batch, certificate, device, lease, quarantine, run
+from orchestrator.lifecycle import batch, certificate, device, host, lease, quarantine, run
 from orchestrator.lifecycle.machine import Fact, Machine
 from orchestrator.store import probing
 from orchestrator.store import tables as t
@@ -39,6 +39,7 @@ class _Kept:
 
 MACHINES = {
     "device": _Kept(device.MACHINE, t.devices.c.intent, t.devices.c.device),
+    "host": _Kept(host.MACHINE, t.host_intents.c.intent, t.host_intents.c.host),
     "batch": _Kept(batch.MACHINE, t.batches.c.state, t.batches.c.batch),
     "submission": _Kept(batch.SUBMISSION_MACHINE, t.submissions.c.state, t.submissions.c.submission),
     "run": _Kept(run.MACHINE, t.runs.c.state, t.runs.c.run),

@@ -58,6 +58,16 @@ hosts = Table(
     Column("faults", Text, nullable=False, default="[]"),
 )
 
+host_intents = Table(
+    "host_intents",
+    metadata,
+    Column("host", String, primary_key=True),
+    Column("intent", String, nullable=False),
+    Column("reason", String, nullable=False, default=""),
+    Column("by", String, nullable=False),
+    Column("at", String, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,

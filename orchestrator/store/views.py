@@ -13,6 +13,7 @@ from lab_inventory.lab import Host, Lab
 from lab_inventory.messages import RunReport
 from lab_inventory.programme import Programme, Purpose
 from orchestrator.lifecycle.batch import Submission, SubmissionState
+from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.lease import LeaseState
 from orchestrator.lifecycle.run import RunState
 from orchestrator.lifecycle.snapshot import (
@@ -92,8 +93,22 @@ def hosts_of_units(connection: Connection) -> tuple[str, ...]:
 
 def hosts(connection: Connection) -> Mapping[str, HostView]:
     """Every host of the lab file."""
-    rows = connection.execute(select(t.hosts.c.host, t.hosts.c.body, t.hosts.c.inbox))
-    return {row.host: HostView(host=row.host, config=_host(row.body), inbox=row.inbox) for row in rows}
+    i = t.host_intents.c
+    rows = connection.execute(
+        select(t.hosts.c.host, t.hosts.c.body, t.hosts.c.inbox, i.intent, i.reason).outerjoin(
+            t.host_intents, i.host == t.hosts.c.host
+        )
+    )
+    return {
+        row.host: HostView(
+            host=row.host,
+            config=_host(row.body),
+            inbox=row.inbox,
+            intent=HostIntent(row.intent or HostIntent.IN_SERVICE),
+            intent_reason=row.reason or "",
+        )
+        for row in rows
+    }
 
 
 def lab(connection: Connection) -> Lab | None:

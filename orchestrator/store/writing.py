@@ -12,6 +12,7 @@ from lab_inventory.programme import Purpose
 from orchestrator.lifecycle import batch as b
 from orchestrator.lifecycle import certificate as c
 from orchestrator.lifecycle import device as d
+from orchestrator.lifecycle import host as h
 from orchestrator.lifecycle import lease as le
 from orchestrator.lifecycle import quarantine as q
 from orchestrator.lifecycle import run as r
@@ -63,6 +64,14 @@ def _presence(connection: Connection, fact: d.PresenceObserved, state: str) -> N
 def _device_intent(connection: Connection, fact: d.DeviceHeld | d.DeviceReleased, state: str) -> None:
     reason = fact.reason if isinstance(fact, d.DeviceHeld) else ""
     _update(connection, t.devices, fact.device, intent=state, intent_reason=reason)
+
+
+def _host_intent(connection: Connection, fact: h.HostDrained | h.HostUndrained, state: str) -> None:
+    reason = fact.reason if isinstance(fact, h.HostDrained) else ""
+    values = {"intent": state, "reason": reason, "by": fact.by, "at": fact.at.isoformat()}
+    known = connection.execute(update(t.host_intents).where(t.host_intents.c.host == fact.host).values(values))
+    if known.rowcount == 0:
+        connection.execute(insert(t.host_intents).values(host=fact.host, **values))
 
 
 def _batch_accepted(connection: Connection, fact: b.BatchAccepted, state: str) -> None:
@@ -322,6 +331,8 @@ _WRITERS: dict[type[Fact], Writer] = {
     d.PresenceObserved: _presence,
     d.DeviceHeld: _device_intent,
     d.DeviceReleased: _device_intent,
+    h.HostDrained: _host_intent,
+    h.HostUndrained: _host_intent,
     b.BatchAccepted: _batch_accepted,
     b.BatchHeld: _batch_moved,
     b.BatchReleased: _batch_moved,

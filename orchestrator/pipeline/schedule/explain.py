@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lab_inventory.device import Intent, Presence
 from lab_inventory.lab import Role
+from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.snapshot import HostView, QueuedRun
 from orchestrator.pipeline.schedule.index import Unit
 
@@ -41,6 +42,14 @@ def _held(unit: Unit, now: Circumstances) -> Obstacle | None:
     if device.intent is not Intent.HELD:
         return None
     return Obstacle(slug="held", words=f"{device.device} is held by a person{_because(device.intent_reason)}")
+
+
+def _drained(unit: Unit, now: Circumstances) -> Obstacle | None:
+    host = now.hosts.get(unit.device.host)
+    if host is None or host.intent is not HostIntent.DRAINED:
+        return None
+    words = f"{unit.device.device} stands at host {host.host}, which is drained{_because(host.intent_reason)}"
+    return Obstacle(slug="drained", words=words)
 
 
 def _no_driver(unit: Unit, now: Circumstances) -> Obstacle | None:
@@ -109,6 +118,7 @@ def _ray_not_ready(unit: Unit, now: Circumstances) -> Obstacle | None:
 
 _CHECKS: Sequence[Callable[[Unit, Circumstances], Obstacle | None]] = (
     _held,
+    _drained,
     _no_driver,
     _absent,
     _no_slot,
@@ -119,7 +129,18 @@ _CHECKS: Sequence[Callable[[Unit, Circumstances], Obstacle | None]] = (
     _ray_not_ready,
 )
 
-_NEAREST_FIRST = ("busy", "refusing", "ray", "no-agent", "absent", "quarantined", "held", "no-slot", "no-driver")
+_NEAREST_FIRST = (
+    "busy",
+    "refusing",
+    "ray",
+    "no-agent",
+    "absent",
+    "quarantined",
+    "drained",
+    "held",
+    "no-slot",
+    "no-driver",
+)
 """Which obstacle will go away first by itself: it is the one that names why a run waits."""
 
 

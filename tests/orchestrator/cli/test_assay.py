@@ -68,6 +68,17 @@ async def test_devices_are_listed_held_and_released(assay: Assay, server: LabSer
     assert "there is no device dev-none" in unknown.err
 
 
+async def test_hosts_are_listed_drained_and_undrained(assay: Assay, server: LabServer) -> None:
+    await server.join()
+    assert (await assay("hosts", "drain", "host-1", "--reason", "new agent")).out == "host-1 is drained\n"
+    (row,) = json.loads((await assay("hosts", "list", "-o", "json")).out)
+    assert (row["intent"], row["reason"]) == ("drained", "new agent")
+    assert (await assay("hosts", "undrain", "host-1")).out == "host-1 is in service\n"
+    unknown = await assay("hosts", "drain", "nowhere")
+    assert unknown.status == 2
+    assert "host nowhere is not in the lab file" in unknown.err
+
+
 async def test_a_batch_is_submitted_once_under_a_key_shown_held_and_cancelled(
     assay: Assay, server: LabServer, tmp_path: Path
 ) -> None:

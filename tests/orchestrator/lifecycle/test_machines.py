@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from lab_inventory.errors import Conflict
-from orchestrator.lifecycle import batch, certificate, device, lease, quarantine, run, verdict
+from orchestrator.lifecycle import batch, certificate, device, host, lease, quarantine, run, verdict
 from orchestrator.lifecycle.machine import Fact, Machine
 
 GOLDEN = """
@@ -25,6 +25,9 @@ device       in-service  DeviceChanged       in-service
 device       held        DeviceChanged       held
 device       in-service  DeviceHeld          held
 device       held        DeviceReleased      in-service
+host         -           HostDrained         drained
+host         in-service  HostDrained         drained
+host         drained     HostUndrained       in-service
 lease        -           LeaseGranted        live
 lease        live        LeaseReleased       released
 lease        live        LeaseLapsed         lapsed
@@ -74,6 +77,7 @@ TERMINAL = {
     "batch": {"completed", "cancelled"},
     "submission": {"judged", "cancelled"},
     "device": set[str](),
+    "host": set[str](),
     "lease": {"released", "lapsed", "revoked"},
     "run": {"completed", "error", "cancelled", "lapsed"},
     "quarantine": set[str](),
@@ -85,6 +89,7 @@ MACHINES: dict[str, Machine] = {
         batch.MACHINE,
         batch.SUBMISSION_MACHINE,
         device.MACHINE,
+        host.MACHINE,
         lease.MACHINE,
         run.MACHINE,
         quarantine.MACHINE,
@@ -95,6 +100,7 @@ STATES: dict[str, list[str | None]] = {
     "batch": [None, *batch.BatchState],
     "submission": [None, *batch.SubmissionState],
     "device": [None, "in-service", "held"],
+    "host": [None, *host.HostIntent],
     "lease": [None, *lease.LeaseState],
     "run": [None, *run.RunState],
     "quarantine": [None, *quarantine.QuarantineState],
@@ -102,7 +108,7 @@ STATES: dict[str, list[str | None]] = {
 }
 FACTS: dict[str, type[Fact]] = {
     name: of
-    for module in (batch, certificate, device, lease, quarantine, run, verdict)
+    for module in (batch, certificate, device, host, lease, quarantine, run, verdict)
     for name, of in vars(module).items()
     if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
 }

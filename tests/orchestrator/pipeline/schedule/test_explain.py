@@ -1,5 +1,6 @@
 """Why a unit cannot be used, and why a run waits."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import small_lab
 
 from lab_inventory.device import Intent, Presence
 from lab_inventory.lab import Role
+from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.snapshot import DeviceView, HostView
 from orchestrator.pipeline.schedule.explain import UNITS_NAMED_MAX, Circumstances, Obstacle, obstacle, why_waiting
 from orchestrator.pipeline.schedule.index import Unit
@@ -33,6 +35,7 @@ def test_a_unit_that_nothing_keeps_back_can_be_used() -> None:
     assert obstacle(unit(), now()) is None
 
 
+DRAINED = replace(small_lab.host_view(small_lab.host()), intent=HostIntent.DRAINED, intent_reason="new agent")
 WITHOUT_A_DRIVER = small_lab.device(registration=small_lab.registration(driver=None))
 
 
@@ -60,6 +63,12 @@ WITHOUT_A_DRIVER = small_lab.device(registration=small_lab.registration(driver=N
             now(hosts={"host-1": small_lab.host_view(small_lab.host(), inbox=None)}),
             "no-agent",
             "the agent of host host-1 has not been heard of",
+        ),
+        (
+            unit(),
+            now(hosts={"host-1": DRAINED}, held_by={"device:dev-1": "run-7"}),
+            "drained",
+            "dev-1 stands at host host-1, which is drained: new agent",
         ),
         (unit(), now(held_by={"device:dev-1": "run-7"}), "busy", "dev-1 is busy with run-7"),
         (
