@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate setup phone clean
+.PHONY: help run test check bench bench-faults simulate faults setup phone clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -31,6 +31,9 @@ bench-faults: setup phone ## faults of the bench in real runs: N=3 runs for each
 
 simulate: setup ## the core in a simulated world with faults: SEEDS=50 STEPS=500, or one failing SEED again
 	$(BIN)/python -m tests.simulation --steps $(or $(STEPS),500) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),50))
+
+faults: setup ## real processes under real faults: N=200 kills and others between them, SEED=7 again; or OUTAGE_S=600
+	$(BIN)/python -m tests.faults $(if $(OUTAGE_S),--outage-s $(OUTAGE_S),--kills $(or $(N),200) $(if $(SEED),--seed $(SEED)))
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 

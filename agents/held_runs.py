@@ -36,6 +36,7 @@ from lab_inventory.messages import (
 
 HELD_RUNS_MAX = 256
 """As many as a heartbeat tells of."""
+_TOLD_NOTHING = -1
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Held:
     assignment: Assignment
     spool: Spool
     over: bool = False
-    told_up_to: int = -1
+    told_up_to: int = _TOLD_NOTHING
 
     @property
     def run(self) -> str:
@@ -229,8 +230,10 @@ class HeldRuns:
             standing, reason = answer.lease.standing, answer.lease.reason
             held.directory.write_lease(lease.model_copy(update={"standing": standing, "reason": reason}))
         except (OSError, AssayError) as error:
-            # Not written is not renewed: the run stops by its own clock.
             self._log.warning("lease-not-kept", run=held.run, error=describe(error))
+            if answer.lease.standing is Standing.RENEWED:
+                # Not written is not renewed: the run stops by its own clock, unless a later renewal is written.
+                return
         self._log.info("run-told-to-stop", run=held.run, standing=answer.lease.standing, reason=answer.lease.reason)
         self._processes.hurry(held.directory)
 
@@ -254,7 +257,8 @@ class HeldRuns:
             held.spool.acknowledge(up_to)
             self._look_at(held)
         except LabError as error:
-            # Told again, it says again that it has them.
+            # Told of them again, the orchestrator says again that it has them.
+            held.told_up_to = _TOLD_NOTHING
             self._log.warning("spool-not-acknowledged", run=run, error=describe(error))
 
     def _look_at(self, held: Held) -> None:

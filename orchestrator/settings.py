@@ -12,7 +12,8 @@ from lab_inventory.errors import BadInput, Problem
 class Settings(BaseSettings):
     """What an operator may set. ``ray_address`` None: a Ray of its own on this machine, for the one host
     ``ray_local_host`` (by default the first host of the lab file). ``free_bytes_min``: with less free space under
-    ``data`` no evidence is taken.
+    ``data`` no evidence is taken. ``lease_ttl_s``: a run stops by itself after two thirds of it without a server; by
+    default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
     """
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore")
@@ -23,7 +24,7 @@ class Settings(BaseSettings):
     issuer: str = "Assay demonstration lab"
     ray_address: str | None = None
     ray_local_host: str | None = None
-    lease_ttl_s: float = Field(default=900.0, gt=0)
+    lease_ttl_s: float = Field(default=1200.0, gt=0)
     host_silent_s: float = Field(default=30.0, gt=0)
     body_bytes_max: int = Field(default=4_000_000, gt=0)
     free_bytes_min: int = Field(default=500_000_000, ge=0)

@@ -1,5 +1,6 @@
 """Taking assignments, following their processes, handing out their reports."""
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from agent_nouns import HOST, RememberingLog, assignment, case, directory_for, h
 from fake_agent import DRIVERS, FAKE_RUN
 
 from agents.launch import clean_environment
+from agents.measure import LabError
 from agents.processes import ProcessMark, mark_of
 from agents.run_directory import RunDirectory
 from agents.runs import Runs
@@ -73,6 +75,13 @@ class Bed:
         mark = self.directory(run).process()
         assert mark is not None
         return mark
+
+    def written(self, run: str = "run-1") -> int:
+        spool = Spool(self.directory(run).spool_path, SystemClock())
+        try:
+            return spool.state().written
+        finally:
+            spool.close()
 
     def hangs(self, run: str = "run-1") -> bool:
         self.runs.look()
@@ -239,6 +248,53 @@ async def test_a_renewal_is_kept_where_the_runs_process_reads_it(tmp_path: Path)
         b.runs.lease_answered(LeaseAnswered(lease=renewed, sent_at_s=sent_at_s))
         lease = b.directory().lease()
         assert (lease.renewed_at_s, lease.ttl_s) == (sent_at_s, 100)
+
+
+async def test_a_renewal_that_cannot_be_written_does_not_stop_the_run_while_the_last_one_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bed(tmp_path) as b:
+        b.runs.take(assignment(cases=MEASURE_AND_HANG))
+        await until(b.hangs)
+        before = b.directory().lease()
+        renewed = RenewedLease(run="run-1", standing=Standing.RENEWED, ttl_s=100)
+        answer = LeaseAnswered(lease=renewed, sent_at_s=before.renewed_at_s + 5)
+        with monkeypatch.context() as full:
+            full.setattr(RunDirectory, "write_lease", _no_space)
+            b.runs.lease_answered(answer)
+        assert b.log.slugs()[-1] == "lease-not-kept"
+        assert b.directory().lease() == before
+        b.runs.lease_answered(answer)
+        assert b.directory().lease().renewed_at_s == answer.sent_at_s
+        assert b.mark().is_alive()
+        assert "run-told-to-stop" not in b.log.slugs()
+
+
+async def test_an_acknowledgement_that_cannot_be_written_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bed(tmp_path) as b:
+        b.runs.take(assignment())
+        await until(b.end)
+        last = b.written()
+        with monkeypatch.context() as full:
+            full.setattr(Spool, "acknowledge", _full)
+            b.runs.acknowledge("run-1", last)
+        told = len(b.told)
+        b.runs.look()
+        again = b.told[told]
+        assert isinstance(again, Spooled)
+        assert again.reports[-1].seq == last
+        b.runs.acknowledge("run-1", last)
+        assert b.told[-1] == RunDelivered(run="run-1")
+
+
+def _no_space(*arguments: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _full(*arguments: object) -> None:
+    raise LabError("the run's spool cannot be acknowledged: database or disk is full")
 
 
 async def test_reports_are_told_as_the_spool_grows_and_not_again_without_need(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The real product, as real processes, under real faults: kills, stops, full disks, jumped clocks, outages."""
