@@ -1,18 +1,16 @@
 """The composition root: the only place where the parts meet. Gives the ASGI application of ``assay serve``."""
 
 import asyncio
-import fcntl
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import IO
 
 from fastapi import FastAPI
 
 from lab_inventory.clock import Clock, SystemClock
-from lab_inventory.errors import AssayError, BadInput, Conflict
+from lab_inventory.errors import AssayError
 from lab_inventory.programme import shipped_programmes
 from orchestrator.api import agents, health, operators
 from orchestrator.api.access import Access
@@ -32,6 +30,7 @@ from orchestrator.settings import Settings
 from orchestrator.signing import Signer
 from orchestrator.store import listings, views
 from orchestrator.store.artifacts import Artifacts
+from orchestrator.store.directory import take
 from orchestrator.store.store import Store
 from orchestrator.watch import Watch
 from orchestrator.web import pages
@@ -46,7 +45,7 @@ def create_app(
     """Put the server together on ``settings``; raises BadInput where its data directory cannot be used."""
     clock = clock or SystemClock()
     log = log or JsonLog(clock)
-    lock = _take(settings.data)
+    lock = take(settings.data, shared=settings.sqlite_path is None)
     store = Store(settings.database_url, clock)
     waker = Waker()
     artifacts = Artifacts(settings.data / "artifacts", free_bytes_min=settings.free_bytes_min)
@@ -115,23 +114,6 @@ def create_app(
         app.include_router(router)
     pages.add_static(app)
     return app
-
-
-def _take(data: Path) -> IO[str]:
-    """Make the data directory and lock it: two servers on one would both place runs. Held while the file is open.
-
-    Raises BadInput where it cannot be used, Conflict where another server has it.
-    """
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        lock = (data / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise Conflict(f"{data}: another 'assay serve' is using this directory") from error
-    except OSError as error:
-        raise BadInput(f"{data}: cannot be used as data directory: {error.strerror}") from error
-    return lock
 
 
 def _teller(log: Log) -> Callable[[Sequence[Fact]], None]:

@@ -1,7 +1,7 @@
 """Where agents and people are answered at once: heartbeats, renewals, reports, submissions, operators' orders.
 
-Each method reads, lets a pure stage decide, commits, and answers after the commit. One lock makes reading and
-committing one step, for this and for the loop.
+Each method reads, lets a pure stage decide, commits, and answers after the commit. Reading and committing are one
+step: against the loop and other threads by a lock, against other servers by one transaction.
 """
 
 import threading
@@ -65,17 +65,16 @@ class Desk:
     def heartbeat(self, host: str, heartbeat: Heartbeat) -> HeartbeatReply:
         """Take what a host is and has; answer with its bench as the lab file gives it."""
         with self.deciding:
-            with self.store.reading() as connection:
+            with self.store.deciding() as connection:
                 view = views.hosts(connection).get(host)
                 known = views.known_units(connection)
-            if view is None:
-                raise NotFound(f"host {host} is not in the lab file; apply a lab file that has it")
-            self.watch.heard_at_s[host] = self.clock.boottime_s()
-            registered = register(heartbeat, view.config, known, self.clock.now(), self.clock.new_id)
-            with self.store.administering() as connection:
+                if view is None:
+                    raise NotFound(f"host {host} is not in the lab file; apply a lab file that has it")
+                self.watch.heard_at_s[host] = self.clock.boottime_s()
+                registered = register(heartbeat, view.config, known, self.clock.now(), self.clock.new_id)
                 changed = keeping.keep_heartbeat(connection, host, heartbeat, registered.refusals)
-            if registered.facts:
-                self.store.commit(registered.facts)
+                if registered.facts:
+                    self.store.commit(registered.facts)
             self.watch.lab_changed |= changed
             if registered.facts or changed:
                 self.wake()
@@ -105,12 +104,13 @@ class Desk:
             if not missing:
                 whole += 1
         with self.deciding:
-            with self.store.reading() as connection:
+            with self.store.deciding() as connection:
                 run = views.run(connection, batch.run)
-            taken = batch.model_copy(update={"reports": batch.reports[:whole]})
-            recording = record(taken, run, host, self.clock.now())
+                taken = batch.model_copy(update={"reports": batch.reports[:whole]})
+                recording = record(taken, run, host, self.clock.now())
+                if recording.facts:
+                    self.store.commit(recording.facts)
             if recording.facts:
-                self.store.commit(recording.facts)
                 self.wake()
         return ReportReply(
             received=recording.received,
@@ -124,12 +124,11 @@ class Desk:
         Raises BadInput with every reason against it, Conflict for the same key with another body or a full queue.
         """
         body_digest = digest(request)
-        with self.deciding:
-            with self.store.reading() as connection:
-                before = keeping.reply_to(connection, by, key)
-                programmes = views.programmes(connection)
-                units = frozenset(unit.key for unit in views.devices(connection))
-                waiting = views.waiting(connection)
+        with self.deciding, self.store.deciding() as connection:
+            before = keeping.reply_to(connection, by, key)
+            programmes = views.programmes(connection)
+            units = frozenset(unit.key for unit in views.devices(connection))
+            waiting = views.waiting(connection)
             if before is not None:
                 if before.body_digest != body_digest:
                     raise Conflict(f"the idempotency key {key} was used before with another body")
@@ -156,10 +155,9 @@ class Desk:
     def cancel_batch(self, batch: str, by: str, reason: str) -> None:
         """What waits is cancelled at once; what runs is told to stop with its next renewal."""
         now = self.clock.now()
-        with self.deciding:
-            with self.store.reading() as connection:
-                runs = views.runs_of_batch(connection, batch)
-                submissions = views.open_submissions_of_batch(connection, batch)
+        with self.deciding, self.store.deciding() as connection:
+            runs = views.runs_of_batch(connection, batch)
+            submissions = views.open_submissions_of_batch(connection, batch)
             facts: list[Fact] = [BatchCancelled(batch=batch, by=by, reason=reason)]
             facts += [SubmissionCancelled(submission=submission, batch=batch) for submission in submissions]
             why = f"the batch was cancelled by {by}" + (f": {reason}" if reason else "")
@@ -168,7 +166,8 @@ class Desk:
                     facts.append(RunCancelled(run=run, reason=why, at=now))
                 elif state in HOLDS_A_LEASE and state is not RunState.STOPPING:
                     facts.append(RunStopRequested(run=run, reason=why, at=now))
-            self._order(*facts)
+            self.store.commit(facts)
+        self.wake()
 
     def hold_device(self, device: str, by: str, reason: str) -> None:
         """Take a unit out; what runs on it goes on to its end."""

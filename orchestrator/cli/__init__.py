@@ -5,7 +5,7 @@ import sys
 import typer
 
 from lab_inventory.errors import AssayError
-from orchestrator.cli import audit, batch, devices, doctor, lab, serve, submit, verify
+from orchestrator.cli import audit, batch, database, devices, doctor, lab, serve, submit, verify
 
 app = typer.Typer(
     help="Runs device certification programmes in a lab.",
@@ -21,6 +21,7 @@ app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.command()(verify.verify)
 app.add_typer(audit.app, name="audit")
+app.add_typer(database.app, name="database")
 
 
 def main() -> None:
