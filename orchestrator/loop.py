@@ -14,7 +14,7 @@ from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.messages import Acceptance
 from orchestrator.desk import Desk
-from orchestrator.lifecycle.batch import BatchCompleted
+from orchestrator.lifecycle.batch import BatchCompleted, SubmissionState
 from orchestrator.lifecycle.certificate import Certificate, CertificateGranted
 from orchestrator.lifecycle.lease import LeaseReleased
 from orchestrator.lifecycle.machine import Fact
@@ -147,24 +147,24 @@ class Loop:
 
     def _take_answer(self, event: DispatchAnswered, now: datetime, now_s: float) -> None:
         """An unknown answer changes nothing: the dispatch is repeated until the agent answers or the lease lapses."""
-        with self._store.reading() as connection:
+        with self._store.deciding() as connection:
             untaken = views.untaken(connection, event.run)
-        if not untaken or event.answer is None:
-            return
-        (lease,) = untaken
-        if event.answer in (Acceptance.ACCEPTED, Acceptance.ALREADY):
-            # The agent counts its ttl from now on, so the lease must not lapse here before it does there.
-            self._watch.renewed_at_s[lease.lease] = now_s
-            self._store.commit([self._taken(event, lease, now, now_s)])
-        elif lease.run_state is RunState.PLACED:
-            reason = f"the agent of {lease.host} did not take it ({event.answer}): {event.reason}"
-            self._store.commit(refuse(lease, reason, now))
-        elif lease.run_state is RunState.STOPPING:
-            # It was stopped before anybody had it; an agent that runs it would have said so.
-            reason = lease.stop_reason or "it was told to stop"
-            self._store.commit(
-                [LeaseReleased(lease=lease.lease, at=now), RunCancelled(run=event.run, reason=reason, at=now)]
-            )
+            if not untaken or event.answer is None:
+                return
+            (lease,) = untaken
+            if event.answer in (Acceptance.ACCEPTED, Acceptance.ALREADY):
+                # The agent counts its ttl from now on, so the lease must not lapse here before it does there.
+                self._watch.renewed_at_s[lease.lease] = now_s
+                self._store.commit([self._taken(event, lease, now, now_s)])
+            elif lease.run_state is RunState.PLACED:
+                reason = f"the agent of {lease.host} did not take it ({event.answer}): {event.reason}"
+                self._store.commit(refuse(lease, reason, now))
+            elif lease.run_state is RunState.STOPPING:
+                # It was stopped before anybody had it; an agent that runs it would have said so.
+                reason = lease.stop_reason or "it was told to stop"
+                self._store.commit(
+                    [LeaseReleased(lease=lease.lease, at=now), RunCancelled(run=event.run, reason=reason, at=now)]
+                )
 
     def _taken(self, event: DispatchAnswered, lease: LeaseView, now: datetime, now_s: float) -> RunTaken:
         """The latency counts from the placing; by the wall clock where the server was restarted in between."""
@@ -179,33 +179,33 @@ class Loop:
         )
 
     def _lapse(self, now: datetime, now_s: float) -> None:
-        with self._store.reading() as connection:
+        with self._store.deciding() as connection:
             leases = views.live_leases(connection)
-        self._watch.follow(((lease.lease, lease.run) for lease in leases), now_s)
-        for lease in lapsed(leases, self._watch.renewed_at_s, now_s):
-            self._store.commit(lapse(lease, now))
+            self._watch.follow(((lease.lease, lease.run) for lease in leases), now_s)
+            for lease in lapsed(leases, self._watch.renewed_at_s, now_s):
+                self._store.commit(lapse(lease, now))
 
     def _hear_silence(self, now: datetime, now_s: float) -> None:
-        with self._store.reading() as connection:
+        with self._store.deciding() as connection:
             hosts = self._watch.silent(views.hosts_of_units(connection), now_s, self._host_silent_s)
             known = views.known_units(connection) if hosts else {}
-        facts = silent(known, hosts, now)
-        if facts:
-            self._store.commit(facts)
+            facts = silent(known, hosts, now)
+            if facts:
+                self._store.commit(facts)
 
     def _settle(self, now: datetime) -> bool:
         """Judge what is fully measured, try again what the lab failed to measure, complete batches."""
         with self._store.reading() as connection:
             ready = views.unjudged(connection, SETTLED_PER_TICK_MAX)
         for submission in ready:
-            with self._store.reading() as connection:
+            with self._store.deciding() as connection:
                 view = views.submission(connection, submission)
-            if view is not None:
-                self._settle_submission(view, now)
-        with self._store.reading() as connection:
+                if view is not None and view.state is SubmissionState.OPEN:
+                    self._settle_submission(view, now)
+        with self._store.deciding() as connection:
             finished = views.finished_batches(connection, SETTLED_PER_TICK_MAX)
-        for batch in finished:
-            self._store.commit([BatchCompleted(batch=batch, by="assay")])
+            for batch in finished:
+                self._store.commit([BatchCompleted(batch=batch, by="assay")])
         return max(len(ready), len(finished)) >= SETTLED_PER_TICK_MAX
 
     def _settle_submission(self, view: SubmissionView, now: datetime) -> None:

@@ -48,6 +48,11 @@ class Artifacts:
         """Whether it is there."""
         return self.path(address).is_file()
 
+    def addresses(self) -> tuple[str, ...]:
+        """Every artifact that is there, in order."""
+        found = (f"sha256:{path.parent.name}{path.name}" for path in self._folder.glob("[0-9a-f][0-9a-f]/*"))
+        return tuple(sorted(address for address in found if _ADDRESS.fullmatch(address)))
+
     def open_path(self, address: str) -> Path:
         """The path of an artifact that is there; raises NotFound."""
         path = self.path(address)

@@ -6,6 +6,7 @@ one chain.
 """
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -53,6 +54,7 @@ def engine_at(url: str) -> Engine:
     where = parsed(url)
     if where.get_backend_name() == "sqlite":
         engine = create_engine(where)
+        event.listen(engine, "do_connect", _open_sqlite)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -85,6 +87,22 @@ def reading_options(engine: Engine) -> dict[str, Any]:
     return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
+def make_room_for(engine: Engine) -> None:
+    """Make the empty file of a SQLite database that is not there yet; raises BadInput where it cannot be."""
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path and not Path(path).exists():
+        try:
+            Path(path).touch(mode=0o600)
+        except OSError as error:
+            raise BadInput(f"the database {shown(engine.url)} cannot be used: {error.strerror}") from error
+
+
+def _open_sqlite(_: Any, __: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+    # A file that is gone must be missed, and not made again without anything in it.
+    arguments[0] = f"{Path(arguments[0]).absolute().as_uri()}?mode=rw"
+    options["uri"] = True
+
+
 def _prepare_sqlite(dbapi_connection: Any, _: Any) -> None:
     # The driver must not open transactions by itself, or savepoints do not hold.
     dbapi_connection.isolation_level = None
@@ -105,11 +123,16 @@ def _begin_postgresql(connection: Connection) -> None:
         take_turn(connection, options.get("assay_wait_s", BUSY_TIMEOUT_S))
 
 
-def take_turn(connection: Connection, wait_s: float, lock: int = LOCK_OF_WRITERS) -> None:
-    """Wait for one of our locks, held until the transaction ends; raises OperationalError after ``wait_s``."""
+def take_turn(
+    connection: Connection, wait_s: float, lock: int = LOCK_OF_WRITERS, idle_s: float = IDLE_IN_TRANSACTION_S
+) -> None:
+    """Wait for one of our locks, held until the transaction ends; raises OperationalError after ``wait_s``.
+
+    With ``idle_s`` 0 the transaction may be silent for as long as it likes.
+    """
     # One statement: the time limits hold from its first column on, the lock is its last.
     connection.exec_driver_sql(
-        f"SELECT set_config('idle_in_transaction_session_timeout', '{IDLE_IN_TRANSACTION_S * 1000:.0f}', true), "
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{idle_s * 1000:.0f}', true), "
         f"set_config('lock_timeout', '{wait_s * 1000:.0f}', true), pg_advisory_xact_lock({LOCKS}, {lock})"
     )
 

@@ -4,6 +4,8 @@ A database from before there were migrations is recognised and starts at the fir
 database is at the old schema or at the new one. A newer schema is refused, and nothing is ever migrated back.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from lab_inventory.errors import BadInput, Conflict, InvariantBroken
-from orchestrator.store.engine import BUSY_TIMEOUT_S, LOCK_OF_SCHEMA, take_turn
+from orchestrator.store.engine import BUSY_TIMEOUT_S, LOCK_OF_SCHEMA, make_room_for, take_turn
 
 BASELINE = "0001"
+LOCK_NOT_AVAILABLE = "55P03"
 EMPTY = ""
 
 
@@ -65,25 +68,38 @@ def bring_up(engine: Engine) -> tuple[str, str]:
 
     Raises BadInput for a newer or foreign schema, Conflict where servers run on the older one.
     """
+    make_room_for(engine)
     with engine.connect() as connection:
         found = revision_of(connection)
         if found == newest():
             return found, found
         _refuse_unknown(found)
+    with migration(engine) as connection:
+        found = revision_of(connection)
+        upgrade(connection, newest())
+    return found, newest()
+
+
+@contextmanager
+def migration(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which nobody else migrates, and on PostgreSQL no server runs.
+
+    Raises Conflict where servers do, after waiting a while for whoever migrates.
+    """
+    make_room_for(engine)
+    if engine.dialect.name != "sqlite":
+        with engine.connect() as connection, connection.begin():
+            _require_nobody_else(connection)
+            yield connection
+        return
     with engine.connect().execution_options(assay_writes=True) as connection:
-        with_sqlite = connection.dialect.name == "sqlite"
-        if with_sqlite:
-            _check_references(connection, now=False)
+        # Some tables are altered by making them anew; references are checked once, when all is done.
+        _check_references(connection, now=False)
         try:
             with connection.begin():
-                if not with_sqlite:
-                    _require_nobody_else(connection, found)
-                found = revision_of(connection)
-                upgrade(connection, newest())
+                yield connection
         finally:
-            if with_sqlite:
-                _check_references(connection, now=True)
-    return found, newest()
+            _check_references(connection, now=True)
 
 
 def upgrade(connection: Connection, revision: str) -> None:
@@ -108,21 +124,21 @@ def _refuse_unknown(found: str) -> None:
         )
 
 
-def _require_nobody_else(connection: Connection, found: str) -> None:
-    """Servers hold this lock shared while they run; whoever migrates at the same time is waited for."""
+def _require_nobody_else(connection: Connection) -> None:
+    """Servers hold this lock shared while they run."""
     try:
-        take_turn(connection, BUSY_TIMEOUT_S, LOCK_OF_SCHEMA)
+        take_turn(connection, BUSY_TIMEOUT_S, LOCK_OF_SCHEMA, idle_s=0)
     except OperationalError as error:
-        if getattr(error.orig, "sqlstate", "") != "55P03":
+        if getattr(error.orig, "sqlstate", "") != LOCK_NOT_AVAILABLE:
             raise
         raise Conflict(
-            f"the database has schema {found or 'none yet'} and a server runs on it; end every server, "
-            f"then start this version or run 'assay database upgrade'"
+            "the database's schema is an older one and a server runs on it; end every server, "
+            "then start this version or run 'assay database upgrade'"
         ) from error
 
 
 def _check_references(connection: Connection, *, now: bool) -> None:
-    """SQLite alters some tables by making them anew; references are then checked once, at the end of the migration."""
+    """Whether SQLite checks each reference as it is written; on the driver's connection, as no transaction is open."""
     driver = connection.connection.driver_connection
     if driver is not None:
         driver.execute(f"PRAGMA foreign_keys={'ON' if now else 'OFF'}")

@@ -17,7 +17,7 @@ from lab_inventory.errors import BadInput, Conflict
 from orchestrator.store import engine, migrating
 from orchestrator.store import tables as t
 from orchestrator.store.audit import audit
-from orchestrator.store.engine import engine_at
+from orchestrator.store.engine import engine_at, make_room_for
 from orchestrator.store.store import Store
 from tests.orchestrator.store.lived import FOLDER
 from tests.postgres import PostgresServer
@@ -169,6 +169,7 @@ def test_an_older_schema_is_refused_by_who_must_not_migrate(empty_url: str) -> N
 
 def test_a_database_of_something_else_is_refused_and_nothing_is_added(empty_url: str) -> None:
     made = engine_at(empty_url)
+    make_room_for(made)
     with made.begin() as connection:
         connection.execute(text("CREATE TABLE customers (name VARCHAR)"))
     with pytest.raises(BadInput, match="is not Assay's: it has the table customers"):
