@@ -4,7 +4,7 @@
 server and under a simulator. Everything it decides is committed before it is returned as an effect.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -34,7 +34,7 @@ from orchestrator.pipeline.lease import grant, lapse, lapsed, refuse
 from orchestrator.pipeline.plan import Exhausted, assignment, next_attempt
 from orchestrator.pipeline.register import silent
 from orchestrator.pipeline.schedule.place import Deferral, place
-from orchestrator.store import views
+from orchestrator.store import keeping, views
 from orchestrator.store.store import JournalHead, Reading
 
 PLACEMENTS_PER_TICK_MAX = 200
@@ -83,6 +83,7 @@ Event = DispatchAnswered | WorkerReady | WorkerLost
 
 _CHANGES_NO_PLACING = (RunTaken, RunStarted, EvidenceRecorded, ReportQuarantined)
 """Facts of running work, of which many come, and after which no run could be placed that could not before."""
+_SLUGS_CHANGE_NO_PLACING = frozenset(kind.__name__ for kind in _CHANGES_NO_PLACING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,10 @@ class Loop:
 
     def _committed(self, facts: Sequence[Fact]) -> None:
         self._dirty |= any(not isinstance(fact, _CHANGES_NO_PLACING) for fact in facts)
+
+    def changed_elsewhere(self, slugs: Iterable[str]) -> None:
+        """Facts of these kinds were committed by another server."""
+        self._dirty |= any(slug not in _SLUGS_CHANGE_NO_PLACING for slug in slugs)
 
     def tick(self, inbox: Sequence[Event]) -> Effects:
         """One pass."""
@@ -181,7 +186,13 @@ class Loop:
     def _lapse(self, now: datetime, now_s: float) -> None:
         with self._store.deciding() as connection:
             leases = views.live_leases(connection)
+            # Read in the transaction that lapses: what a follower answered before is known, and after it is too late.
+            told = keeping.all_heard(connection)
+            self._watch.hear(told, now_s)
             self._watch.follow(((lease.lease, lease.run) for lease in leases), now_s)
+            over = {name for kind, name in told if kind == keeping.LEASE} - {lease.lease for lease in leases}
+            if over:
+                keeping.forget_heard(connection, keeping.LEASE, over)
             for lease in lapsed(leases, self._watch.renewed_at_s, now_s):
                 self._store.commit(lapse(lease, now))
 

@@ -1,9 +1,10 @@
 """What only the running server knows and no table holds: who was heard of when, on this process's CLOCK_BOOTTIME.
 
-After a restart everything counts as heard of at the start (docs/decisions/0001).
+After a restart everything counts as heard of at the start (docs/decisions/0001). Of several servers on one database
+only the one that leads looks at it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -12,6 +13,7 @@ class Watch:
     """Times are seconds of CLOCK_BOOTTIME; ``not_ready`` says of a host why its Ray worker cannot be reached.
 
     ``lab_changed``: something that placing looks at was written that is no fact: the lab file, or a host's inbox.
+    ``told``: the numbers of ``heard`` that were taken in; ``passed_on_s``: when a follower last passed one on.
     ``loop_trouble``: why the last pass of the loop failed, empty where it did not. ``passed_at_s``: when it ended.
     """
 
@@ -21,6 +23,8 @@ class Watch:
     dispatched_at_s: dict[str, float] = field(default_factory=dict)
     placed_at_s: dict[str, float] = field(default_factory=dict)
     not_ready: dict[str, str] = field(default_factory=dict)
+    told: dict[tuple[str, str], int] = field(default_factory=dict)
+    passed_on_s: dict[tuple[str, str], float] = field(default_factory=dict)
     lab_changed: bool = False
     loop_trouble: str = ""
     passed_at_s: float | None = None
@@ -32,6 +36,22 @@ class Watch:
         runs = set(live.values())
         self.dispatched_at_s = {run: at for run, at in self.dispatched_at_s.items() if run in runs}
         self.placed_at_s = {run: at for run, at in self.placed_at_s.items() if run in runs}
+
+    def begin(self, now_s: float) -> None:
+        """Lead from now on: every host counts as heard of and every lease as renewed at this moment."""
+        self.started_s = now_s
+        for known in (self.renewed_at_s, self.heard_at_s, self.dispatched_at_s, self.placed_at_s, self.not_ready):
+            known.clear()
+        self.told.clear()
+        self.passed_at_s = None
+        self.lab_changed = True
+
+    def hear(self, told: Mapping[tuple[str, str], int], now_s: float) -> None:
+        """Take in what followers heard: of whatever number is new, this is the moment."""
+        for (kind, name), number in told.items():
+            if self.told.get((kind, name)) != number:
+                (self.renewed_at_s if kind == "lease" else self.heard_at_s)[name] = now_s
+        self.told = dict(told)
 
     def silent(self, hosts: Iterable[str], now_s: float, limit_s: float) -> frozenset[str]:
         """The hosts that have not been heard of for longer than ``limit_s``."""

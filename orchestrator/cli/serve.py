@@ -35,11 +35,12 @@ def serve(
         data=data, database_url=database, host=host, port=port, ray_address=ray_address, ray_local_host=ray_local_host
     )
     listening = _listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     clock = SystemClock()
     log = JsonLog(clock)
     handle_libraries(log)
     app = create_app(settings, clock=clock, log=log)
-    address = f"http://{settings.host}:{listening.getsockname()[1]}"
+    address = f"http://{settings.host}:{settings.port}"
     typer.echo(json.dumps({"slug": "serving", "address": address, "data": str(settings.data)}))
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3, lifespan="on")
     with contextlib.suppress(KeyboardInterrupt):

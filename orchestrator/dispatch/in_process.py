@@ -21,8 +21,9 @@ class InProcessDispatcher:
         return "" if self._report else "it is not started"
 
     async def start(self, report: Report) -> None:
-        """Begin."""
+        """Begin, also again after :meth:`stop`."""
         self._report = report
+        self._watched = frozenset()
 
     def watch(self, hosts: frozenset[str]) -> None:
         """Tell of each host that is new whether it has a worker."""

@@ -52,8 +52,10 @@ class RayDispatcher:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self, report: Report) -> None:
-        """Start the driver and keep it running."""
+        """Start the driver and keep it running; also again after :meth:`stop`."""
         self._report = report
+        self._hosts = frozenset()
+        self._why_down = STARTING
         self._supervising = asyncio.create_task(self._supervise())
 
     def watch(self, hosts: frozenset[str]) -> None:

@@ -4,13 +4,14 @@ What is uploaded goes to the disk as it comes, is hashed and counted on the way,
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,13 @@ class Artifacts:
         folder.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
-        """Remove what uploads left behind that a crash cut off; for the start, before anything is uploaded."""
+        """Remove what uploads left behind that a crash cut off; an upload that goes on, of another server too, has its
+        draft locked.
+        """
         for left in self._folder.glob(f"*{_DRAFT}"):
-            left.unlink(missing_ok=True)
+            with suppress(OSError), left.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
 
     def path(self, address: str) -> Path:
         """Where the artifact of that address lies; raises BadInput where it is no address."""
@@ -77,6 +82,7 @@ class Artifacts:
             self.require_room(declared_bytes)
             path.parent.mkdir(exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_DRAFT, delete=False) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 try:
                     yield Draft(file, address, path, bytes_max, self.require_room)
                 finally:

@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import Connection, MetaData, Table, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Conflict, Problem
@@ -23,7 +22,7 @@ from orchestrator.store import tables as t
 from orchestrator.store.archive import FORMAT, ArchiveReader, ArchiveWriter, Manifest, reading, writing
 from orchestrator.store.artifacts import Artifacts
 from orchestrator.store.audit import audit
-from orchestrator.store.engine import engine_at, shown
+from orchestrator.store.engine import engine_at, opening
 from orchestrator.store.journal import GENESIS, JournalRow, broken_links
 from orchestrator.store.store import Store, head
 
@@ -157,14 +156,11 @@ def _into_empty(url: str) -> Iterator[Connection]:
     file = Path(engine.url.database) if engine.dialect.name == "sqlite" and engine.url.database else None
     made = file is not None and not file.exists()
     try:
-        with migrating.migration(engine) as connection:
+        with opening(engine), migrating.migration(engine) as connection:
             if migrating.revision_of(connection) != migrating.EMPTY:
                 raise Conflict("the database is not empty; restore into one that is")
             yield connection
         made = False
-    except SQLAlchemyError as error:
-        reason = str(error.orig).strip() if isinstance(error, DBAPIError) else type(error).__name__
-        raise BadInput(f"the backup cannot be restored to {shown(engine.url)}: {reason}") from error
     finally:
         engine.dispose()
         if made and file is not None:

@@ -4,10 +4,20 @@ On SQLite one server has it alone. Servers on one PostgreSQL database share thei
 """
 
 import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from lab_inventory.errors import BadInput, Conflict
+
+
+@contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """Wait until no other server makes what all of them share in the directory, and keep the others waiting."""
+    with (data / "starting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def take(data: Path, *, shared: bool = False) -> IO[str]:

@@ -6,6 +6,8 @@ one chain.
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from lab_inventory.errors import AssayError, BadInput, Conflict, NoRoom, Unavailable
 
 BUSY_TIMEOUT_S = 10.0
-IDLE_IN_TRANSACTION_S = 4.0
+IDLE_IN_TRANSACTION_S = 3.0
 """A writer that says nothing for so long (a stopped process, a host without power) loses its transaction and lock."""
 
 CONNECT_TIMEOUT_S = 5
@@ -78,6 +80,18 @@ def _defaults(where: URL) -> dict[str, Any]:
         "application_name": "assay",
     }
     return {name: value for name, value in wanted.items() if name not in where.query}
+
+
+@contextmanager
+def opening(engine: Engine) -> Iterator[None]:
+    """Let go of the engine where what is done inside fails; what the database says is then BadInput, in one line."""
+    try:
+        yield
+    except BaseException as error:
+        engine.dispose()
+        if isinstance(error, DBAPIError):
+            raise BadInput(f"the database {shown(engine.url)} cannot be used: {_first_line(error)}") from error
+        raise
 
 
 def reading_options(engine: Engine) -> dict[str, Any]:

@@ -8,12 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
-from lab_inventory.errors import Unavailable
 from orchestrator.store import migrating
 from orchestrator.store import tables as t
-from orchestrator.store.engine import engine_at, reading_options, shown
+from orchestrator.store.engine import engine_at, opening, reading_options
 from orchestrator.store.journal import GENESIS, JournalRow, hash_of
 
 COLUMNS = ("seq", "at", "fact", "machine", "entity", "state", "body", "previous", "hash")
@@ -50,17 +48,15 @@ def inspect_file(path: Path) -> Inspection:
 
 
 def inspect_server(url: str) -> Inspection | None:
-    """Look at the database at ``url``, None where it is empty; raises Unavailable where it does not answer."""
+    """Look at the database at ``url``, None where it is empty; raises BadInput where it cannot be used."""
     engine = engine_at(url)
     try:
-        with engine.connect().execution_options(**reading_options(engine)) as connection:
+        with opening(engine), engine.connect().execution_options(**reading_options(engine)) as connection:
             schema = migrating.revision_of(connection)
             if schema == migrating.EMPTY:
                 return None
             found = connection.execute(select(t.journal).order_by(t.journal.c.seq.desc()).limit(2))
             return _inspection(schema, [JournalRow(**row._mapping) for row in found], [])
-    except DBAPIError as error:
-        raise Unavailable(f"{shown(engine.url)}: {str(error.orig).strip()}") from error
     finally:
         engine.dispose()
 

@@ -4,6 +4,7 @@ Listeners are told after the commit and never before. A fact that no longer fits
 group is kept.
 """
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,18 +12,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from lab_inventory.canonical import canonical_bytes
 from lab_inventory.clock import Clock
-from lab_inventory.errors import BadInput, Conflict, Unavailable
+from lab_inventory.errors import Conflict, Unavailable
 from orchestrator.lifecycle import batch, certificate, device, lease, run
 from orchestrator.lifecycle.machine import Fact, Machine
+from orchestrator.pipeline.publish import notices
 from orchestrator.store import migrating, probing
 from orchestrator.store import tables as t
-from orchestrator.store.engine import BUSY_TIMEOUT_S, engine_at, may_pass, reading_options, refused, shown
+from orchestrator.store.engine import BUSY_TIMEOUT_S, engine_at, may_pass, opening, reading_options, refused
 from orchestrator.store.journal import GENESIS, next_row
 from orchestrator.store.writing import write
 
@@ -68,6 +70,9 @@ Reading = Connection
 """A connection that reads; handed to the views."""
 
 Listener = Callable[[Sequence[Fact]], None]
+CHANNEL = "assay"
+NOTICES_TOLD_MAX = 40
+"""A notification of PostgreSQL holds at most 8000 bytes, and a notice at most 150."""
 
 
 @dataclass(kw_only=True)
@@ -76,6 +81,13 @@ class _Step:
 
     connection: Connection
     facts: list[Fact] = field(default_factory=list)
+    lab_changed: bool = False
+
+
+class Superseded(Unavailable):
+    """Another server leads now"""
+
+    slug = "superseded"
 
 
 class Store:
@@ -88,19 +100,15 @@ class Store:
         self._clock = clock
         self._writing = threading.Lock()
         self._here = threading.local()
+        self._announcing_as: str | None = None
         self._listeners: list[Listener] = []
         self.engine = engine_at(url)
-        try:
+        with opening(self.engine):
             if upgrade:
                 migrating.bring_up(self.engine)
             else:
                 with self.engine.connect() as connection:
                     migrating.require_newest(connection)
-        except BaseException as error:
-            self.engine.dispose()
-            if isinstance(error, DBAPIError):
-                raise BadInput(f"the database {shown(self.engine.url)} cannot be used: {error.orig}") from error
-            raise
 
     def listen(self, listener: Listener) -> None:
         """Tell ``listener`` the facts of every commit, after it."""
@@ -177,15 +185,58 @@ class Store:
                 with outer.connection.begin_nested():
                     yield inner
                 outer.facts.extend(inner.facts)
+                outer.lab_changed |= inner.lab_changed
                 return
             with self._writing, self.engine.connect().execution_options(assay_writes=True) as connection:
                 self._here.step = step = _Step(connection=connection)
                 try:
                     with connection.begin():
+                        self._require_leading(connection)
                         yield step
+                        self._announce(step)
                 finally:
                     self._here.step = None
         self._tell(step.facts)
+
+    @contextmanager
+    def as_leader(self, epoch: int) -> Iterator[None]:
+        """Inside, this thread commits only while ``epoch`` is the one of ``leadership``; else it raises Superseded."""
+        self._here.epoch = epoch
+        try:
+            yield
+        finally:
+            self._here.epoch = None
+
+    def announce_as(self, server: str) -> None:
+        """Tell other servers on the database of every commit from now on; PostgreSQL only."""
+        self._announcing_as = server
+
+    def lab_changed(self) -> None:
+        """Have the commit that goes on tell other servers that something changed which is no fact: the lab file."""
+        step = self._going_on()
+        if step is not None:
+            step.lab_changed = True
+
+    def _require_leading(self, connection: Connection) -> None:
+        wanted = getattr(self._here, "epoch", None)
+        if wanted is None:
+            return
+        epoch = connection.execute(select(t.leadership.c.epoch)).scalar_one()
+        if epoch != wanted:
+            raise Superseded(f"another server leads, under epoch {epoch}; this one led under {wanted}")
+
+    def _announce(self, step: _Step) -> None:
+        """Sent with the commit and never without it."""
+        if self._announcing_as is None or not (step.facts or step.lab_changed):
+            return
+        told = notices(step.facts)
+        payload = {
+            "from": self._announcing_as,
+            "notices": [(notice.topic, notice.entity, notice.slug) for notice in told[:NOTICES_TOLD_MAX]],
+            "lab": step.lab_changed,
+            "more": len(told) > NOTICES_TOLD_MAX,
+        }
+        step.connection.execute(select(func.pg_notify(CHANNEL, json.dumps(payload))))
 
     def _going_on(self) -> _Step | None:
         step: _Step | None = getattr(self._here, "step", None)

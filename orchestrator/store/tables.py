@@ -266,6 +266,6 @@ heard = Table(
     metadata,
     Column("kind", Word, primary_key=True),
     Column("name", Word, primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
 )
 """What followers heard of hosts and leases, for the leader: a number that grows, and no time (docs/decisions/0004)."""

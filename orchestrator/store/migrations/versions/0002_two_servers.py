@@ -28,6 +28,6 @@ def upgrade() -> None:
         "heard",
         sa.Column("kind", Word, primary_key=True),
         sa.Column("name", Word, primary_key=True),
-        sa.Column("count", sa.Integer, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
     )
     op.execute("UPDATE schema SET version = 2")
