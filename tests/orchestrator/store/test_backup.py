@@ -15,12 +15,13 @@ from lab_inventory.canonical import digest, sha256
 from lab_inventory.clock import ManualClock, SystemClock
 from lab_inventory.errors import AssayError, BadInput, Conflict
 from orchestrator.store import tables as t
-from orchestrator.store.archive import Manifest
+from orchestrator.store.archive import Manifest, writing
 from orchestrator.store.artifacts import Artifacts
 from orchestrator.store.audit import audit
-from orchestrator.store.backup import Kept, backup, restore
+from orchestrator.store.backup import OF_RUNNING_SERVERS, Kept, backup, restore
 from orchestrator.store.store import Store
 from tests.orchestrator.store.lived import live
+from tests.orchestrator.store.test_migrations import EARLIER, rows_that_lived
 from tests.postgres import PostgresServer
 
 EVIDENCE = b"what an instrument saw"
@@ -280,3 +281,39 @@ def test_a_backup_taken_under_load_has_everything_that_was_acknowledged_before_i
 def batches_of(world: World) -> set[str]:
     with world.store.reading() as connection:
         return set(connection.execute(select(t.batches.c.batch)).scalars())
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_backup_of_an_earlier_schema_is_brought_up(
+    empty: Callable[[str], Place], tmp_path: Path, revision: str, kind: str
+) -> None:
+    rows = rows_that_lived(revision)
+    with writing(tmp_path / "old.backup") as archive:
+        for table in t.metadata.sorted_tables:
+            if table in OF_RUNNING_SERVERS or table.name not in rows:
+                continue
+            booleans = [column.name for column in table.columns if column.type.python_type is bool]
+            content = [row | {name: bool(row[name]) for name in booleans} for row in rows[table.name]]
+            archive.add(f"tables/{table.name}.jsonl", (json.dumps(row).encode() + b"\n" for row in content))
+        archive.add("artifacts.txt", [])
+        last = max(rows["journal"], key=lambda row: int(row["seq"]))
+        archive.seal(
+            Manifest(
+                format=1,
+                made_at="2026-01-01T00:00:00+00:00",
+                made_from="sqlite",
+                schema_revision=revision,
+                journal_length=last["seq"],
+                journal_head=last["hash"],
+                with_artifacts=False,
+                members=archive.members,
+            )
+        )
+    data, url = empty(kind)
+    assert restore(tmp_path / "old.backup", data, url).journal_length == last["seq"]
+    store = Store(url, ManualClock(), upgrade=False)
+    assert len(rows_of(store)["reports"]) == len(rows["reports"])
+    with store.reading() as connection:
+        assert audit(connection).findings == ()
+    store.close()
