@@ -60,8 +60,9 @@ class PostgresServer:
         data = self.folder / "data"
         language = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
         initdb = [self._bin / "initdb", "-D", data, "-U", "assay", "-A", "trust", "-E", "UTF8", "--no-sync", *language]
-        with (self.folder / "log").open("w") as log:
-            subprocess.run(initdb, check=True, stdout=log, stderr=log, timeout=START_S, **common)  # type: ignore[call-overload]
+        with (self.folder / "log").open("a") as log:
+            if not data.exists():
+                subprocess.run(initdb, check=True, stdout=log, stderr=log, timeout=START_S, **common)  # type: ignore[call-overload]
             settings = [f"--{name}={value}" for name, value in OPTIONS.items()]
             self._process = subprocess.Popen(  # type: ignore[call-overload]
                 [self._bin / "postgres", "-D", data, "-k", self.folder, *settings], stdout=log, stderr=log, **common
@@ -81,10 +82,15 @@ class PostgresServer:
                     raise RuntimeError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()}") from None
                 threading.Event().wait(0.05)
 
-    def stop(self) -> None:
+    def halt(self) -> None:
+        """End the server and every connection to it; ``start`` goes on with what is kept."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(START_S)
+            self._process = None
+
+    def stop(self) -> None:
+        self.halt()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, name: str) -> str:

@@ -74,9 +74,15 @@ def bring_up(engine: Engine) -> tuple[str, str]:
         if found == newest():
             return found, found
         _refuse_unknown(found)
-    with migration(engine) as connection:
-        found = revision_of(connection)
-        upgrade(connection, newest())
+    try:
+        with migration(engine) as connection:
+            found = revision_of(connection)
+            upgrade(connection, newest())
+    except Conflict:
+        # Another server may have been faster, and runs already on what it made.
+        with engine.connect() as connection:
+            if revision_of(connection) != newest():
+                raise
     return found, newest()
 
 

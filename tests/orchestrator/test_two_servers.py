@@ -21,7 +21,7 @@ from orchestrator.store import tables as t
 from orchestrator.store.audit import audit
 from orchestrator.store.store import Store
 from tests.orchestrator.cli.conftest import CLEAN
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, programs
 
 TAKEN_OVER_S_MAX = 10.0
 TIMEOUT_S = 60
@@ -360,3 +360,31 @@ async def test_a_run_that_waits_says_at_a_follower_who_knows_why(tmp_path: Path,
         batch = (await follower.submit()).json()["batch"]
         (entry,) = (await follower.operator.get(f"/v1/batches/{batch}")).json()["entries"]
         assert entry["runs"][0]["waits_because"].startswith("the server that leads knows why: this one follows")
+
+
+async def test_both_servers_outlive_a_restart_of_the_database(tmp_path: Path) -> None:
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL's programs are not installed (Debian: apt-get install postgresql)")
+    database = PostgresServer(found)
+    try:
+        await asyncio.to_thread(database.start)
+        with database.database() as url:
+            async with both(tmp_path / "data", url) as (leader, follower):
+                await leader.join()
+                await leader.heartbeat(registration())
+                await asyncio.to_thread(database.halt)
+                refused = await follower.submit()
+                assert (refused.status_code, refused.json()["type"]) == (503, "urn:assay:unavailable")
+                assert (await leader.operator.get("/readyz")).status_code == 503
+                await asyncio.to_thread(database.start)
+                assert (await follower.submit()).status_code == 201
+                async with asyncio.timeout(TIMEOUT_S):
+                    taking = [asyncio.ensure_future(server.taken.get()) for server in (leader, follower)]
+                    done, others = await asyncio.wait(taking, return_when=asyncio.FIRST_COMPLETED)
+                assert len(done) == 1
+                for other in others:
+                    other.cancel()
+            assert findings(url) == ()
+    finally:
+        await asyncio.to_thread(database.stop)

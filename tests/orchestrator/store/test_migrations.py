@@ -1,6 +1,7 @@
 """Every earlier schema, with the data of a lab that lived under it, comes up to the newest and loses nothing."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -212,6 +213,42 @@ def test_a_server_from_before_migrations_refuses_the_database(database_url: str)
     with store.reading() as connection:
         assert connection.execute(t.schema.select()).scalar_one() == 2
     store.close()
+
+
+def test_many_that_start_at_once_make_one_database(empty_url: str) -> None:
+    barrier, made, wrong = threading.Barrier(4), [], []
+
+    def start() -> None:
+        barrier.wait()
+        try:
+            made.append(Store(empty_url, ManualClock()))
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for store in made:
+        store.close()
+    assert (len(made), wrong) == (4, [])
+
+
+def test_who_comes_second_runs_on_what_the_first_has_made(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It saw the older schema, and a server runs by the time it would migrate: on the newest."""
+    monkeypatch.setattr(migrating, "BUSY_TIMEOUT_S", 0.2)
+    with postgres_server.migrated() as url:
+        running = engine_at(url)
+        with running.connect() as server:
+            server.exec_driver_sql(f"SELECT pg_advisory_lock_shared({engine.LOCKS}, {engine.LOCK_OF_SCHEMA})")
+            server.commit()
+            real, said = migrating.revision_of, [EARLIER[-1]]
+            monkeypatch.setattr(migrating, "revision_of", lambda connection: said.pop() if said else real(connection))
+            Store(url, ManualClock()).close()
+        running.dispose()
 
 
 def test_nothing_is_migrated_while_a_server_runs_on_the_older_schema(
