@@ -23,7 +23,6 @@ class InProcessDispatcher:
     async def start(self, report: Report) -> None:
         """Begin, also again after :meth:`stop`."""
         self._report = report
-        self._watched = frozenset()
 
     def watch(self, hosts: frozenset[str]) -> None:
         """Tell of each host that is new whether it has a worker."""
@@ -41,6 +40,7 @@ class InProcessDispatcher:
     async def stop(self) -> None:
         """End."""
         self._report = None
+        self._watched = frozenset()
 
     def _tell(self, event: DispatchAnswered | WorkerReady | WorkerLost) -> None:
         if self._report:

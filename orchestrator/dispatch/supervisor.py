@@ -54,7 +54,6 @@ class RayDispatcher:
     async def start(self, report: Report) -> None:
         """Start the driver and keep it running; also again after :meth:`stop`."""
         self._report = report
-        self._hosts = frozenset()
         self._why_down = STARTING
         self._supervising = asyncio.create_task(self._supervise())
 
@@ -90,6 +89,7 @@ class RayDispatcher:
             with suppress(asyncio.CancelledError):
                 await self._supervising
         self._up, self._why_down = None, "the Ray driver was stopped"
+        self._hosts = frozenset()
 
     def _send(self, order: Watch | Start) -> None:
         if self._process and self._process.stdin:
