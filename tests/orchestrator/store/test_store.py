@@ -157,6 +157,85 @@ def test_writers_in_many_threads_make_one_chain(world: World) -> None:
         assert head(connection).length == 4 * (2 + 10)
 
 
+def test_writers_of_several_servers_make_one_chain(world: World) -> None:
+    batches = [world.submit(key=str(number)).batch for number in range(3)]
+    stores = [Store(world.url, world.clock) for _ in batches]
+    refused: list[Exception] = []
+
+    def hold_and_release(store: Store, batch: str) -> None:
+        try:
+            for _ in range(15):
+                store.commit([BatchHeld(batch=batch, by="x")])
+                store.commit([BatchReleased(batch=batch, by="x")])
+        except Exception as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=hold_and_release, args=pair) for pair in zip(stores, batches, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for store in stores:
+        store.close()
+    assert refused == []
+    with world.store.reading() as connection:
+        assert audit(connection).findings == ()
+        assert head(connection).length == 3 * (2 + 30)
+
+
+def test_another_server_commits_before_or_after_a_decision_and_never_in_its_midst(world: World) -> None:
+    batch = world.submit().batch
+    other = Store(world.url, world.clock)
+    met: list[Conflict] = []
+    asked = threading.Event()
+
+    def hold() -> None:
+        asked.set()
+        try:
+            other.commit([BatchHeld(batch=batch, by="other")])
+        except Conflict as conflict:
+            met.append(conflict)
+
+    thread = threading.Thread(target=hold)
+    with world.store.deciding() as connection:
+        thread.start()
+        assert asked.wait(10)
+        thread.join(0.3)  # it waits: nothing tells of that but that it goes on to
+        assert thread.is_alive()
+        assert views.batch_state(connection, batch) == "open"
+        world.store.commit([BatchHeld(batch=batch, by="first")])
+    thread.join()
+    other.close()
+    assert "BatchHeld does not follow" in str(met[0])
+
+
+def test_of_a_decision_that_fails_nothing_is_kept_and_nobody_is_told(world: World) -> None:
+    batch = world.submit().batch
+    before = rows_of(world.store)
+    told: list[Fact] = []
+    world.store.listen(told.extend)
+    with pytest.raises(KeyError), world.store.deciding():
+        world.store.commit([BatchHeld(batch=batch, by="x")])
+        raise KeyError
+    assert rows_of(world.store) == before
+    assert told == []
+
+
+def test_what_a_decision_is_refused_it_may_catch_and_the_rest_is_kept(world: World) -> None:
+    batch = world.submit().batch
+    told: list[Fact] = []
+    world.store.listen(told.extend)
+    with world.store.deciding() as connection:
+        world.store.commit([BatchHeld(batch=batch, by="x")])
+        with pytest.raises(Conflict):
+            world.store.commit([BatchReleased(batch=batch, by="x"), BatchReleased(batch=batch, by="x")])
+        assert views.batch_state(connection, batch) == "held"
+        assert told == []
+    assert [type(fact) for fact in told] == [BatchHeld]
+    with world.store.reading() as connection:
+        assert audit(connection).findings == ()
+
+
 def test_listeners_are_told_after_the_commit_and_never_of_what_was_refused(world: World) -> None:
     first, second = waiting_runs(world, 2)
     told: list[tuple[str, str]] = []
