@@ -1,18 +1,16 @@
 """The composition root: the only place where the parts meet. Gives the ASGI application of ``assay serve``."""
 
 import asyncio
-import fcntl
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import IO
 
 from fastapi import FastAPI
 
 from lab_inventory.clock import Clock, SystemClock
-from lab_inventory.errors import AssayError, BadInput, Conflict
+from lab_inventory.errors import AssayError
 from lab_inventory.programme import shipped_programmes
 from orchestrator.api import agents, health, operators
 from orchestrator.api.access import Access
@@ -21,18 +19,20 @@ from orchestrator.api.problems import DOCUMENTED, BodyCap, add_handlers
 from orchestrator.api.readiness import Health
 from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
-from orchestrator.dispatch.port import Dispatcher
+from orchestrator.dispatch.port import Dispatcher, Report
 from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.logs import JsonLog, Log
-from orchestrator.loop import Event, Loop
+from orchestrator.loop import Effects, Event, Loop
 from orchestrator.metrics import Metrics
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
 from orchestrator.store import listings, views
 from orchestrator.store.artifacts import Artifacts
-from orchestrator.store.store import Store
+from orchestrator.store.directory import alone, take
+from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
+from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
 from orchestrator.web import pages
 
@@ -46,11 +46,13 @@ def create_app(
     """Put the server together on ``settings``; raises BadInput where its data directory cannot be used."""
     clock = clock or SystemClock()
     log = log or JsonLog(clock)
-    lock = _take(settings.data)
+    lock = take(settings.data, shared=settings.sqlite_path is None)
     store = Store(settings.database_url, clock)
     waker = Waker()
     artifacts = Artifacts(settings.data / "artifacts", free_bytes_min=settings.free_bytes_min)
     artifacts.sweep()
+    signer = _signer(settings)
+    leadership = _leadership(settings, store, clock, signer)
     desk = Desk(
         store=store,
         artifacts=artifacts,
@@ -58,11 +60,10 @@ def create_app(
         watch=Watch(started_s=clock.boottime_s()),
         deciding=threading.RLock(),
         wake=waker.wake,
+        leads=leadership.leads,
     )
     programmes = shipped_programmes()
     desk.keep_programmes(programmes)
-    signer = Signer.at(settings.data / "signing-key.json", name=settings.issuer)
-    (settings.data / "issuer.json").write_text(signer.issuer.model_dump_json(), encoding="utf-8")
     loop = Loop(desk, signer, lease_ttl_s=settings.lease_ttl_s, host_silent_s=settings.host_silent_s)
 
     def counts() -> dict[str, object]:
@@ -75,7 +76,8 @@ def create_app(
     store.listen(watchers.follow)
     store.listen(_teller(log))
     security = Security(store, clock)
-    security.operator_token_at(settings.data / "operator-token")
+    with alone(settings.data):
+        security.operator_token_at(settings.data / "operator-token")
     dispatcher = dispatcher or _ray(settings, store)
     parts = Parts(
         settings=settings,
@@ -94,7 +96,9 @@ def create_app(
             data=settings.data,
             free_bytes_min=settings.free_bytes_min,
             host_silent_s=settings.host_silent_s,
+            leadership=leadership,
         ),
+        leadership=leadership,
         log=log,
     )
     app = FastAPI(
@@ -117,23 +121,6 @@ def create_app(
     return app
 
 
-def _take(data: Path) -> IO[str]:
-    """Make the data directory and lock it: two servers on one would both place runs. Held while the file is open.
-
-    Raises BadInput where it cannot be used, Conflict where another server has it.
-    """
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        lock = (data / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise Conflict(f"{data}: another 'assay serve' is using this directory") from error
-    except OSError as error:
-        raise BadInput(f"{data}: cannot be used as data directory: {error.strerror}") from error
-    return lock
-
-
 def _teller(log: Log) -> Callable[[Sequence[Fact]], None]:
     """Tells the log what was decided: a line for each fact that is journaled, or for many of a kind their number."""
 
@@ -150,6 +137,28 @@ def _teller(log: Log) -> Callable[[Sequence[Fact]], None]:
                 log.info("committed", fact=kind, **{name: value for name, value in named.items() if value} | entity)
 
     return tell
+
+
+def _signer(settings: Settings) -> Signer:
+    with alone(settings.data):
+        signer = Signer.at(settings.data / "signing-key.json", name=settings.issuer)
+        (settings.data / "issuer.json").write_text(signer.issuer.model_dump_json(), encoding="utf-8")
+    return signer
+
+
+def _leadership(settings: Settings, store: Store, clock: Clock, signer: Signer) -> Leadership:
+    """Raises BadInput where a server that lives signs with another key."""
+    if settings.sqlite_path is not None:
+        return SoleLeadership()
+    leadership = SharedLeadership(
+        store,
+        clock,
+        server=clock.new_id("srv"),
+        address=f"{settings.host}:{settings.port}",
+        issuer=signer.issuer.thumbprint,
+    )
+    leadership.require_the_same_issuer()
+    return leadership
 
 
 def _ray(settings: Settings, store: Store) -> Dispatcher:
@@ -196,15 +205,23 @@ def _lifespan(parts: Parts, waker: Waker, clock: Clock, lock: IO[str]):  # type:
             inbox.append(event)
             waker.wake()
 
-        await parts.dispatcher.start(report)
-        passes = asyncio.create_task(_passes(parts, waker, clock, inbox))
+        def heard(news: News) -> None:
+            parts.watchers.tell(news.notices)
+            if news.missed:
+                parts.watchers.miss()
+            parts.loop.changed_elsewhere(news.notices)
+            parts.desk.watch.lab_changed |= news.lab_changed or news.missed
+            waker.wake()
+
+        await asyncio.to_thread(parts.leadership.start, waker.wake, heard)
+        leading = asyncio.create_task(_lead(parts, waker, clock, inbox, report))
         try:
             yield
         finally:
-            passes.cancel()
+            leading.cancel()
             with suppress(asyncio.CancelledError):
-                await passes
-            await parts.dispatcher.stop()
+                await leading
+            await asyncio.to_thread(parts.leadership.stop)
             parts.health.close()
             parts.store.close()
             lock.close()
@@ -212,15 +229,40 @@ def _lifespan(parts: Parts, waker: Waker, clock: Clock, lock: IO[str]):  # type:
     return lifespan
 
 
-async def _passes(parts: Parts, waker: Waker, clock: Clock, inbox: list[Event]) -> None:
-    """Pass after pass, each in a thread; woken by events, and once a second for what only time brings."""
+async def _lead(parts: Parts, waker: Waker, clock: Clock, inbox: list[Event], report: Report) -> None:
+    """Whenever this server leads: its dispatcher runs, and pass follows pass. Nobody else's does meanwhile."""
+    while True:
+        while (epoch := parts.leadership.epoch) is None:
+            await waker.wait(PASS_S)
+        if parts.leadership.words:
+            parts.log.info("leads", epoch=epoch)
+        inbox.clear()
+        parts.desk.watch.begin(clock.boottime_s())
+        await parts.dispatcher.start(report)
+        try:
+            await _passes(parts, epoch, waker, clock, inbox)
+        finally:
+            await parts.dispatcher.stop()
+        parts.log.warning("leads-no-longer", epoch=epoch)
+
+
+async def _passes(parts: Parts, epoch: int, waker: Waker, clock: Clock, inbox: list[Event]) -> None:
+    """Pass after pass, each in a thread, while this server leads under ``epoch``; woken by events, and once a second
+    for what only time brings.
+    """
     watch = parts.desk.watch
 
     def hosts() -> frozenset[str]:
         with parts.store.reading() as connection:
             return frozenset(views.hosts(connection))
 
-    while True:
+    def tick(events: list[Event]) -> Effects:
+        if not parts.leadership.words:
+            return parts.loop.tick(events)
+        with parts.store.as_leader(epoch):
+            return parts.loop.tick(events)
+
+    while parts.leadership.epoch == epoch:
         began_s = clock.boottime_s()
         taken: list[Event] = []
         again = False
@@ -228,7 +270,10 @@ async def _passes(parts: Parts, waker: Waker, clock: Clock, inbox: list[Event]) 
             # Watched before the pass: nothing is placed at a host before it is known whether its worker is there.
             parts.dispatcher.watch(await asyncio.to_thread(hosts))
             taken, inbox[:] = list(inbox), []
-            effects = await asyncio.to_thread(parts.loop.tick, taken)
+            effects = await asyncio.to_thread(tick, taken)
+        except Superseded:
+            parts.leadership.superseded(epoch)
+            return
         except Exception as error:  # the passes must go on whatever one of them met; /readyz says what it was
             # What could not be committed now is met again in the next pass; only the events must not be lost.
             inbox[:0] = taken

@@ -3,7 +3,7 @@
 Reads, lets the pure stage decide, commits. The loop asks it in each pass; people ask it by way of the API.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from lab_inventory.errors import Conflict, NotFound
@@ -34,6 +34,10 @@ class Care:
     def _committed(self, facts: Sequence[Fact]) -> None:
         self._ended |= {fact.run for fact in facts if isinstance(fact, RunCompleted | RunErrored)}
 
+    def heard(self, runs: Iterable[str]) -> None:
+        """These runs have ended, as another server committed."""
+        self._ended |= set(runs)
+
     def look(self, now: datetime, now_s: float) -> None:
         """One look: who is to be taken out, whose probation has ended, whose is to begin."""
         ended, self._ended = self._ended, set()
@@ -50,7 +54,7 @@ class Care:
 
     def _take_out(self, run: str, now: datetime, now_s: float) -> None:
         """Take out the unit or the bench of a run that was spoilt, where it was one too many."""
-        with self._store.reading() as connection:
+        with self._store.deciding() as connection:
             ended = quarantine_views.ended_run(connection, run)
             if ended is None or quarantine.blame(ended) in (quarantine.Blame.WELL, quarantine.Blame.NOTHING):
                 return
@@ -63,32 +67,38 @@ class Care:
             slots = [] if device is None else [s.name for b, s in hosts[device.host].config.slots() if b.name == bench]
             host = device.host if device else ""
             of_bench = quarantine_views.ended_runs_of_bench(connection, bench or "", host, slots, most)
-        found = [quarantine.against_unit(ended.device, of_unit, now)]
-        if bench is not None:
-            # A bench that is at fault explains its units.
-            found.insert(0, quarantine.against_bench(bench, of_bench, now))
-        for fact in found:
-            if fact is not None:
-                if fact.resource not in out:
-                    self._store.commit([fact])
-                    self._due_s[fact.resource] = now_s + self._waits_s[0]
-                return
+            found = [quarantine.against_unit(ended.device, of_unit, now)]
+            if bench is not None:
+                # A bench that is at fault explains its units.
+                found.insert(0, quarantine.against_bench(bench, of_bench, now))
+            for fact in found:
+                if fact is not None:
+                    if fact.resource not in out:
+                        self._store.commit([fact])
+                        self._due_s[fact.resource] = now_s + self._waits_s[0]
+                    return
 
     def _end_probation(self, view: QuarantineView, now: datetime, now_s: float) -> None:
-        with self._store.reading() as connection:
+        with self._store.deciding() as connection:
             state = views.batch_state(connection, view.batch or "")
-            if state not in ("completed", "cancelled"):
+            if state not in ("completed", "cancelled") or self._is_not(view):
                 return
             judgements = views.judgements_of_batch(connection, view.batch or "")
-        self._store.commit(quarantine.end_probation(view, judgements[0] if judgements else None, now))
+            self._store.commit(quarantine.end_probation(view, judgements[0] if judgements else None, now))
         self._due_s[view.resource] = now_s + self._waits_s[min(view.attempts, len(self._waits_s) - 1)]
 
     def _begin_by_itself(self, view: QuarantineView, now: datetime, now_s: float) -> None:
-        device, why_not = self._unit_for(view)
-        if device is None or why_not:
-            self._due_s[view.resource] = now_s + LOOK_AGAIN_S
-            return
-        self._begin(view, device, "assay", now)
+        with self._store.deciding():
+            device, why_not = self._unit_for(view)
+            if device is None or why_not or self._is_not(view):
+                self._due_s[view.resource] = now_s + LOOK_AGAIN_S
+                return
+            self._begin(view, device, "assay", now)
+
+    def _is_not(self, view: QuarantineView) -> bool:
+        """Whether somebody was faster: what was seen before this transaction is not so any more."""
+        with self._store.reading() as connection:
+            return quarantine_views.quarantines(connection).get(view.resource) != view
 
     def _begin(self, view: QuarantineView, device: DeviceView, by: str, now: datetime) -> None:
         with self._store.reading() as connection:
@@ -118,7 +128,7 @@ class Care:
 
     def recover(self, resource: str, by: str) -> None:
         """Begin a probation now. Raises NotFound where it is not in quarantine, Conflict where it cannot begin."""
-        with self._desk.deciding:
+        with self._desk.deciding, self._store.deciding():
             view = self._view(resource)
             if view.state is QuarantineState.PROBATION:
                 raise Conflict(f"{resource} is on probation already, in batch {view.batch}")
@@ -129,7 +139,7 @@ class Care:
 
     def put_back(self, resource: str, by: str, reason: str) -> None:
         """End a quarantine because a person says so; a probation that goes on is cancelled."""
-        with self._desk.deciding:
+        with self._desk.deciding, self._store.deciding():
             view = self._view(resource)
             if view.state is QuarantineState.PROBATION and view.batch is not None:
                 with self._store.reading() as connection:

@@ -1,16 +1,16 @@
 """Where agents and people are answered at once: heartbeats, renewals, reports, submissions, operators' orders.
 
-Each method reads, lets a pure stage decide, commits, and answers after the commit. One lock makes reading and
-committing one step, for this and for the loop.
+Each method reads, lets a pure stage decide, commits, and answers after the commit. Reading and committing are one
+step: against the loop and other threads by a lock, against other servers by one transaction.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lab_inventory.canonical import digest
 from lab_inventory.clock import Clock
-from lab_inventory.errors import BadInput, Conflict, NotFound
+from lab_inventory.errors import BadInput, Conflict, NotFound, Unavailable
 from lab_inventory.lab import Lab
 from lab_inventory.messages import (
     BenchChecked,
@@ -37,11 +37,13 @@ from orchestrator.pipeline.register import register
 from orchestrator.pipeline.submit import BatchRequest, Refused, submit
 from orchestrator.store import keeping, views
 from orchestrator.store.artifacts import Artifacts
-from orchestrator.store.store import IdempotentReply, Store
+from orchestrator.store.store import IdempotentReply, Reading, Store
 from orchestrator.watch import Watch
 
 HEARTBEAT_S = 5.0
 WAITING_RUNS_MAX = 20_000
+PASS_ON_S = 2.0
+PASSED_ON_MAX = 20_000
 
 
 class BatchReply(Noun):
@@ -54,7 +56,11 @@ class BatchReply(Noun):
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """The synchronous side of the orchestrator; safe to be called from several threads."""
+    """The synchronous side of the orchestrator; safe to be called from several threads.
+
+    ``leads``: whether this server's own loop is the one that looks at ``watch``; what a follower hears goes to the
+    leader through the database (docs/decisions/0004).
+    """
 
     store: Store
     artifacts: Artifacts
@@ -62,26 +68,25 @@ class Desk:
     watch: Watch
     deciding: threading.RLock
     wake: Callable[[], None]
+    leads: Callable[[], bool] = lambda: True
 
     def heartbeat(self, host: str, heartbeat: Heartbeat) -> HeartbeatReply:
         """Take what a host is and has; answer with its bench as the lab file gives it."""
         with self.deciding:
-            with self.store.reading() as connection:
+            with self.store.deciding() as connection:
                 view = views.hosts(connection).get(host)
                 known = views.known_units(connection)
-            if view is None:
-                raise NotFound(f"host {host} is not in the lab file; apply a lab file that has it")
-            self.watch.heard_at_s[host] = self.clock.boottime_s()
-            registered = register(heartbeat, view.config, known, self.clock.now(), self.clock.new_id)
-            with self.store.administering() as connection:
+                if view is None:
+                    raise NotFound(f"host {host} is not in the lab file; apply a lab file that has it")
+                passed_on = self._pass_on(connection, keeping.HOST, {host: PASS_ON_S}) if not self.leads() else {}
+                self.watch.heard_at_s[host] = self.clock.boottime_s()
+                registered = register(heartbeat, view.config, known, self.clock.now(), self.clock.new_id)
                 changed = keeping.keep_heartbeat(connection, host, heartbeat, registered.refusals)
-            if registered.facts:
-                self.store.commit(registered.facts)
-            changed |= heartbeat.full != self.watch.full.get(host, "")
-            if heartbeat.full:
-                self.watch.full[host] = heartbeat.full
-            else:
-                self.watch.full.pop(host, None)
+                if changed:
+                    self.store.lab_changed()
+                if registered.facts:
+                    self.store.commit(registered.facts)
+            self.watch.passed_on_s.update(passed_on)
             self.watch.lab_changed |= changed
             if registered.facts or changed:
                 self.wake()
@@ -89,18 +94,40 @@ class Desk:
 
     def renew(self, host: str, request: RenewRequest) -> RenewReply:
         """Say of each lease whether it goes on; the only way in which a run is told to stop."""
-        answers = []
+        leading = self.leads()
+        replies = []
+        renewed: dict[str, float] = {}
         with self.deciding:
-            with self.store.reading() as connection:
+            with self.store.reading() if leading else self.store.deciding() as connection:
                 for renewal in request.renewals:
-                    answers.append((renewal, views.lease_of_run(connection, renewal.run)))
-            replies = []
-            for renewal, lease in answers:
-                reply = standing(renewal, host, lease)
-                if lease is not None and reply.standing is Standing.RENEWED:
-                    self.watch.renewed_at_s[lease.lease] = self.clock.boottime_s()
-                replies.append(reply)
+                    lease = views.lease_of_run(connection, renewal.run)
+                    reply = standing(renewal, host, lease)
+                    if lease is not None and reply.standing is Standing.RENEWED:
+                        renewed[lease.lease] = min(PASS_ON_S, lease.ttl_s / 6)
+                    replies.append(reply)
+                passed_on = {} if leading else self._pass_on(connection, keeping.LEASE, renewed)
+            self.watch.passed_on_s.update(passed_on)
+            if leading:
+                self.watch.renewed_at_s.update(dict.fromkeys(renewed, self.clock.boottime_s()))
+                if not self.leads():
+                    # Whoever leads now counts from its take-over; what was noted here, nobody looks at.
+                    raise Unavailable("another server is taking over; ask again")
         return RenewReply(leases=tuple(replies))
+
+    def _pass_on(self, connection: Reading, kind: str, names: Mapping[str, float]) -> dict[tuple[str, str], float]:
+        """Have the leader hear of leases or hosts; for each at most once in so many seconds. Gives when, for which.
+
+        The answer to the agent comes after this is committed, and what is left out was committed a moment ago: so the
+        leader counts a ttl from later than the agent does, or from so little before that the agent has stopped long
+        before it is over.
+        """
+        now_s = self.clock.boottime_s()
+        at_s = self.watch.passed_on_s
+        due = sorted(name for name, every_s in names.items() if now_s - at_s.get((kind, name), -every_s) >= every_s)
+        keeping.hear(connection, kind, due)
+        while len(at_s) > PASSED_ON_MAX:
+            del at_s[next(iter(at_s))]
+        return dict.fromkeys(((kind, name) for name in due), now_s)
 
     def receive(self, host: str, batch: ReportBatch) -> ReportReply:
         """Record reports of a run. From the first report on whose evidence is missing, nothing is taken."""
@@ -111,12 +138,13 @@ class Desk:
             if not missing:
                 whole += 1
         with self.deciding:
-            with self.store.reading() as connection:
+            with self.store.deciding() as connection:
                 run = views.run(connection, batch.run)
-            taken = batch.model_copy(update={"reports": batch.reports[:whole]})
-            recording = record(taken, run, host, self.clock.now())
+                taken = batch.model_copy(update={"reports": batch.reports[:whole]})
+                recording = record(taken, run, host, self.clock.now())
+                if recording.facts:
+                    self.store.commit(recording.facts)
             if recording.facts:
-                self.store.commit(recording.facts)
                 self.wake()
         return ReportReply(
             received=recording.received,
@@ -130,12 +158,11 @@ class Desk:
         Raises BadInput with every reason against it, Conflict for the same key with another body or a full queue.
         """
         body_digest = digest(request)
-        with self.deciding:
-            with self.store.reading() as connection:
-                before = keeping.reply_to(connection, by, key)
-                programmes = views.programmes(connection)
-                units = frozenset(unit.key for unit in views.devices(connection))
-                waiting = views.waiting(connection)
+        with self.deciding, self.store.deciding() as connection:
+            before = keeping.reply_to(connection, by, key)
+            programmes = views.programmes(connection)
+            units = frozenset(unit.key for unit in views.devices(connection))
+            waiting = views.waiting(connection)
             if before is not None:
                 if before.body_digest != body_digest:
                     raise Conflict(f"the idempotency key {key} was used before with another body")
@@ -162,10 +189,9 @@ class Desk:
     def cancel_batch(self, batch: str, by: str, reason: str) -> None:
         """What waits is cancelled at once; what runs is told to stop with its next renewal."""
         now = self.clock.now()
-        with self.deciding:
-            with self.store.reading() as connection:
-                runs = views.runs_of_batch(connection, batch)
-                submissions = views.open_submissions_of_batch(connection, batch)
+        with self.deciding, self.store.deciding() as connection:
+            runs = views.runs_of_batch(connection, batch)
+            submissions = views.open_submissions_of_batch(connection, batch)
             facts: list[Fact] = [BatchCancelled(batch=batch, by=by, reason=reason)]
             facts += [SubmissionCancelled(submission=submission, batch=batch) for submission in submissions]
             why = f"the batch was cancelled by {by}" + (f": {reason}" if reason else "")
@@ -174,7 +200,8 @@ class Desk:
                     facts.append(RunCancelled(run=run, reason=why, at=now))
                 elif state in HOLDS_A_LEASE and state is not RunState.STOPPING:
                     facts.append(RunStopRequested(run=run, reason=why, at=now))
-            self._order(*facts)
+            self.store.commit(facts)
+        self.wake()
 
     def hold_device(self, device: str, by: str, reason: str) -> None:
         """Take a unit out; what runs on it goes on to its end."""
@@ -196,6 +223,7 @@ class Desk:
         """Make this the lab file; hosts get their part of it with their next heartbeat."""
         with self.deciding, self.store.administering() as connection:
             keeping.keep_lab(connection, lab, self.clock.now())
+            self.store.lab_changed()
             self.watch.lab_changed = True
         self.wake()
 

@@ -22,12 +22,12 @@ import httpx
 from pydantic import ValidationError
 
 from lab_inventory.clock import Clock
-from lab_inventory.errors import AssayError
+from lab_inventory.errors import AssayError, Unavailable
 from lab_inventory.noun import Noun
 from lab_inventory.programme import shipped_programmes
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
-from orchestrator.store.inspection import Inspection, inspect
+from orchestrator.store.inspection import Inspection, inspect_file, inspect_server
 
 ASK_TIMEOUT_S = 10.0
 RAY_TIMEOUT_S = 60.0
@@ -59,7 +59,7 @@ def examine(settings: Settings, clock: Clock, server: str | None = None) -> tupl
         ("programmes", _programmes),
         ("data directory", lambda: _data_directory(settings)),
         ("database", lambda: _database(settings, database)),
-        ("signing key", lambda: _signing_key(settings)),
+        ("signing key", lambda: _signing_key(settings, used=bool(database))),
         ("clock", lambda: _clock(clock.now(), database[0].last_at if database else None)),
     )
     findings = [_guarded(check, look) for check, look in looks]
@@ -133,13 +133,9 @@ def _data_directory(settings: Settings) -> Finding:
 
 
 def _database(settings: Settings, found: list[Inspection]) -> Finding:
-    path = settings.data / "assay.sqlite"
-    if not path.exists():
+    inspection = _inspected(settings)
+    if inspection is None:
         return Finding(check="database", ok=True, detail="none yet: the first 'assay serve' makes it")
-    try:
-        inspection = inspect(path)
-    except sqlite3.Error as error:
-        return Finding(check="database", ok=False, detail=f"{path}: {error}")
     found.append(inspection)
     if inspection.wrong:
         return Finding(check="database", ok=False, detail="; ".join(inspection.wrong)[:500])
@@ -147,11 +143,22 @@ def _database(settings: Settings, found: list[Inspection]) -> Finding:
     return Finding(check="database", ok=True, detail=detail)
 
 
-def _signing_key(settings: Settings) -> Finding:
+def _inspected(settings: Settings) -> Inspection | None:
+    path = settings.sqlite_path
+    if path is None:
+        return inspect_server(settings.database_url)
+    if not path.exists():
+        return None
+    try:
+        return inspect_file(path)
+    except sqlite3.Error as error:
+        raise Unavailable(f"{path}: {error}") from error
+
+
+def _signing_key(settings: Settings, *, used: bool) -> Finding:
     path = settings.data / "signing-key.json"
     if not path.exists():
         # A database without its key would be given a new one, which nobody trusts yet.
-        used = (settings.data / "assay.sqlite").exists()
         detail = f"{path} is missing beside its database" if used else "none yet: the first 'assay serve' makes it"
         return Finding(check="signing key", ok=not used, detail=detail)
     if not os.access(path, os.R_OK):

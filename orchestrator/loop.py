@@ -15,7 +15,7 @@ from lab_inventory.errors import InvariantBroken
 from lab_inventory.messages import Acceptance
 from orchestrator.care import PROBATION_WAITS_S, Care
 from orchestrator.desk import Desk
-from orchestrator.lifecycle.batch import BatchCompleted
+from orchestrator.lifecycle.batch import BatchCompleted, SubmissionState
 from orchestrator.lifecycle.certificate import Certificate, CertificateGranted
 from orchestrator.lifecycle.lease import LeaseReleased
 from orchestrator.lifecycle.machine import Fact
@@ -23,6 +23,8 @@ from orchestrator.lifecycle.run import (
     EvidenceRecorded,
     ReportQuarantined,
     RunCancelled,
+    RunCompleted,
+    RunErrored,
     RunStarted,
     RunState,
     RunTaken,
@@ -33,9 +35,10 @@ from orchestrator.pipeline.certify import NeedsDecision, decide, draft
 from orchestrator.pipeline.judge import judge, undecided
 from orchestrator.pipeline.lease import grant, lapse, lapsed, refuse
 from orchestrator.pipeline.plan import Exhausted, assignment, next_attempt
+from orchestrator.pipeline.publish import Notice
 from orchestrator.pipeline.register import silent
 from orchestrator.pipeline.schedule.place import Deferral, place
-from orchestrator.store import views
+from orchestrator.store import keeping, views
 from orchestrator.store.store import JournalHead, Reading
 
 PLACEMENTS_PER_TICK_MAX = 200
@@ -84,6 +87,8 @@ Event = DispatchAnswered | WorkerReady | WorkerLost
 
 _CHANGES_NO_PLACING = (RunTaken, RunStarted, EvidenceRecorded, ReportQuarantined)
 """Facts of running work, of which many come, and after which no run could be placed that could not before."""
+_SLUGS_END_RUNS = frozenset({RunCompleted.__name__, RunErrored.__name__})
+_SLUGS_CHANGE_NO_PLACING = frozenset(kind.__name__ for kind in _CHANGES_NO_PLACING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +136,11 @@ class Loop:
     def _committed(self, facts: Sequence[Fact]) -> None:
         self._dirty |= any(not isinstance(fact, _CHANGES_NO_PLACING) for fact in facts)
 
+    def changed_elsewhere(self, told: Sequence[Notice]) -> None:
+        """This was committed by another server."""
+        self._dirty |= any(notice.slug not in _SLUGS_CHANGE_NO_PLACING for notice in told)
+        self.care.heard(notice.entity for notice in told if notice.slug in _SLUGS_END_RUNS)
+
     def tick(self, inbox: Sequence[Event]) -> Effects:
         """One pass."""
         with self._desk.deciding:
@@ -158,26 +168,26 @@ class Loop:
 
     def _take_answer(self, event: DispatchAnswered, now: datetime, now_s: float) -> None:
         """An unknown answer changes nothing: the dispatch is repeated until the agent answers or the lease lapses."""
-        with self._store.reading() as connection:
+        with self._store.deciding() as connection:
             untaken = views.untaken(connection, event.run)
-        if not untaken or event.answer is None:
-            return
-        (lease,) = untaken
-        if event.answer in (Acceptance.ACCEPTED, Acceptance.ALREADY):
-            self._watch.refused.pop(lease.host, None)
-            # The agent counts its ttl from now on, so the lease must not lapse here before it does there.
-            self._watch.renewed_at_s[lease.lease] = now_s
-            self._store.commit([self._taken(event, lease, now, now_s)])
-        elif lease.run_state is RunState.PLACED:
-            self._watch.refuse(lease.host, event.reason, now_s)
-            reason = f"the agent of {lease.host} did not take it ({event.answer}): {event.reason}"
-            self._store.commit(refuse(lease, reason, now))
-        elif lease.run_state is RunState.STOPPING:
-            # It was stopped before anybody had it; an agent that runs it would have said so.
-            reason = lease.stop_reason or "it was told to stop"
-            self._store.commit(
-                [LeaseReleased(lease=lease.lease, at=now), RunCancelled(run=event.run, reason=reason, at=now)]
-            )
+            if not untaken or event.answer is None:
+                return
+            (lease,) = untaken
+            if event.answer in (Acceptance.ACCEPTED, Acceptance.ALREADY):
+                self._watch.refused.pop(lease.host, None)
+                # The agent counts its ttl from now on, so the lease must not lapse here before it does there.
+                self._watch.renewed_at_s[lease.lease] = now_s
+                self._store.commit([self._taken(event, lease, now, now_s)])
+            elif lease.run_state is RunState.PLACED:
+                self._watch.refuse(lease.host, event.reason, now_s)
+                reason = f"the agent of {lease.host} did not take it ({event.answer}): {event.reason}"
+                self._store.commit(refuse(lease, reason, now))
+            elif lease.run_state is RunState.STOPPING:
+                # It was stopped before anybody had it; an agent that runs it would have said so.
+                reason = lease.stop_reason or "it was told to stop"
+                self._store.commit(
+                    [LeaseReleased(lease=lease.lease, at=now), RunCancelled(run=event.run, reason=reason, at=now)]
+                )
 
     def _taken(self, event: DispatchAnswered, lease: LeaseView, now: datetime, now_s: float) -> RunTaken:
         """The latency counts from the placing; by the wall clock where the server was restarted in between."""
@@ -192,33 +202,39 @@ class Loop:
         )
 
     def _lapse(self, now: datetime, now_s: float) -> None:
-        with self._store.reading() as connection:
+        with self._store.deciding() as connection:
             leases = views.live_leases(connection)
-        self._watch.follow(((lease.lease, lease.run) for lease in leases), now_s)
-        for lease in lapsed(leases, self._watch.renewed_at_s, now_s):
-            self._store.commit(lapse(lease, now))
+            # Read in the transaction that lapses: what a follower answered before is known, and after it is too late.
+            told = keeping.all_heard(connection)
+            self._watch.hear(told, now_s)
+            self._watch.follow(((lease.lease, lease.run) for lease in leases), now_s)
+            over = {name for kind, name in told if kind == keeping.LEASE} - {lease.lease for lease in leases}
+            if over:
+                keeping.forget_heard(connection, keeping.LEASE, over)
+            for lease in lapsed(leases, self._watch.renewed_at_s, now_s):
+                self._store.commit(lapse(lease, now))
 
     def _hear_silence(self, now: datetime, now_s: float) -> None:
-        with self._store.reading() as connection:
+        with self._store.deciding() as connection:
             hosts = self._watch.silent(views.hosts_of_units(connection), now_s, self._host_silent_s)
             known = views.known_units(connection) if hosts else {}
-        facts = silent(known, hosts, now)
-        if facts:
-            self._store.commit(facts)
+            facts = silent(known, hosts, now)
+            if facts:
+                self._store.commit(facts)
 
     def _settle(self, now: datetime) -> bool:
         """Judge what is fully measured, try again what the lab failed to measure, complete batches."""
         with self._store.reading() as connection:
             ready = views.unjudged(connection, SETTLED_PER_TICK_MAX)
         for submission in ready:
-            with self._store.reading() as connection:
+            with self._store.deciding() as connection:
                 view = views.submission(connection, submission)
-            if view is not None:
-                self._settle_submission(view, now)
-        with self._store.reading() as connection:
+                if view is not None and view.state is SubmissionState.OPEN:
+                    self._settle_submission(view, now)
+        with self._store.deciding() as connection:
             finished = views.finished_batches(connection, SETTLED_PER_TICK_MAX)
-        for batch in finished:
-            self._store.commit([BatchCompleted(batch=batch, by="assay")])
+            for batch in finished:
+                self._store.commit([BatchCompleted(batch=batch, by="assay")])
         return max(len(ready), len(finished)) >= SETTLED_PER_TICK_MAX
 
     def _settle_submission(self, view: SubmissionView, now: datetime) -> None:

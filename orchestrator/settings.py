@@ -1,24 +1,28 @@
 """The server's settings: options, environment (``ASSAY_…``), defaults for one machine."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lab_inventory.errors import BadInput, Problem
+
+_SQLITE = "sqlite:///"
 
 
 class Settings(BaseSettings):
     """What an operator may set. ``ray_address`` None: a Ray of its own on this machine, for the one host
     ``ray_local_host`` (by default the first host of the lab file). ``free_bytes_min``: with less free space under
-    ``data`` no evidence is taken. ``lease_ttl_s``: a run stops by itself after two thirds of it without a server; by
-    default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
+    ``data`` no evidence is taken. ``database_url``: where the tables are, by default in a SQLite file under ``data``;
+    it may hold a password, so it is never shown. ``lease_ttl_s``: a run stops by itself after two thirds of it without
+    a server; by default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
     """
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore")
 
     data: Path = Path("var/lab")
+    database_url: str = Field(default="", repr=False)
     host: str = "127.0.0.1"
     port: int = Field(default=8470, ge=0, le=65535)
     issuer: str = "Assay demonstration lab"
@@ -29,10 +33,17 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(default=4_000_000, gt=0)
     free_bytes_min: int = Field(default=500_000_000, ge=0)
 
+    @model_validator(mode="after")
+    def _default_database(self) -> Self:
+        if not self.database_url:
+            self.database_url = f"{_SQLITE}{self.data / 'assay.sqlite'}"
+        return self
+
     @property
-    def database_url(self) -> str:
-        """SQLite in the data directory."""
-        return f"sqlite:///{self.data / 'assay.sqlite'}"
+    def sqlite_path(self) -> Path | None:
+        """The file of the SQLite database, None where the database is a server's."""
+        _, sqlite, path = self.database_url.partition(_SQLITE)
+        return Path(path) if sqlite else None
 
 
 def read_settings(**given: Any) -> Settings:

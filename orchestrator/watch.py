@@ -1,9 +1,10 @@
 """What only the running server knows and no table holds: who was heard of when, on this process's CLOCK_BOOTTIME.
 
-After a restart everything counts as heard of at the start (docs/decisions/0001).
+After a restart everything counts as heard of at the start (docs/decisions/0001). Of several servers on one database
+only the one that leads looks at it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 REFUSED_WAIT_S = 10.0
@@ -14,9 +15,10 @@ REFUSED_WAIT_MAX_S = 600.0
 class Watch:
     """Times are seconds of CLOCK_BOOTTIME; ``not_ready`` says of a host why its Ray worker cannot be reached.
 
-    ``full``: hosts that said that they take no run now, with why. ``refused``: hosts whose agent refused a run, with
-    the time until which it is not asked again, how often in a row, and why.
+    ``refused``: hosts whose agent refused a run, with the time until which it is not asked again, how often in a row,
+    and why.
     ``lab_changed``: something that placing looks at was written that is no fact: the lab file, or a host's inbox.
+    ``told``: the numbers of ``heard`` that were taken in; ``passed_on_s``: when a follower last passed one on.
     ``loop_trouble``: why the last pass of the loop failed, empty where it did not. ``passed_at_s``: when it ended.
     """
 
@@ -26,8 +28,9 @@ class Watch:
     dispatched_at_s: dict[str, float] = field(default_factory=dict)
     placed_at_s: dict[str, float] = field(default_factory=dict)
     not_ready: dict[str, str] = field(default_factory=dict)
-    full: dict[str, str] = field(default_factory=dict)
     refused: dict[str, tuple[float, int, str]] = field(default_factory=dict)
+    told: dict[tuple[str, str], int] = field(default_factory=dict)
+    passed_on_s: dict[tuple[str, str], float] = field(default_factory=dict)
     lab_changed: bool = False
     loop_trouble: str = ""
     passed_at_s: float | None = None
@@ -54,8 +57,25 @@ class Watch:
         return bool(over)
 
     def refusing(self) -> dict[str, str]:
-        """The hosts that take no run now, with why."""
-        return {host: f"it refused a run: {why}" for host, (_, _, why) in self.refused.items() if why} | self.full
+        """The hosts that are left alone for a while because they refused a run, with why."""
+        return {host: f"it refused a run: {why}" for host, (_, _, why) in self.refused.items() if why}
+
+    def begin(self, now_s: float) -> None:
+        """Lead from now on: every host counts as heard of and every lease as renewed at this moment."""
+        self.started_s = now_s
+        for known in (self.renewed_at_s, self.heard_at_s, self.dispatched_at_s, self.placed_at_s, self.not_ready):
+            known.clear()
+        self.refused.clear()
+        self.told.clear()
+        self.passed_at_s = None
+        self.lab_changed = True
+
+    def hear(self, told: Mapping[tuple[str, str], int], now_s: float) -> None:
+        """Take in what followers heard: of whatever number is new, this is the moment."""
+        for (kind, name), number in told.items():
+            if self.told.get((kind, name)) != number:
+                (self.renewed_at_s if kind == "lease" else self.heard_at_s)[name] = now_s
+        self.told = dict(told)
 
     def silent(self, hosts: Iterable[str], now_s: float, limit_s: float) -> frozenset[str]:
         """The hosts that have not been heard of for longer than ``limit_s``."""

@@ -99,6 +99,8 @@ def batch_with_reasons(parts: Parts, batch: str) -> Row:
             deferral = parts.loop.waiting.get(run["run"]) if run["state"] == "waiting" else None
             if deferral:
                 run["waits_because"] = deferral.words
+            elif run["state"] == "waiting" and parts.leadership.epoch is None:
+                run["waits_because"] = f"the server that leads knows why: this one {parts.leadership.words}"
     return found
 
 

@@ -18,6 +18,7 @@ from orchestrator.metrics import Metrics
 from orchestrator.security import Principal, Security
 from orchestrator.settings import Settings
 from orchestrator.store.keeping import TokenKind
+from orchestrator.store.leadership import Leadership
 from orchestrator.store.store import Store
 
 
@@ -34,6 +35,7 @@ class Parts:
     metrics: Metrics
     watchers: Watchers
     health: Health
+    leadership: Leadership
     log: Log
 
 

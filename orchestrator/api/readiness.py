@@ -17,6 +17,7 @@ from lab_inventory.errors import AssayError
 from lab_inventory.noun import Noun
 from orchestrator.dispatch.port import Dispatcher
 from orchestrator.store import listings, views
+from orchestrator.store.leadership import Leadership
 from orchestrator.store.store import Store
 from orchestrator.watch import Watch
 
@@ -69,6 +70,13 @@ def loop_part(trouble: str, age_s: float) -> Part:
         state = State.FAILED if age_s > LOOP_STUCK_S else State.DEGRADED
         return Part(part="loop", state=state, reason=f"no pass has ended for {age_s:.0f} s")
     return Part(part="loop", state=State.OK, reason=f"its last pass ended {age_s:.1f} s ago")
+
+
+def leadership_part(leadership: Leadership) -> Part:
+    """Whether this server leads or follows; either is well."""
+    if leadership.trouble:
+        return Part(part="leadership", state=State.DEGRADED, reason=f"{leadership.words}; {leadership.trouble}")
+    return Part(part="leadership", state=State.OK, reason=leadership.words)
 
 
 def disk_part(free_bytes: int, floor_bytes: int) -> Part:
@@ -126,6 +134,7 @@ class Health:
     data: Path
     free_bytes_min: int
     host_silent_s: float
+    leadership: Leadership
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="assay-readiness"), init=False
     )
@@ -146,9 +155,14 @@ class Health:
         """Look at every part."""
         now_s = self.clock.boottime_s()
         watch = self.watch
+        found = [self._database(now_s)]
+        if self.leadership.words:
+            found.append(leadership_part(self.leadership))
+        if self.leadership.epoch is None:
+            # What runs and who is heard of, the server that leads knows.
+            return readiness_of([*found, self._disk()])
         passed_at_s = watch.started_s if watch.passed_at_s is None else watch.passed_at_s
-        found = [self._database(now_s), loop_part(watch.loop_trouble, now_s - passed_at_s), self._disk()]
-        found.append(self._ray())
+        found += [loop_part(watch.loop_trouble, now_s - passed_at_s), self._disk(), self._ray()]
         found += self._lab(now_s)
         return readiness_of(found[:PARTS_MAX])
 
@@ -184,7 +198,7 @@ class Health:
         not_ready = dict(watch.not_ready)
         try:
             with self.store.reading() as connection:
-                hosts = frozenset(views.hosts(connection))
+                hosts = views.hosts(connection)
                 faults = listings.host_faults(connection)
                 out = listings.quarantine(connection)
         except Exception as error:
@@ -195,9 +209,10 @@ class Health:
             ]
         silent = watch.silent(hosts, now_s, self.host_silent_s)
         unheard_s = {host: now_s - watch.heard_at_s.get(host, watch.started_s) for host in silent}
+        said = {name: host.full for name, host in hosts.items() if host.full}
         full = [
             Part(part=f"host {host}", state=State.DEGRADED, reason=f"it takes no run now: {why}")
-            for host, why in sorted(watch.refusing().items())
+            for host, why in sorted((watch.refusing() | said).items())
         ]
         return host_parts(hosts, not_ready, unheard_s) + full + quarantine_parts(out) + fault_parts(faults)
 

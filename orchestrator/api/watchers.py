@@ -21,8 +21,7 @@ class Watchers:
     def close(self) -> None:
         """End every stream, and take no further one: for the end of the server. Called in its event loop."""
         self.closed = True
-        for queue in self._queues:
-            queue.put_nowait(None)
+        self._end_all()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """The event loop in which the streams live."""
@@ -30,9 +29,21 @@ class Watchers:
 
     def follow(self, facts: Sequence[Fact]) -> None:
         """Tell everybody; called after each commit, from any thread."""
-        told = notices(facts)
+        self.tell(notices(facts))
+
+    def tell(self, told: tuple[Notice, ...]) -> None:
+        """Tell everybody what another server committed; called from any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._spread, told)
+
+    def miss(self) -> None:
+        """Something was committed that nobody can name: who watches connects again, and looks at everything."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end_all)
+
+    def _end_all(self) -> None:
+        for queue in self._queues:
+            queue.put_nowait(None)
 
     def _spread(self, told: tuple[Notice, ...]) -> None:
         for queue in self._queues:

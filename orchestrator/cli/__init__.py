@@ -5,7 +5,20 @@ import sys
 import typer
 
 from lab_inventory.errors import AssayError
-from orchestrator.cli import audit, batch, devices, doctor, hosts, lab, quarantine, serve, submit, verify
+from orchestrator.cli import (
+    audit,
+    backup,
+    batch,
+    database,
+    devices,
+    doctor,
+    hosts,
+    lab,
+    quarantine,
+    serve,
+    submit,
+    verify,
+)
 
 app = typer.Typer(
     help="Runs device certification programmes in a lab.",
@@ -23,6 +36,9 @@ app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.command()(verify.verify)
 app.add_typer(audit.app, name="audit")
+app.add_typer(database.app, name="database")
+app.command("backup")(backup.backup_command)
+app.command("restore")(backup.restore_command)
 
 
 def main() -> None:

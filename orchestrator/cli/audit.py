@@ -1,14 +1,13 @@
 """``assay audit``: reads the database directly; needs no running server."""
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from orchestrator.cli.client import Output
+from orchestrator.cli.database import Data, Database
 from orchestrator.settings import read_settings
 
 app = typer.Typer(help="The journal and the tables.", no_args_is_help=True)
@@ -21,17 +20,18 @@ def _group() -> None:
 
 @app.command()
 def verify(
-    data: Annotated[Path | None, typer.Option(help="The server's data directory.", envvar="ASSAY_DATA")] = None,
+    data: Data = None,
+    database: Database = None,
     output: Output = "table",
 ) -> None:
     """Check the journal's chain, and that the tables say what it says. Status 1: something is wrong."""
     from orchestrator.store.audit import audit  # noqa: PLC0415  (only this command needs the database)
     from orchestrator.store.store import Store  # noqa: PLC0415
 
-    settings = read_settings(data=data)
-    if not (settings.data / "assay.sqlite").exists():
+    settings = read_settings(data=data, database_url=database)
+    if settings.sqlite_path is not None and not settings.sqlite_path.exists():
         raise BadInput(f"{settings.data}: there is no database of Assay")
-    store = Store(settings.database_url, SystemClock())
+    store = Store(settings.database_url, SystemClock(), upgrade=False)
     with store.reading() as connection:
         found = audit(connection)
     if output == "json":

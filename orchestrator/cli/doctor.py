@@ -3,7 +3,6 @@
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,11 +10,13 @@ import typer
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from orchestrator.cli.client import Output
+from orchestrator.cli.database import Data, Database
 from orchestrator.settings import read_settings
 
 
 def doctor(
-    data: Annotated[Path | None, typer.Option(help="The server's data directory.", envvar="ASSAY_DATA")] = None,
+    data: Data = None,
+    database: Database = None,
     host: Annotated[str | None, typer.Option(help="Address that the server listens on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port that the server listens on.")] = None,
     server: Annotated[
@@ -28,7 +29,7 @@ def doctor(
 
     if output not in ("table", "json"):
         raise BadInput(f"output {output!r}; expected table or json")
-    findings = examine(read_settings(data=data, host=host, port=port), SystemClock(), server)
+    findings = examine(read_settings(data=data, database_url=database, host=host, port=port), SystemClock(), server)
     if output == "json":
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

@@ -11,6 +11,7 @@ import typer
 
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
+from orchestrator.cli.database import Database
 from orchestrator.logs import JsonLog, handle_libraries
 
 Data = Annotated[Path | None, typer.Option(help="Where everything is kept.", envvar="ASSAY_DATA")]
@@ -22,6 +23,7 @@ CONNECTIONS_MAX = 512
 
 def serve(
     data: Data = None,
+    database: Database = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     ray_address: Annotated[str | None, typer.Option(help="An existing Ray cluster, HOST:PORT.")] = None,
@@ -33,13 +35,16 @@ def serve(
     from orchestrator.app import create_app  # noqa: PLC0415
     from orchestrator.settings import read_settings  # noqa: PLC0415
 
-    settings = read_settings(data=data, host=host, port=port, ray_address=ray_address, ray_local_host=ray_local_host)
+    settings = read_settings(
+        data=data, database_url=database, host=host, port=port, ray_address=ray_address, ray_local_host=ray_local_host
+    )
     listening = _listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     clock = SystemClock()
     log = JsonLog(clock)
     handle_libraries(log)
     app = create_app(settings, clock=clock, log=log)
-    address = f"http://{settings.host}:{listening.getsockname()[1]}"
+    address = f"http://{settings.host}:{settings.port}"
     typer.echo(json.dumps({"slug": "serving", "address": address, "data": str(settings.data)}))
     config = uvicorn.Config(
         app,

@@ -21,7 +21,7 @@ class InProcessDispatcher:
         return "" if self._report else "it is not started"
 
     async def start(self, report: Report) -> None:
-        """Begin."""
+        """Begin, also again after :meth:`stop`."""
         self._report = report
 
     def watch(self, hosts: frozenset[str]) -> None:
@@ -40,6 +40,7 @@ class InProcessDispatcher:
     async def stop(self) -> None:
         """End."""
         self._report = None
+        self._watched = frozenset()
 
     def _tell(self, event: DispatchAnswered | WorkerReady | WorkerLost) -> None:
         if self._report:

@@ -20,7 +20,7 @@ class Dispatcher(Protocol):
     """
 
     async def start(self, report: Report) -> None:
-        """Begin; answers and changes go to ``report``."""
+        """Begin, also again after ``stop``; answers and changes go to ``report``."""
         ...
 
     def watch(self, hosts: frozenset[str]) -> None:

@@ -52,8 +52,9 @@ class RayDispatcher:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self, report: Report) -> None:
-        """Start the driver and keep it running."""
+        """Start the driver and keep it running; also again after :meth:`stop`."""
         self._report = report
+        self._why_down = STARTING
         self._supervising = asyncio.create_task(self._supervise())
 
     def watch(self, hosts: frozenset[str]) -> None:
@@ -88,6 +89,7 @@ class RayDispatcher:
             with suppress(asyncio.CancelledError):
                 await self._supervising
         self._up, self._why_down = None, "the Ray driver was stopped"
+        self._hosts = frozenset()
 
     def _send(self, order: Watch | Start) -> None:
         if self._process and self._process.stdin:

@@ -99,11 +99,14 @@ class LeaseView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
-    """A host of the lab file that has an agent; ``inbox`` is None until its first heartbeat."""
+    """A host of the lab file that has an agent; ``inbox`` is None until its first heartbeat. ``full``: why it takes no
+    run now, as it said itself; empty where it does.
+    """
 
     host: str
     config: Host
     inbox: str | None
+    full: str = ""
     intent: HostIntent = HostIntent.IN_SERVICE
     intent_reason: str = ""
 

@@ -4,13 +4,14 @@ What is uploaded goes to the disk as it comes, is hashed and counted on the way,
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,13 @@ class Artifacts:
         folder.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
-        """Remove what uploads left behind that a crash cut off; for the start, before anything is uploaded."""
+        """Remove what uploads left behind that a crash cut off; an upload that goes on, of another server too, has its
+        draft locked.
+        """
         for left in self._folder.glob(f"*{_DRAFT}"):
-            left.unlink(missing_ok=True)
+            with suppress(OSError), left.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
 
     def path(self, address: str) -> Path:
         """Where the artifact of that address lies; raises BadInput where it is no address."""
@@ -47,6 +52,11 @@ class Artifacts:
     def has(self, address: str) -> bool:
         """Whether it is there."""
         return self.path(address).is_file()
+
+    def addresses(self) -> tuple[str, ...]:
+        """Every artifact that is there, in order."""
+        found = (f"sha256:{path.parent.name}{path.name}" for path in self._folder.glob("[0-9a-f][0-9a-f]/*"))
+        return tuple(sorted(address for address in found if _ADDRESS.fullmatch(address)))
 
     def open_path(self, address: str) -> Path:
         """The path of an artifact that is there; raises NotFound."""
@@ -72,6 +82,7 @@ class Artifacts:
             self.require_room(declared_bytes)
             path.parent.mkdir(exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_DRAFT, delete=False) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 try:
                     yield Draft(file, address, path, bytes_max, self.require_room)
                 finally:

@@ -15,6 +15,9 @@ from lab_inventory.messages import Heartbeat
 from lab_inventory.programme import Programme
 from orchestrator.store import tables as t
 
+heard = t.heard.c
+LEASE, HOST = "lease", "host"
+
 
 def keep_lab(connection: Connection, lab: Lab, now: datetime) -> None:
     """Replace the lab file; hosts that are no longer in it are forgotten.
@@ -44,6 +47,7 @@ def keep_heartbeat(connection: Connection, host: str, heartbeat: Heartbeat, refu
         "boot": heartbeat.boot,
         "agent_version": heartbeat.agent_version,
         "faults": json.dumps(faults),
+        "full": heartbeat.full,
     }
     columns = [t.hosts.c[name] for name in values]
     before = connection.execute(select(*columns).where(t.hosts.c.host == host)).one()
@@ -152,6 +156,24 @@ def revoke_tokens(connection: Connection, kind: TokenKind, subject: str, now: da
         .where(t.tokens.c.kind == kind.value, t.tokens.c.subject == subject, t.tokens.c.revoked_at.is_(None))
         .values(revoked_at=now.isoformat())
     )
+
+
+def hear(connection: Connection, kind: str, names: Iterable[str]) -> None:
+    """Have the server that leads know that hosts or leases were heard of: their numbers grow by one."""
+    for name in names:
+        row = (heard.kind == kind) & (heard.name == name)
+        if connection.execute(update(t.heard).where(row).values(number=heard.number + 1)).rowcount == 0:
+            connection.execute(insert(t.heard).values(kind=kind, name=name, number=1))
+
+
+def all_heard(connection: Connection) -> dict[tuple[str, str], int]:
+    """The number of each host and lease that a server heard of which did not lead."""
+    return {(row.kind, row.name): row.number for row in connection.execute(select(t.heard))}
+
+
+def forget_heard(connection: Connection, kind: str, names: Iterable[str]) -> None:
+    """Forget what is over."""
+    connection.execute(delete(t.heard).where(heard.kind == kind, heard.name.in_(list(names))))
 
 
 def _upsert(

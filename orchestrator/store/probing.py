@@ -1,6 +1,6 @@
 """Whether the database can be written now, found out by writing: a page that is kept, and some that are not."""
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert, text, update
 
 from orchestrator.store import tables as t
 
@@ -9,12 +9,12 @@ ROOM_BYTES = 65_536
 
 
 def try_write(connection: Connection, timeout_s: float, usual_timeout_s: float) -> None:
-    """Commit a change of the file's header, after making room for a large row and giving it back.
+    """Commit a small change that means nothing, after making room for a large row and giving it back.
 
-    The header's ``user_version`` means nothing to us; setting it writes and syncs one page. Raises what the driver
-    raises.
+    On SQLite the change is the header's ``user_version``, one page; on PostgreSQL a row that is written as it was.
+    Raises what the driver raises.
     """
-    connection = connection.execution_options(assay_writes=True)
+    connection = connection.execution_options(assay_writes=True, assay_wait_s=timeout_s)
     _set_timeout(connection, timeout_s)
     try:
         with connection.begin():
@@ -22,8 +22,11 @@ def try_write(connection: Connection, timeout_s: float, usual_timeout_s: float) 
                 row = {"principal": "", "key": "is there room?", "body_digest": "", "reply": "x" * ROOM_BYTES}
                 connection.execute(insert(t.idempotency).values(row))
                 room.rollback()
-            version = connection.execute(text("PRAGMA user_version")).scalar_one()
-            connection.execute(text(f"PRAGMA user_version = {(version + 1) % 2**31}"))
+            if connection.dialect.name == "sqlite":
+                version = connection.execute(text("PRAGMA user_version")).scalar_one()
+                connection.execute(text(f"PRAGMA user_version = {(version + 1) % 2**31}"))
+            else:
+                connection.execute(update(t.schema).values(version=t.schema.c.version))
     finally:
         _set_timeout(connection, usual_timeout_s)
 

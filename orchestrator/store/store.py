@@ -4,26 +4,27 @@ Listeners are told after the commit and never before. A fact that no longer fits
 group is kept.
 """
 
-import sqlite3
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from lab_inventory.canonical import canonical_bytes
 from lab_inventory.clock import Clock
-from lab_inventory.errors import AssayError, BadInput, Conflict, NoRoom, Unavailable
+from lab_inventory.errors import Conflict, Unavailable
 from orchestrator.lifecycle import batch, certificate, device, host, lease, quarantine, run
 from orchestrator.lifecycle.machine import Fact, Machine
-from orchestrator.store import probing
+from orchestrator.pipeline.publish import notices
+from orchestrator.store import migrating, probing
 from orchestrator.store import tables as t
+from orchestrator.store.engine import BUSY_TIMEOUT_S, engine_at, may_pass, opening, reading_options, refused
 from orchestrator.store.journal import GENESIS, next_row
 from orchestrator.store.writing import write
 
@@ -71,28 +72,45 @@ Reading = Connection
 """A connection that reads; handed to the views."""
 
 Listener = Callable[[Sequence[Fact]], None]
-BUSY_TIMEOUT_S = 10.0
+CHANNEL = "assay"
+NOTICES_TOLD_MAX = 40
+"""A notification of PostgreSQL holds at most 8000 bytes, and a notice at most 150."""
+
+
+@dataclass(kw_only=True)
+class _Step:
+    """A transaction that goes on in this thread, and the facts to be told of when it is committed."""
+
+    connection: Connection
+    facts: list[Fact] = field(default_factory=list)
+    lab_changed: bool = False
+
+
+class Superseded(Unavailable):
+    """Another server leads now"""
+
+    slug = "superseded"
 
 
 class Store:
-    """The database. One writer at a time; readers see a committed state."""
+    """The database. One writer at a time, also of several servers; readers see a committed state."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, *, upgrade: bool = True) -> None:
+        """Open the database at ``url``; an empty or older one is brought to the newest schema, or with ``upgrade``
+        False refused. Raises BadInput where it cannot be used, Conflict where others run on its older schema.
+        """
         self._clock = clock
         self._writing = threading.Lock()
+        self._here = threading.local()
+        self._announcing_as: str | None = None
         self._listeners: list[Listener] = []
-        self.engine = _engine(url)
-        try:
-            _make_file(self.engine)
-            with self.engine.begin() as connection:
-                t.metadata.create_all(connection)
-                _check_schema(connection)
-                if connection.dialect.name == "sqlite":
-                    _forbid_rewriting_the_journal(connection)
-        except OSError as error:
-            raise BadInput(f"the database {url} cannot be used: {error.strerror}") from error
-        except OperationalError as error:
-            raise BadInput(f"the database {url} cannot be used: {error.orig}") from error
+        self.engine = engine_at(url)
+        with opening(self.engine):
+            if upgrade:
+                migrating.bring_up(self.engine)
+            else:
+                with self.engine.connect() as connection:
+                    migrating.require_newest(connection)
 
     def listen(self, listener: Listener) -> None:
         """Tell ``listener`` the facts of every commit, after it."""
@@ -108,75 +126,138 @@ class Store:
 
         Raises Conflict where a fact does not fit the state it meets, Unavailable where the disk refuses.
         """
-        with self._transaction() as connection:
-            made = tuple(facts(head(connection)) if callable(facts) else facts)
-            self._apply(connection, made)
+        with self._step() as step:
+            made = tuple(facts(head(step.connection)) if callable(facts) else facts)
+            self._apply(step.connection, made)
             if idempotent is not None:
-                connection.execute(insert(t.idempotency).values(asdict(idempotent)))
-        self._tell(made)
+                step.connection.execute(insert(t.idempotency).values(asdict(idempotent)))
+            step.facts.extend(made)
         return made
 
     def commit_each(self, groups: Sequence[Sequence[Fact]]) -> tuple[Conflict | None, ...]:
         """Commit each group on a savepoint of its own; for each group None, or why nothing of it was kept."""
         answers: list[Conflict | None] = []
-        kept: list[Fact] = []
-        with self._transaction() as connection:
+        with self._step() as step:
             for group in groups:
                 try:
-                    with connection.begin_nested():
-                        self._apply(connection, group)
+                    with step.connection.begin_nested():
+                        self._apply(step.connection, group)
                 except Conflict as conflict:
                     answers.append(conflict)
                 except IntegrityError as error:
-                    answers.append(_contradicts(error))
+                    answers.append(Conflict(refused(error).detail))
                 else:
                     answers.append(None)
-                    kept.extend(group)
-        self._tell(kept)
+                    step.facts.extend(group)
         return tuple(answers)
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:
         """A connection that sees one committed state; raises Unavailable where the database does not answer."""
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except (OperationalError, NoConnection) as error:
-            raise _refused(error) from error
+        going_on = self._going_on()
+        if going_on is not None:
+            yield going_on.connection
+            return
+        with _in_our_words(), self.engine.connect().execution_options(**reading_options(self.engine)) as connection:
+            yield connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self._writing:
-            try:
-                with self.engine.connect().execution_options(assay_writes=True) as connection, connection.begin():
-                    yield connection
-            except (OperationalError, NoConnection) as error:
-                raise _refused(error) from error
-            except IntegrityError as error:
-                raise _contradicts(error) from error
+    def deciding(self) -> Iterator[Reading]:
+        """What this thread reads and commits inside is one transaction: nobody else writes between the two.
+
+        Listeners are told at its end. Of what a commit inside refuses nothing is kept, and the others stand if the
+        refusal is caught.
+        """
+        with self._step() as step:
+            yield step.connection
 
     @contextmanager
     def administering(self) -> Iterator[Connection]:
         """A writing transaction for what is no fact of a machine: hosts, tokens, programmes, the lab file."""
-        with self._transaction() as connection:
-            yield connection
+        with self._step() as step:
+            yield step.connection
+
+    @contextmanager
+    def _step(self) -> Iterator[_Step]:
+        """A writing transaction; inside one of the same thread, a part of it that is kept whole or not at all."""
+        outer = self._going_on()
+        with _in_our_words():
+            if outer is not None:
+                inner = _Step(connection=outer.connection)
+                with outer.connection.begin_nested():
+                    yield inner
+                outer.facts.extend(inner.facts)
+                outer.lab_changed |= inner.lab_changed
+                return
+            with self._writing, self.engine.connect().execution_options(assay_writes=True) as connection:
+                self._here.step = step = _Step(connection=connection)
+                try:
+                    with connection.begin():
+                        self._require_leading(connection)
+                        yield step
+                        self._announce(step)
+                finally:
+                    self._here.step = None
+        self._tell(step.facts)
+
+    @contextmanager
+    def as_leader(self, epoch: int) -> Iterator[None]:
+        """Inside, this thread commits only while ``epoch`` is the one of ``leadership``; else it raises Superseded."""
+        self._here.epoch = epoch
+        try:
+            yield
+        finally:
+            self._here.epoch = None
+
+    def announce_as(self, server: str) -> None:
+        """Tell other servers on the database of every commit from now on; PostgreSQL only."""
+        self._announcing_as = server
+
+    def lab_changed(self) -> None:
+        """Have the commit that goes on tell other servers that something changed which is no fact: the lab file."""
+        step = self._going_on()
+        if step is not None:
+            step.lab_changed = True
+
+    def _require_leading(self, connection: Connection) -> None:
+        wanted = getattr(self._here, "epoch", None)
+        if wanted is None:
+            return
+        epoch = connection.execute(select(t.leadership.c.epoch)).scalar_one()
+        if epoch != wanted:
+            raise Superseded(f"another server leads, under epoch {epoch}; this one led under {wanted}")
+
+    def _announce(self, step: _Step) -> None:
+        """Sent with the commit and never without it."""
+        if self._announcing_as is None or not (step.facts or step.lab_changed):
+            return
+        told = notices(step.facts)
+        payload = {
+            "from": self._announcing_as,
+            "notices": [(notice.topic, notice.entity, notice.slug) for notice in told[:NOTICES_TOLD_MAX]],
+            "lab": step.lab_changed,
+            "more": len(told) > NOTICES_TOLD_MAX,
+        }
+        step.connection.execute(select(func.pg_notify(CHANNEL, json.dumps(payload))))
+
+    def _going_on(self) -> _Step | None:
+        step: _Step | None = getattr(self._here, "step", None)
+        return step
 
     def try_write(self, timeout_s: float) -> None:
         """Write a little and let it be, changing nothing that is kept; raises Unavailable where that cannot be done.
 
         It would notice a full disk, a directory that became read-only or is gone, and a lock that is not given back.
         """
-        path = self.engine.url.database
+        path = self.engine.url.database if self.engine.dialect.name == "sqlite" else None
         if path and not Path(path).exists():
             # What is open goes on being written to, and is lost with the last connection.
             raise Unavailable(f"the database {path} is gone")
         if not self._writing.acquire(timeout=timeout_s):
             raise Unavailable(f"another write has not ended for {timeout_s:g} s")
         try:
-            with self.engine.connect() as connection:
+            with _in_our_words(), self.engine.connect() as connection:
                 probing.try_write(connection, timeout_s, BUSY_TIMEOUT_S)
-        except (OperationalError, NoConnection) as error:
-            raise _refused(error) from error
         finally:
             self._writing.release()
 
@@ -220,17 +301,17 @@ class Store:
         self.engine.dispose()
 
 
-def _refused(error: OperationalError | NoConnection) -> AssayError:
-    """What the database said, as an error of ours: no room, or anything else that may pass."""
-    if isinstance(error, NoConnection):
-        return Unavailable("the database is asked for too much at once")
-    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-        return NoRoom(f"the database cannot grow: {error.orig}")
-    return Unavailable(f"the database does not answer now: {error.orig}")
-
-
-def _contradicts(error: IntegrityError) -> Conflict:
-    return Conflict(f"this is recorded already or contradicts what is: {error.orig}")
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """What the database refuses, as Conflict, NoRoom or Unavailable; mistakes in the asking stay what they are."""
+    try:
+        yield
+    except NoConnection as error:
+        raise refused(error) from error
+    except DBAPIError as error:
+        if not may_pass(error):
+            raise
+        raise refused(error) from error
 
 
 def head(connection: Connection) -> JournalHead:
@@ -239,59 +320,3 @@ def head(connection: Connection) -> JournalHead:
         select(t.journal.c.seq, t.journal.c.hash).order_by(t.journal.c.seq.desc()).limit(1)
     ).first()
     return JournalHead(length=row.seq, hash=row.hash) if row else JournalHead(length=0, hash=GENESIS)
-
-
-def _engine(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "do_connect", _connect_to_what_is_there)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _make_file(engine: Engine) -> None:
-    """A database of its own file is made here and nowhere else: one that is gone later must not be made anew, empty."""
-    path = engine.url.database if engine.dialect.name == "sqlite" else None
-    if path:
-        Path(path).touch()
-
-
-def _connect_to_what_is_there(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> Any:
-    path = arguments[0]
-    if path == ":memory:":
-        return None
-    options = {name: value for name, value in options.items() if name != "uri"}
-    return sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, **options)
-
-
-def _prepare_sqlite(dbapi_connection: Any, _: Any) -> None:
-    # The driver must not open transactions by itself, or savepoints do not hold.
-    dbapi_connection.isolation_level = None
-    busy_timeout = f"busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}"
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", busy_timeout):
-        dbapi_connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the lock at once: taking it later can fail in the middle of a transaction.
-    writes = connection.get_execution_options().get("assay_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _check_schema(connection: Connection) -> None:
-    version = connection.execute(select(t.schema.c.version)).scalar_one_or_none()
-    if version is None:
-        connection.execute(insert(t.schema).values(version=t.SCHEMA_VERSION))
-    elif version != t.SCHEMA_VERSION:
-        raise BadInput(f"the database has schema {version}; this version of Assay reads schema {t.SCHEMA_VERSION}")
-
-
-def _forbid_rewriting_the_journal(connection: Connection) -> None:
-    for verb in ("UPDATE", "DELETE"):
-        connection.execute(
-            text(
-                f"CREATE TRIGGER IF NOT EXISTS journal_no_{verb.lower()} BEFORE {verb} ON journal "
-                "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
-            )
-        )

@@ -1,5 +1,7 @@
 """The tables. Times are ISO 8601 text in UTC, nouns are JSON text; what is asked for often has a column of its own.
 
+They say what the newest migration makes (``migrations/``, docs/how-to/migration.md); a test compares the two.
+
 A live lease holds a row of ``held_resources`` for each of its resources, whose key is the resource: a second live
 lease of a resource cannot be written, whatever the code above does.
 """
@@ -12,79 +14,82 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
     Text,
     UniqueConstraint,
+    types,
 )
-
-SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
+Word = types.String().with_variant(types.String(collation="C"), "postgresql")
+"""Short text, compared byte by byte on every database: times, of which some have no fraction, sort as they follow."""
+
 schema = Table("schema", metadata, Column("version", Integer, primary_key=True))
+"""Read by servers from before there were migrations, so that they refuse what they do not know. Nothing else does."""
 
 journal = Table(
     "journal",
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("at", String, nullable=False),
-    Column("fact", String, nullable=False),
-    Column("machine", String, nullable=False),
-    Column("entity", String, nullable=False),
-    Column("state", String, nullable=False),
+    Column("at", Word, nullable=False),
+    Column("fact", Word, nullable=False),
+    Column("machine", Word, nullable=False),
+    Column("entity", Word, nullable=False),
+    Column("state", Word, nullable=False),
     Column("body", Text, nullable=False),
-    Column("previous", String, nullable=False),
-    Column("hash", String, nullable=False, unique=True),
+    Column("previous", Word, nullable=False),
+    Column("hash", Word, nullable=False, unique=True),
 )
 Index("journal_by_entity", journal.c.machine, journal.c.entity)
 
 labs = Table(
     "labs",
     metadata,
-    Column("lab", String, primary_key=True),
+    Column("lab", Word, primary_key=True),
     Column("body", Text, nullable=False),
-    Column("at", String, nullable=False),
+    Column("at", Word, nullable=False),
 )
 
 hosts = Table(
     "hosts",
     metadata,
-    Column("host", String, primary_key=True),
+    Column("host", Word, primary_key=True),
     Column("body", Text, nullable=False),
-    Column("inbox", String),
-    Column("boot", String),
-    Column("agent_version", String),
+    Column("inbox", Word),
+    Column("boot", Word),
+    Column("agent_version", Word),
     Column("faults", Text, nullable=False, default="[]"),
+    Column("full", Word, nullable=False, server_default=""),
 )
 
 host_intents = Table(
     "host_intents",
     metadata,
-    Column("host", String, primary_key=True),
-    Column("intent", String, nullable=False),
-    Column("reason", String, nullable=False, default=""),
-    Column("by", String, nullable=False),
-    Column("at", String, nullable=False),
+    Column("host", Word, primary_key=True),
+    Column("intent", Word, nullable=False),
+    Column("reason", Word, nullable=False, default=""),
+    Column("by", Word, nullable=False),
+    Column("at", Word, nullable=False),
 )
 
 tokens = Table(
     "tokens",
     metadata,
-    Column("digest", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("subject", String, nullable=False),
-    Column("expires_at", String),
-    Column("used_at", String),
-    Column("revoked_at", String),
+    Column("digest", Word, primary_key=True),
+    Column("kind", Word, nullable=False),
+    Column("subject", Word, nullable=False),
+    Column("expires_at", Word),
+    Column("used_at", Word),
+    Column("revoked_at", Word),
 )
 
 programmes = Table(
     "programmes",
     metadata,
-    Column("digest", String, primary_key=True),
-    Column("id", String, nullable=False),
-    Column("version", String, nullable=False),
+    Column("digest", Word, primary_key=True),
+    Column("id", Word, nullable=False),
+    Column("version", Word, nullable=False),
     Column("body", Text, nullable=False),
     Column("offered", Boolean, nullable=False),
 )
@@ -92,79 +97,79 @@ programmes = Table(
 devices = Table(
     "devices",
     metadata,
-    Column("device", String, primary_key=True),
-    Column("identity_kind", String, nullable=False),
-    Column("identity_value", String, nullable=False),
-    Column("host", String, nullable=False),
-    Column("slot", String, nullable=False),
+    Column("device", Word, primary_key=True),
+    Column("identity_kind", Word, nullable=False),
+    Column("identity_value", Word, nullable=False),
+    Column("host", Word, nullable=False),
+    Column("slot", Word, nullable=False),
     Column("registration", Text, nullable=False),
-    Column("presence", String, nullable=False),
-    Column("presence_reason", String, nullable=False, default=""),
-    Column("intent", String, nullable=False),
-    Column("intent_reason", String, nullable=False, default=""),
-    Column("changed_at", String, nullable=False),
+    Column("presence", Word, nullable=False),
+    Column("presence_reason", Word, nullable=False, default=""),
+    Column("intent", Word, nullable=False),
+    Column("intent_reason", Word, nullable=False, default=""),
+    Column("changed_at", Word, nullable=False),
     UniqueConstraint("identity_kind", "identity_value"),
 )
 
 batches = Table(
     "batches",
     metadata,
-    Column("batch", String, primary_key=True),
-    Column("title", String, nullable=False),
+    Column("batch", Word, primary_key=True),
+    Column("title", Word, nullable=False),
     Column("priority", Integer, nullable=False),
-    Column("state", String, nullable=False, index=True),
-    Column("reason", String, nullable=False, default=""),
-    Column("programme", String, nullable=False),
-    Column("programme_version", String, nullable=False),
+    Column("state", Word, nullable=False, index=True),
+    Column("reason", Word, nullable=False, default=""),
+    Column("programme", Word, nullable=False),
+    Column("programme_version", Word, nullable=False),
     Column("programme_digest", ForeignKey("programmes.digest"), nullable=False),
-    Column("purpose", String, nullable=False, server_default="certification"),
-    Column("by", String, nullable=False),
-    Column("at", String, nullable=False),
+    Column("purpose", Word, nullable=False, server_default="certification"),
+    Column("by", Word, nullable=False),
+    Column("at", Word, nullable=False),
 )
 
 submissions = Table(
     "submissions",
     metadata,
-    Column("submission", String, primary_key=True),
+    Column("submission", Word, primary_key=True),
     Column("batch", ForeignKey("batches.batch"), nullable=False, index=True),
     Column("place", Integer, nullable=False),
-    Column("state", String, nullable=False),
+    Column("state", Word, nullable=False),
     Column("content", Text, nullable=False),
-    Column("maker", String, nullable=False),
-    Column("model", String, nullable=False),
-    Column("firmware", String, nullable=False),
-    Column("hardware_revision", String, nullable=False),
-    Column("mode", String, nullable=False),
-    Column("category", String, nullable=False),
-    Column("unit", String),
-    Column("earned", String),
+    Column("maker", Word, nullable=False),
+    Column("model", Word, nullable=False),
+    Column("firmware", Word, nullable=False),
+    Column("hardware_revision", Word, nullable=False),
+    Column("mode", Word, nullable=False),
+    Column("category", Word, nullable=False),
+    Column("unit", Word),
+    Column("earned", Word),
 )
 
 runs = Table(
     "runs",
     metadata,
-    Column("run", String, primary_key=True),
+    Column("run", Word, primary_key=True),
     Column("submission", ForeignKey("submissions.submission"), nullable=False, index=True),
     Column("batch", ForeignKey("batches.batch"), nullable=False, index=True),
-    Column("suite", String, nullable=False),
+    Column("suite", Word, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("state", String, nullable=False, index=True),
+    Column("state", Word, nullable=False, index=True),
     Column("cases", Text, nullable=False),
     Column("duration_s", Float, nullable=False),
-    Column("queued_at", String, nullable=False),
-    Column("lease", String),
-    Column("device", String, index=True),
-    Column("host", String),
-    Column("slot", String),
+    Column("queued_at", Word, nullable=False),
+    Column("lease", Word),
+    Column("device", Word, index=True),
+    Column("host", Word),
+    Column("slot", Word),
     Column("registration", Text),
-    Column("ray_node", String),
-    Column("ray_actor", String),
-    Column("placed_at", String),
-    Column("started_at", String),
-    Column("ended_at", String),
-    Column("reason", String, nullable=False, default=""),
-    Column("reports_digest", String),
-    Column("avoid_device", String),
+    Column("ray_node", Word),
+    Column("ray_actor", Word),
+    Column("placed_at", Word),
+    Column("started_at", Word),
+    Column("ended_at", Word),
+    Column("reason", Word, nullable=False, default=""),
+    Column("reports_digest", Word),
+    Column("avoid_device", Word),
     UniqueConstraint("submission", "suite", "attempt"),
 )
 
@@ -173,41 +178,41 @@ Index("runs_by_place", runs.c.host, runs.c.slot)
 quarantines = Table(
     "quarantines",
     metadata,
-    Column("resource", String, primary_key=True),
-    Column("state", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("since", String, nullable=False),
+    Column("resource", Word, primary_key=True),
+    Column("state", Word, nullable=False),
+    Column("reason", Word, nullable=False),
+    Column("since", Word, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("batch", String),
-    Column("ended_at", String),
+    Column("batch", Word),
+    Column("ended_at", Word),
 )
 
 leases = Table(
     "leases",
     metadata,
-    Column("lease", String, primary_key=True),
+    Column("lease", Word, primary_key=True),
     Column("run", ForeignKey("runs.run"), nullable=False, unique=True),
-    Column("host", String, nullable=False),
-    Column("state", String, nullable=False, index=True),
+    Column("host", Word, nullable=False),
+    Column("state", Word, nullable=False, index=True),
     Column("epochs", Text, nullable=False),
     Column("ttl_s", Float, nullable=False),
     Column("deadline_s", Float, nullable=False),
-    Column("granted_at", String, nullable=False),
-    Column("ended_at", String),
-    Column("reason", String, nullable=False, default=""),
+    Column("granted_at", Word, nullable=False),
+    Column("ended_at", Word),
+    Column("reason", Word, nullable=False, default=""),
 )
 
 resources = Table(
     "resources",
     metadata,
-    Column("resource", String, primary_key=True),
+    Column("resource", Word, primary_key=True),
     Column("epoch", Integer, nullable=False),
 )
 
 held_resources = Table(
     "held_resources",
     metadata,
-    Column("resource", String, primary_key=True),
+    Column("resource", Word, primary_key=True),
     Column("lease", ForeignKey("leases.lease"), nullable=False, index=True),
 )
 
@@ -216,58 +221,79 @@ reports = Table(
     metadata,
     Column("run", ForeignKey("runs.run"), primary_key=True),
     Column("seq", Integer, primary_key=True),
-    Column("digest", String, nullable=False),
-    Column("kind", String, nullable=False),
+    Column("digest", Word, nullable=False),
+    Column("kind", Word, nullable=False),
     Column("body", Text, nullable=False),
-    Column("at", String, nullable=False),
+    Column("at", Word, nullable=False),
 )
 
 quarantined_reports = Table(
     "quarantined_reports",
     metadata,
     Column("run", ForeignKey("runs.run"), primary_key=True),
-    Column("digest", String, primary_key=True),
+    Column("digest", Word, primary_key=True),
     Column("seq", Integer, nullable=False),
     Column("body", Text, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("at", String, nullable=False),
+    Column("reason", Word, nullable=False),
+    Column("at", Word, nullable=False),
 )
 
 judgements = Table(
     "judgements",
     metadata,
     Column("submission", ForeignKey("submissions.submission"), primary_key=True),
-    Column("digest", String, nullable=False),
+    Column("digest", Word, nullable=False),
     Column("body", Text, nullable=False),
-    Column("at", String, nullable=False, index=True),
+    Column("at", Word, nullable=False, index=True),
 )
 
 decisions = Table(
     "decisions",
     metadata,
-    Column("decision", String, primary_key=True),
+    Column("decision", Word, primary_key=True),
     Column("submission", ForeignKey("submissions.submission"), nullable=False, index=True),
     Column("body", Text, nullable=False),
-    Column("at", String, nullable=False),
+    Column("at", Word, nullable=False),
 )
 
 certificates = Table(
     "certificates",
     metadata,
-    Column("certificate", String, primary_key=True),
+    Column("certificate", Word, primary_key=True),
     Column("submission", ForeignKey("submissions.submission"), nullable=False, index=True),
-    Column("state", String, nullable=False),
-    Column("level", String, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("level", Word, nullable=False),
     Column("document", Text, nullable=False),
-    Column("document_digest", String, nullable=False),
-    Column("at", String, nullable=False),
+    Column("document_digest", Word, nullable=False),
+    Column("at", Word, nullable=False),
 )
 
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("principal", String, primary_key=True),
-    Column("key", String, primary_key=True),
-    Column("body_digest", String, nullable=False),
+    Column("principal", Word, primary_key=True),
+    Column("key", Word, primary_key=True),
+    Column("body_digest", Word, nullable=False),
     Column("reply", Text, nullable=False),
 )
+
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("beat", Integer, nullable=False),
+    Column("holder", Word, nullable=False),
+    Column("address", Word, nullable=False),
+    Column("issuer", Word, nullable=False),
+)
+"""One row: the server that leads, of several on one database. ``epoch`` only grows; ``beat`` shows that it lives."""
+
+heard = Table(
+    "heard",
+    metadata,
+    Column("kind", Word, primary_key=True),
+    Column("name", Word, primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+"""What followers heard of hosts and leases, for the leader: a number that grows, and no time (docs/decisions/0004)."""

@@ -95,7 +95,7 @@ def hosts(connection: Connection) -> Mapping[str, HostView]:
     """Every host of the lab file."""
     i = t.host_intents.c
     rows = connection.execute(
-        select(t.hosts.c.host, t.hosts.c.body, t.hosts.c.inbox, i.intent, i.reason).outerjoin(
+        select(t.hosts.c.host, t.hosts.c.body, t.hosts.c.inbox, t.hosts.c.full, i.intent, i.reason).outerjoin(
             t.host_intents, i.host == t.hosts.c.host
         )
     )
@@ -104,6 +104,7 @@ def hosts(connection: Connection) -> Mapping[str, HostView]:
             host=row.host,
             config=_host(row.body),
             inbox=row.inbox,
+            full=row.full,
             intent=HostIntent(row.intent or HostIntent.IN_SERVICE),
             intent_reason=row.reason or "",
         )

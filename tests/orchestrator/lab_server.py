@@ -135,7 +135,7 @@ async def serving(data: Path, **settings: Any) -> AsyncIterator[LabServer]:
         )
 
     dispatcher = InProcessDispatcher(answer, hosts=frozenset({"host-1"}))
-    app = create_app(Settings(data=data, port=0, **settings), dispatcher)
+    app = await asyncio.to_thread(create_app, Settings(data=data, port=0, **settings), dispatcher)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     # Who connects before the server is up waits in the socket's backlog.

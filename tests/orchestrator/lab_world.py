@@ -148,8 +148,9 @@ def lab(slots: int = 2) -> Lab:
 class World:
     """The orchestrator on a manual clock. ``reopen`` is a restart on the same files."""
 
-    def __init__(self, folder: Path, *, slots: int = 2) -> None:
+    def __init__(self, folder: Path, *, slots: int = 2, url: str | None = None) -> None:
         self.folder = folder
+        self.url = url or f"sqlite:///{folder}/assay.sqlite"
         self.clock = ManualClock()
         self.programme = basic()
         self.open()
@@ -157,7 +158,7 @@ class World:
         self.desk.apply_lab(lab(slots), "admin")
 
     def open(self) -> None:
-        self.store = Store(f"sqlite:///{self.folder}/assay.sqlite", self.clock)
+        self.store = Store(self.url, self.clock)
         self.watch = Watch(started_s=self.clock.boottime_s())
         self.desk = Desk(
             store=self.store,

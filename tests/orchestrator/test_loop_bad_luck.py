@@ -224,7 +224,7 @@ def test_evidence_that_only_a_measurement_names_must_be_there_too(world: World) 
 def test_a_cancel_by_another_server_meets_a_placement_and_only_one_of_them_holds(world: World) -> None:
     world.heartbeat(registration(1), registration(2))
     first, second = world.submit(submission("a"), key="1"), world.submit(submission("b"), key="2")
-    other = Store(f"sqlite:///{world.folder}/assay.sqlite", world.clock)
+    other = Store(world.url, world.clock)
     grants = world.store.commit_each
 
     def cancelled_just_before(groups):  # type: ignore[no-untyped-def]

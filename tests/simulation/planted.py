@@ -17,6 +17,7 @@ from orchestrator.pipeline import plan as plan_stage
 from orchestrator.pipeline import record as record_stage
 from orchestrator.pipeline import requirement
 from orchestrator.pipeline.schedule import explain
+from orchestrator.store import engine as engine_module
 from orchestrator.store import keeping, writing
 from orchestrator.store import store as store_module
 from tests.simulation.world import Violated, World
@@ -142,13 +143,13 @@ def the_spool_is_not_synced() -> Iterator[None]:
 
 def the_database_is_not_synced() -> Iterator[None]:
     """So does the server's database."""
-    prepare = store_module._prepare_sqlite
+    prepare = engine_module._prepare_sqlite
 
     def unsynced(connection: Any, record: Any) -> None:
         prepare(connection, record)
         connection.execute("PRAGMA synchronous=OFF")
 
-    with patch.object(store_module, "_prepare_sqlite", unsynced):
+    with patch.object(engine_module, "_prepare_sqlite", unsynced):
         yield
 
 

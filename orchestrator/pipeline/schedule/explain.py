@@ -26,8 +26,8 @@ class Obstacle:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """What stands beside the units. ``held_by``: the run that holds a resource. ``not_ready``: hosts whose Ray worker
-    cannot be reached, with why. ``refusing``: hosts that take no run now, with why. ``quarantines``: what the lab took
-    out by itself, by resource, with why.
+    cannot be reached, with why. ``refusing``: hosts that are left alone because they refused a run, with why.
+    ``quarantines``: what the lab took out by itself, by resource, with why.
     """
 
     hosts: Mapping[str, HostView]
@@ -94,10 +94,10 @@ def _quarantined(unit: Unit, now: Circumstances) -> Obstacle | None:
 
 
 def _refusing(unit: Unit, now: Circumstances) -> Obstacle | None:
-    host = unit.device.host
-    if host not in now.refusing:
-        return None
-    return Obstacle(slug="refusing", words=f"host {host} takes no run now: {now.refusing[host]}")
+    name = unit.device.host
+    host = now.hosts.get(name)
+    why = (host.full if host else "") or now.refusing.get(name, "")
+    return Obstacle(slug="refusing", words=f"host {name} takes no run now: {why}") if why else None
 
 
 def _busy(unit: Unit, now: Circumstances) -> Obstacle | None:

@@ -61,7 +61,7 @@ def place(
     refusing: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """Place what can be placed. ``not_ready``: hosts whose Ray worker cannot be reached, each with the reason;
-    ``refusing``: hosts that take no run now, each with the reason.
+    ``refusing``: hosts that are left alone because they refused a run, each with the reason.
     """
     lab = index(snapshot)
     held_by = {resource: lease.run for lease in snapshot.leases for resource in lease.epochs}

@@ -68,6 +68,12 @@ def told() -> Told:
 
 
 @pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """What is dispatched is the same whatever database it comes from."""
+    return f"sqlite:///{tmp_path}/assay.sqlite"
+
+
+@pytest.fixture
 def dispatch(world: World, inbox: Path) -> Dispatch:
     """What the loop really asks for when a device and a batch are there, for the agent at ``inbox``."""
     world.heartbeat(registration())

@@ -75,3 +75,20 @@ async def test_nothing_is_told_after_the_end_and_the_health_says_so(
     dispatcher.dispatch(dispatch)
     assert [event for event in told.events[len(before) :] if getattr(event, "answer", None)] == []
     assert dispatcher.health != ""
+
+
+async def test_after_the_end_it_can_be_started_again_and_tells_of_every_host_anew(
+    dispatcher: Dispatcher, told: Told, dispatch: Dispatch
+) -> None:
+    """As a server does that leads again."""
+    await dispatcher.start(told)
+    dispatcher.watch(HOST)
+    await told.ready()
+    await dispatcher.stop()
+    again = Told()
+    await dispatcher.start(again)
+    dispatcher.watch(HOST)
+    await again.ready()
+    dispatcher.dispatch(dispatch)
+    assert (await again.answer(dispatch.run)).answer is Acceptance.ACCEPTED
+    assert dispatcher.health == ""

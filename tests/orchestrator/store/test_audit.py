@@ -1,11 +1,9 @@
 """The audit: everything that somebody changes by hand, behind the orchestrator's back, is found and said in words."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
-from lab_world import TTL_S, World, registration
+from lab_world import World, registration
 from sqlalchemy import insert, select, text, update
 
 from lab_inventory.canonical import digest
@@ -13,27 +11,14 @@ from orchestrator.lifecycle.verdict import Judgement
 from orchestrator.store import tables as t
 from orchestrator.store.audit import Audit, audit
 from orchestrator.store.journal import JournalRow, next_row
+from tests.orchestrator.store.lived import live
 
 
 @pytest.fixture
-def lived(tmp_path: Path) -> Iterator[World]:
+def lived(world: World) -> World:
     """A lab that lived: an attempt that lapsed, its late reports, a second attempt, a certificate, a run going on."""
-    world = World(tmp_path)
-    world.heartbeat(registration(1))
-    world.submit()
-    (dispatch,) = world.tick()
-    first = world.take(dispatch)
-    world.clock.advance(TTL_S + 1)
-    world.heartbeat(registration(1))
-    (dispatch,) = world.tick()
-    second = world.take(dispatch)
-    world.deliver(first, *world.whole_run(first)[:3])
-    world.deliver(second, *world.whole_run(second))
-    world.tick()
-    world.submit(key="key-2")
-    world.take(*world.tick())
-    yield world
-    world.store.close()
+    live(world)
+    return world
 
 
 def findings(world: World) -> str:
@@ -41,11 +26,16 @@ def findings(world: World) -> str:
         return "\n".join(audit(connection).findings)
 
 
+DISARM = {
+    "sqlite": ("DROP TRIGGER journal_no_update", "DROP TRIGGER journal_no_delete", "PRAGMA defer_foreign_keys=ON"),
+    "postgresql": ("SET LOCAL session_replication_role = replica",),
+}
+
+
 def corrupt(world: World, statement: str) -> None:
     with world.store.administering() as connection:
-        connection.execute(text("DROP TRIGGER journal_no_update"))
-        connection.execute(text("DROP TRIGGER journal_no_delete"))
-        connection.execute(text("PRAGMA defer_foreign_keys=ON"))
+        for step in DISARM[connection.dialect.name]:
+            connection.execute(text(step))
         assert connection.execute(text(statement)).rowcount > 0
 
 
@@ -175,8 +165,6 @@ def test_a_held_unit_with_reasons_and_changed_firmware_is_not_a_finding(lived: W
     assert findings(lived) == ""
 
 
-def test_an_audit_of_a_new_database_has_nothing_to_say(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def test_an_audit_of_a_new_database_has_nothing_to_say(world: World) -> None:
     with world.store.reading() as connection:
         assert audit(connection).findings == ()
-    world.store.close()
