@@ -5,6 +5,7 @@ is what keeps work from being run somewhere, or soon will: batches are taken and
 """
 
 import asyncio
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -184,6 +185,11 @@ class Health:
         return Part(part="database", state=State.OK)
 
     def _disk(self) -> Part:
+        # What is open goes on being written to in a directory that became read-only: the database says nothing of it.
+        for folder in (self.data, self.data / "artifacts"):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                reason = f"{folder} cannot be written to: no evidence is taken, and the server could not start again"
+                return Part(part="disk", state=State.DEGRADED, reason=reason)
         try:
             return disk_part(shutil.disk_usage(self.data).free, self.free_bytes_min)
         except OSError as error:

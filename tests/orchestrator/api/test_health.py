@@ -50,6 +50,19 @@ async def test_a_disk_below_its_floor_degrades_and_says_how_much_is_left(tmp_pat
     assert "below the floor of 1000000000000 MB: no evidence is taken" in answer.json()["degraded"]["disk"]
 
 
+async def test_a_directory_that_cannot_be_written_to_degrades_though_the_database_goes_on(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data") as server:
+        folder = tmp_path / "data" / "artifacts"
+        # Modes do not bind the superuser, under whom tests may run: a folder that is not there binds anybody.
+        folder.rename(tmp_path / "elsewhere")
+        answer = await server.operator.get("/readyz")
+        (tmp_path / "elsewhere").rename(folder)
+        again = await server.operator.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["degraded"]["disk"].startswith(f"{folder} cannot be written to: no evidence is taken")
+    assert "disk" not in again.json()["degraded"]
+
+
 async def test_a_database_that_is_gone_turns_readiness_red_while_the_process_lives(tmp_path: Path) -> None:
     async with serving(tmp_path / "data") as server:
         database = tmp_path / "data" / "assay.sqlite"
