@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from lab_inventory.messages import (
     Standing,
 )
 
+_held: list[Spool] = []
 FAKE_RUN = (sys.executable, str(Path(__file__).with_name("fake_suite.py")))
 
 
@@ -231,7 +233,18 @@ async def test_a_run_that_was_given_up_before_it_began_touches_nothing(tmp_path:
     assert opened == []
 
 
+@pytest.fixture(autouse=True)
+def held() -> Iterator[None]:
+    """An agent holds the spool of a run open as long as its process lives: closed by the last that has it, SQLite
+    puts its log away, and whoever opens it just then is told that it is locked.
+    """
+    yield
+    while _held:
+        _held.pop().close()
+
+
 def start(directory: RunDirectory) -> subprocess.Popen[bytes]:
+    _held.append(Spool(directory.spool_path, SystemClock()))
     with directory.log_path.open("ab") as log:
         return subprocess.Popen([*FAKE_RUN, str(directory.path)], stdout=log, stderr=log, start_new_session=True)
 
