@@ -143,9 +143,14 @@ class SshHost:
         kind, key, *_ = (self.dir / "etc/ssh/lab_host_key.pub").read_text().split()
         return f"[{self.address}]:{PORT} {kind} {key}\n"
 
+    @property
+    def _link(self) -> str:
+        """Its end on the bridge."""
+        return f"{self._lab.bridge}-{self.number}"
+
     def start(self) -> None:
         """Start its sshd and wait until that listens."""
-        link, inner = f"{self._lab.bridge}-{self.number}", f"p{self._lab.bridge}-{self.number}"
+        link, inner = self._link, f"p{self._link}"
         with (self.dir / "sshd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(self._script(inner)),
@@ -241,6 +246,8 @@ class SshHost:
                     process.kill()
                     process.wait()
         self._phone = self._process = None
+        # The kernel takes a dead network namespace apart when it has time; the next host may need the name before.
+        subprocess.run(["ip", "link", "del", self._link], check=False, capture_output=True)
 
 
 class SshLab:
