@@ -17,7 +17,7 @@ from tests.faults.choice import CLOCKS, OTHERS, choose
 from tests.faults.lab import Limits
 from tests.faults.outage import Outage
 from tests.faults.planted_trial import sought
-from tests.faults.trial import Trial, summary
+from tests.faults.trial import BRISK, Pace, Trial, summary
 
 LEASE_TTL_S = 12.0
 INSIDE = "ASSAY_FAULTS_INSIDE"
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--planted", action="store_true", help="instead: an agent with a bug, that the witness must see"
     )
+    parser.add_argument("--brisk", action="store_true", help="waits and faults cut short, for tests")
     parser.add_argument("--keep", type=Path, help="leave everything in this directory, for whoever looks afterwards")
     options = parser.parse_args(arguments)
     if INSIDE not in os.environ:
@@ -78,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _planted(work)
         if options.outage_s is not None:
             return _outage(work, options.outage_s, options.lease_ttl_s)
-        return _faults(work, seed, options.kills, options.lease_ttl_s or LEASE_TTL_S, options.fault or OTHERS)
+        limits = Limits(lease_ttl_s=options.lease_ttl_s or LEASE_TTL_S)
+        pace = BRISK if options.brisk else Pace()
+        return _faults(work, seed, options.kills, limits, pace, options.fault or OTHERS)
     except AssertionError as error:
         print(f"seed {seed}: {error}", file=sys.stderr)
         return 2
@@ -87,9 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _faults(work: Path, seed: int, kills: int, lease_ttl_s: float, wanted: Sequence[str]) -> int:
+def _faults(work: Path, seed: int, kills: int, limits: Limits, pace: Pace, wanted: Sequence[str]) -> int:
     shim = build_shim(work)
-    trial = Trial(work, seed, Limits(lease_ttl_s=lease_ttl_s), shim=shim, say=_say)
+    trial = Trial(work, seed, limits, pace, shim=shim, say=_say)
     others = [
         fault for fault in wanted if (shim or fault not in CLOCKS) and (trial.mounted or not fault.endswith("full"))
     ]

@@ -55,7 +55,7 @@ class Book:
 class Client:
     """One submitter. Keeps at most ``open_max`` batches going until it is told to finish."""
 
-    def __init__(self, number: int, seed: int, address: str, token: str, book: Book, *, open_max: int = 5) -> None:
+    def __init__(self, number: int, seed: int, address: str, token: str, book: Book, *, open_max: int) -> None:
         self._name = f"client-{number}"
         self._chance = random.Random(f"{seed} {number}")
         self._http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S)

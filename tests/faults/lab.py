@@ -72,7 +72,7 @@ class Limits:
     """
 
     lease_ttl_s: float | None = 12.0
-    host_silent_s: float = 4.0
+    host_silent_s: float = 6.5
     stop_grace_s: float = 3.0
     absent_after_s: float = 20.0
     scale: float = 0.05

@@ -14,11 +14,24 @@ from tests.faults.clients import UNKNOWN, Book, Client, Person
 from tests.faults.lab import Lab, Limits, pause, until
 
 CLIENTS = 2
-DISK_FAULT_S = 5.0
-CLOCK_FAULT_S = 3.0
 PEACE_S = 240.0
 _FROZEN = {"agent stopped": ("agent",), "run stopped": ("run",), "agent and run stopped": ("agent", "run")}
 _clock = SystemClock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How much of a trial's time goes to what: ``wait_share`` of the chosen waits, and how long disks and clocks stay
+    as they are put; ``open_max``: batches that a client keeps going.
+    """
+
+    wait_share: float = 1.0
+    disk_fault_s: float = 5.0
+    clock_fault_s: float = 3.0
+    open_max: int = 5
+
+
+BRISK = Pace(wait_share=0.3, disk_fault_s=3.0, clock_fault_s=1.5, open_max=3)
 
 
 @dataclass(kw_only=True)
@@ -37,8 +50,11 @@ class Outcome:
 class Trial:
     """``say`` is told of each step as it comes."""
 
-    def __init__(self, work: Path, seed: int, limits: Limits, *, shim: Path | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, work: Path, seed: int, limits: Limits, pace: Pace, *, shim: Path | None, say: Callable[[str], None]
+    ) -> None:
         self._seed = seed
+        self._pace = pace
         self._limits = limits
         self._say = say
         self._work = work
@@ -61,14 +77,17 @@ class Trial:
         try:
             lab.start()
             token = lab.http.headers["Authorization"].removeprefix("Bearer ")
-            clients = [Client(number, self._seed, lab.address, token, book) for number in range(CLIENTS)]
+            clients = [
+                Client(number, self._seed, lab.address, token, book, open_max=self._pace.open_max)
+                for number in range(CLIENTS)
+            ]
             person = Person(lab.address, token)
             for one in (*clients, person):
                 one.start()
             for step in chain(steps, spares(self._seed)):
                 if step.fault in KILLS and outcome.killed.total() >= kills:
                     break
-                pause(step.wait_s)
+                pause(step.wait_s * self._pace.wait_share)
                 within = f", and in it {step.within} is killed" if step.within else ""
                 self._say(f"{_clock.boottime_s() - began_s:6.0f} s  {step.fault}{within}")
                 self._carry_out(step)
@@ -106,12 +125,12 @@ class Trial:
             )
             try:
                 begin()
-                self._hold(step, DISK_FAULT_S)
+                self._hold(step, self._pace.disk_fault_s)
             finally:
                 end()
         elif step.fault in CLOCKS:
             lab.jump("server" if step.fault.startswith("server") else "agent", JUMPS_S[int(step.draw * len(JUMPS_S))])
-            self._hold(step, CLOCK_FAULT_S)
+            self._hold(step, self._pace.clock_fault_s)
         elif step.fault == OUTAGE:
             lab.keep_away("server", away=True)
             self._kill("server", step.draw)
