@@ -109,16 +109,18 @@ class HeldRuns:
         return tuple(HeldRun(run=held.run, epochs=held.assignment.epochs) for held in self._held.values())
 
     def full(self) -> str:
-        """Why this host takes no run now whatever it is, empty where it does: there is no room for more."""
+        """Why this host takes no run now whatever it is, empty where it does: there is no room for more.
+
+        In words that stay the same while it is so: a heartbeat that says something new is sent, kept and acted on.
+        """
         if len(self._held) >= HELD_RUNS_MAX:
-            return f"it holds {len(self._held)} runs of which not everything is delivered"
+            return f"it holds {HELD_RUNS_MAX} runs of which not everything is delivered"
         try:
             free = shutil.disk_usage(self._settings.work_dir).free
         except OSError as error:
             return as_text(f"the work directory cannot be looked at: {describe(error)}")
         if free < self._settings.free_bytes_min:
-            needed = self._settings.free_bytes_min // 1_000_000
-            return f"its work directory has {free // 1_000_000} MB left; {needed} MB are needed"
+            return f"its work directory has less than {self._settings.free_bytes_min // 1_000_000} MB left"
         return ""
 
     def close(self) -> None:

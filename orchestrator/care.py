@@ -11,7 +11,7 @@ from orchestrator.desk import Desk
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.quarantine import QuarantineEnded, QuarantineState
 from orchestrator.lifecycle.run import RunCompleted, RunErrored
-from orchestrator.lifecycle.snapshot import DeviceView, QuarantineView
+from orchestrator.lifecycle.snapshot import QuarantineView
 from orchestrator.pipeline import quarantine
 from orchestrator.store import quarantine_views, views
 
@@ -40,9 +40,10 @@ class Care:
 
     def look(self, now: datetime, now_s: float) -> None:
         """One look: who is to be taken out, whose probation has ended, whose is to begin."""
-        ended, self._ended = self._ended, set()
-        for run in sorted(ended):
+        for run in sorted(self._ended):
             self._take_out(run, now, now_s)
+            # Only now: what could not be read or committed is met again in the next pass.
+            self._ended.discard(run)
         with self._store.reading() as connection:
             out = quarantine_views.quarantines(connection)
         for view in out.values():
@@ -63,12 +64,11 @@ class Care:
             hosts = views.hosts(connection)
             most = quarantine.RUNS_LOOKED_AT
             of_unit = quarantine_views.ended_runs_of_device(connection, ended.device, most)
-            bench = quarantine.bench_of(device, hosts) if device else None
-            slots = [] if device is None else [s.name for b, s in hosts[device.host].config.slots() if b.name == bench]
-            host = device.host if device else ""
-            of_bench = quarantine_views.ended_runs_of_bench(connection, bench or "", host, slots, most)
             found = [quarantine.against_unit(ended.device, of_unit, now)]
-            if bench is not None:
+            bench = quarantine.bench_of(device, hosts) if device else None
+            if device is not None and bench is not None:
+                slots = [slot.name for on, slot in hosts[device.host].config.slots() if on.name == bench]
+                of_bench = quarantine_views.ended_runs_of_bench(connection, bench, device.host, slots, most)
                 # A bench that is at fault explains its units.
                 found.insert(0, quarantine.against_bench(bench, of_bench, now))
             for fact in found:
@@ -89,40 +89,31 @@ class Care:
 
     def _begin_by_itself(self, view: QuarantineView, now: datetime, now_s: float) -> None:
         with self._store.deciding():
-            device, why_not = self._unit_for(view)
-            if device is None or why_not or self._is_not(view):
-                self._due_s[view.resource] = now_s + LOOK_AGAIN_S
-                return
-            self._begin(view, device, "assay", now)
+            why_not = self._begin(view, "assay", now) if not self._is_not(view) else "somebody was faster"
+        if why_not:
+            self._due_s[view.resource] = now_s + LOOK_AGAIN_S
 
     def _is_not(self, view: QuarantineView) -> bool:
         """Whether somebody was faster: what was seen before this transaction is not so any more."""
         with self._store.reading() as connection:
             return quarantine_views.quarantines(connection).get(view.resource) != view
 
-    def _begin(self, view: QuarantineView, device: DeviceView, by: str, now: datetime) -> None:
-        with self._store.reading() as connection:
-            programmes = views.programmes(connection)
-        programme = quarantine.probation_programme(device.registration.category, programmes)
-        if programme is None:
-            raise NotFound(f"no programme for the probation of {device.registration.category} devices is loaded")
-        facts = quarantine.begin_probation(view, device, programme, by, now, self._desk.clock.new_id)
-        self._store.commit(facts)
-        self._desk.wake()
-
-    def _unit_for(self, view: QuarantineView) -> tuple[DeviceView | None, str]:
-        """The unit for a probation, or why there can be none now."""
+    def _begin(self, view: QuarantineView, by: str, now: datetime) -> str:
+        """Begin a probation; gives why there can be none now, or nothing."""
         with self._store.reading() as connection:
             devices, hosts = views.devices(connection), views.hosts(connection)
             out = quarantine_views.quarantines(connection)
             programmes = views.programmes(connection)
         device = quarantine.unit_for(view.resource, devices, hosts, out)
         if device is None:
-            return None, "no unit for it is present, in service and has a driver"
+            return "no unit for it is present, in service and has a driver"
         category = device.registration.category
-        if quarantine.probation_programme(category, programmes) is None:
-            return device, f"no programme for the probation of {category} devices is loaded"
-        return device, ""
+        programme = quarantine.probation_programme(category, programmes)
+        if programme is None:
+            return f"no programme for the probation of {category} devices is loaded"
+        self._store.commit(quarantine.begin_probation(view, device, programme, by, now, self._desk.clock.new_id))
+        self._desk.wake()
+        return ""
 
     # What people order
 
@@ -132,10 +123,9 @@ class Care:
             view = self._view(resource)
             if view.state is QuarantineState.PROBATION:
                 raise Conflict(f"{resource} is on probation already, in batch {view.batch}")
-            device, why_not = self._unit_for(view)
-            if device is None or why_not:
+            why_not = self._begin(view, by, self._desk.clock.now())
+            if why_not:
                 raise Conflict(f"{resource} cannot be put on probation: {why_not}")
-            self._begin(view, device, by, self._desk.clock.now())
 
     def put_back(self, resource: str, by: str, reason: str) -> None:
         """End a quarantine because a person says so; a probation that goes on is cancelled."""

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from lab_inventory.canonical import digest
 from lab_inventory.device import Intent, Presence
 from lab_inventory.programme import Programme, Purpose
-from orchestrator.lifecycle.batch import AcceptedSubmission, BatchAccepted, Submission
+from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.quarantine import (
     ProbationBegun,
@@ -23,11 +22,10 @@ from orchestrator.lifecycle.quarantine import (
     QuarantineState,
     RecoveryGivenUp,
 )
-from orchestrator.lifecycle.run import RunQueued, RunState
+from orchestrator.lifecycle.run import RunState
 from orchestrator.lifecycle.snapshot import DeviceView, EndedRun, HostView, QuarantineView
 from orchestrator.lifecycle.verdict import Judgement, Verdict
-from orchestrator.pipeline.plan import plan
-from orchestrator.pipeline.submit import BatchRequest
+from orchestrator.pipeline.submit import BatchRequest, take
 
 ERRORS_IN_A_ROW = 3
 RUNS_LOOKED_AT = 20
@@ -151,36 +149,9 @@ def begin_probation(
         priority=PROBATION_PRIORITY,
         submissions=(content,),
     )
-    batch, submission = new_id("bat"), new_id("sub")
-    runs = tuple(
-        RunQueued(
-            run=new_id("run"),
-            submission=submission,
-            batch=batch,
-            suite=part.suite,
-            attempt=1,
-            cases=part.cases,
-            duration_s=part.duration_s,
-            at=now,
-        )
-        for part in plan(content, programme)
-    )
-    return (
-        BatchAccepted(
-            batch=batch,
-            title=request.title,
-            priority=request.priority,
-            programme=programme.id,
-            programme_version=programme.version,
-            programme_digest=programme.digest,
-            submissions=(AcceptedSubmission(submission=submission, content=content),),
-            content_digest=digest(request),
-            by=by,
-            at=now,
-        ),
-        *runs,
-        ProbationBegun(resource=view.resource, batch=batch, attempt=view.attempts + 1, by=by, at=now),
-    )
+    batch, *runs = take(request, programme, by, now, new_id)
+    begun = ProbationBegun(resource=view.resource, batch=batch.batch, attempt=view.attempts + 1, by=by, at=now)
+    return batch, *runs, begun
 
 
 def end_probation(view: QuarantineView, judgement: Judgement | None, now: datetime) -> tuple[Fact, ...]:

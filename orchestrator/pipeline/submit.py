@@ -70,47 +70,54 @@ def submit(
     ]
     if problems:
         return Refused(problems=tuple(problems))
-    batch = new_id("bat")
-    accepted = tuple(AcceptedSubmission(submission=new_id("sub"), content=content) for content in request.submissions)
-    facts: list[Fact] = [
-        BatchAccepted(
-            batch=batch,
-            title=request.title,
-            priority=request.priority,
-            programme=programme.id,
-            programme_version=programme.version,
-            programme_digest=programme.digest,
-            submissions=accepted,
-            content_digest=digest(request),
-            by=by,
-            at=now,
-        )
-    ]
-    for entry in accepted:
-        for test_plan in plan(entry.content, programme):
-            facts.append(
-                RunQueued(
-                    run=new_id("run"),
-                    submission=entry.submission,
-                    batch=batch,
-                    suite=test_plan.suite,
-                    attempt=1,
-                    cases=test_plan.cases,
-                    duration_s=test_plan.duration_s,
-                    at=now,
-                )
-            )
+    facts = take(request, programme, by, now, new_id)
+    accepted = facts[0].submissions
     warnings = tuple(
         f"{entry.content.title}: no unit of it is registered yet; its runs wait until one is"
         for entry in accepted
         if UnitKey.of(entry.content.product, entry.content.hardware_revision, entry.content.mode) not in units
     )
     return Accepted(
-        batch=batch,
+        batch=facts[0].batch,
         submissions=tuple(entry.submission for entry in accepted),
-        facts=tuple(facts),
+        facts=facts,
         warnings=warnings,
     )
+
+
+def take(
+    request: BatchRequest, programme: Programme, by: str, now: datetime, new_id: Callable[[str], str]
+) -> tuple[BatchAccepted, *tuple[RunQueued, ...]]:
+    """The batch with the first runs of its submissions, where nothing is against it."""
+    batch = BatchAccepted(
+        batch=new_id("bat"),
+        title=request.title,
+        priority=request.priority,
+        programme=programme.id,
+        programme_version=programme.version,
+        programme_digest=programme.digest,
+        submissions=tuple(
+            AcceptedSubmission(submission=new_id("sub"), content=content) for content in request.submissions
+        ),
+        content_digest=digest(request),
+        by=by,
+        at=now,
+    )
+    runs = tuple(
+        RunQueued(
+            run=new_id("run"),
+            submission=entry.submission,
+            batch=batch.batch,
+            suite=test_plan.suite,
+            attempt=1,
+            cases=test_plan.cases,
+            duration_s=test_plan.duration_s,
+            at=now,
+        )
+        for entry in batch.submissions
+        for test_plan in plan(entry.content, programme)
+    )
+    return batch, *runs
 
 
 def find_programme(request: BatchRequest, programmes: Sequence[Programme]) -> Programme | None:

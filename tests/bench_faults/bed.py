@@ -29,7 +29,6 @@ from lab_inventory.canonical import digest
 from lab_inventory.clock import SystemClock
 from lab_inventory.lab import Host, Slot
 from lab_inventory.messages import Assignment
-from lab_inventory.programme import Programme, shipped_programmes
 from orchestrator.lifecycle.batch import Submission, SubmissionState
 from orchestrator.lifecycle.lease import LeaseState
 from orchestrator.lifecycle.run import RunState
@@ -37,27 +36,16 @@ from orchestrator.lifecycle.snapshot import LeaseView, RecordedReport, RunView, 
 from orchestrator.lifecycle.verdict import Judgement, Verdict
 from orchestrator.pipeline.judge import judge
 from orchestrator.pipeline.plan import assignment, deadline_s
+from tests.orchestrator.lab_world import ICS, basic
 
 ROOT = Path(__file__).parents[2]
 PHONES = ROOT / "deploy" / "demo" / "phones"
 RUN_LIMIT_S = 300.0
 REGISTERS_WITHIN_S = 20.0
-ICS = {
-    "audio": "wideband",
-    "codec.pcmu": True,
-    "codec.pcma": True,
-    "codec.g722": True,
-    "dtmf.events": True,
-    "hold": True,
-}
 SHORT = ("TC-REG-01", "TC-SIP-01", "TC-SIP-02", "TC-SIP-03", "TC-SIP-05", "TC-MED-02", "TC-MED-03", "TC-REG-02")
 """Every kind of measurement in half the time: without what only waits."""
 
 clock = SystemClock()
-
-
-def programme() -> Programme:
-    return next(programme for programme in shipped_programmes() if programme.id == "ip-phone-basic")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +58,7 @@ class Ended:
 
     def verdicts(self) -> dict[tuple[str, str], Verdict]:
         """By level and requirement: those of the cases that were to be carried out."""
-        asked = {requirement.id for requirement in programme().requirements if requirement.case in self.cases}
+        asked = {requirement.id for requirement in basic().requirements if requirement.case in self.cases}
         return {
             (level.level, requirement.requirement): requirement.verdict
             for level in self.judgement.levels
@@ -166,7 +154,7 @@ class Bed:
                 ],
             }
         )
-        of = programme()
+        of = basic()
         duration_s = sum(
             case.duration_s * case.repeats for suite in of.suites for case in suite.cases if case.id in self.cases
         )
@@ -191,7 +179,7 @@ class Bed:
             run="run-1",
             submission="sub-1",
             batch="bat-1",
-            suite=programme().suites[0].id,
+            suite=basic().suites[0].id,
             attempt=1,
             state=RunState.COMPLETED,
             cases=self.cases,
@@ -229,13 +217,13 @@ class Bed:
             batch="bat-1",
             state=SubmissionState.OPEN,
             content=content(),
-            programme_digest=programme().digest,
+            programme_digest=basic().digest,
             runs=(self._run(None, reports),),
             reports=tuple(reports),
         )
         ends = [report.body for report in said if report.body.kind == "ended"]
         reason = ends[-1].reason if ends else "without an end"
-        return Ended(judgement=judge(view, programme()), reason=reason, cases=self.cases)
+        return Ended(judgement=judge(view, basic()), reason=reason, cases=self.cases)
 
     async def close(self) -> None:
         """Stop what is left."""
@@ -268,14 +256,14 @@ def content() -> Submission:
             "hardware_revision": "A",
             "mode": "wideband",
             "profile": "digital",
-            "ics": ICS,
+            "ics": dict(ICS),
         }
     )
 
 
 def all_cases() -> tuple[str, ...]:
     """Every case of the programme, in its order."""
-    return tuple(case.id for suite in programme().suites for case in suite.cases)
+    return tuple(case.id for suite in basic().suites for case in suite.cases)
 
 
 def free_address(kind: int) -> str:

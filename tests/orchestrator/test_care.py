@@ -3,7 +3,8 @@
 import pytest
 from lab_world import World, lab, registration, submission
 
-from lab_inventory.errors import BadInput, Conflict, NotFound
+from lab_inventory.errors import BadInput, Conflict, NotFound, Unavailable
+from lab_inventory.lab import Lab
 from lab_inventory.messages import (
     Assignment,
     BenchChecked,
@@ -205,3 +206,27 @@ def test_a_run_bound_to_a_unit_waits_for_that_one(world: World) -> None:
     world.submit(submission(unit=device_of(world, 2)))
     (dispatch,) = world.tick()
     assert Assignment.model_validate_json(dispatch.assignment_json).slot.name == "slot-2"
+
+
+def test_a_unit_whose_host_left_the_lab_file_is_taken_out_all_the_same_and_passes_go_on(world: World) -> None:
+    spoil_a_submission(world)
+    other = lab(1).model_dump(mode="json")
+    other["hosts"][0]["name"] = "host-2"
+    world.desk.apply_lab(Lab.model_validate(other), "admin")
+    assert world.tick() == ()
+    assert states(world) == {f"device:{device_of(world)}": "probation"}
+    assert [waiting.slug for waiting in world.loop.waiting.values()] == ["no-slot"]
+
+
+def test_what_could_not_be_read_is_looked_at_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil_a_submission(world)
+
+    def unavailable(*_: object) -> None:
+        raise Unavailable("the database does not answer now")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(quarantine_views, "ended_run", unavailable)
+        with pytest.raises(Unavailable):
+            world.tick()
+    world.tick()
+    assert list(states(world).values()) == ["probation"]
