@@ -7,6 +7,7 @@
     ├── Forbidden           403
     ├── NotFound            404
     ├── Conflict            409
+    ├── TooMany             429
     ├── Unavailable         503
     │   └── NoRoom          507
     └── InvariantBroken     500
@@ -91,6 +92,17 @@ class Conflict(AssayError):
 
     slug = "conflict"
     status = 409
+
+
+class TooMany(AssayError):
+    """More was asked than is answered in such a time"""
+
+    slug = "too-many"
+    status = 429
+
+    def __init__(self, detail: str, *, after_s: float) -> None:
+        super().__init__(detail)
+        self.after_s = after_s
 
 
 class Unavailable(AssayError):

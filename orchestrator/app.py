@@ -13,10 +13,13 @@ from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError
 from lab_inventory.programme import shipped_programmes
 from orchestrator.api import agents, health, operators
+from orchestrator.api import people as people_api
 from orchestrator.api.access import Access
+from orchestrator.api.admission import Admission
 from orchestrator.api.parts import Parts
 from orchestrator.api.problems import DOCUMENTED, BodyCap, add_handlers
 from orchestrator.api.readiness import Health
+from orchestrator.api.rights import require_rights
 from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher, Report
@@ -25,6 +28,7 @@ from orchestrator.lifecycle.machine import Fact
 from orchestrator.logs import JsonLog, Log
 from orchestrator.loop import Effects, Event, Loop
 from orchestrator.metrics import Metrics
+from orchestrator.people import People
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
@@ -34,7 +38,7 @@ from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
-from orchestrator.web import pages
+from orchestrator.web import layout, pages, signing_in
 
 PASS_S = 1.0
 SAME_LINES_MAX = 5
@@ -75,9 +79,7 @@ def create_app(
     store.listen(metrics.follow)
     store.listen(watchers.follow)
     store.listen(_teller(log))
-    security = Security(store, clock)
-    with alone(settings.data):
-        security.operator_token_at(settings.data / "operator-token")
+    people = People(store, clock)
     dispatcher = dispatcher or _ray(settings, store)
     parts = Parts(
         settings=settings,
@@ -85,7 +87,9 @@ def create_app(
         desk=desk,
         loop=loop,
         dispatcher=dispatcher,
-        security=security,
+        security=Security(store, clock, people),
+        people=people,
+        admission=Admission(clock, requests_per_s=settings.requests_per_s),
         metrics=metrics,
         watchers=watchers,
         health=Health(
@@ -115,9 +119,10 @@ def create_app(
     add_handlers(app)
     app.add_middleware(BodyCap, bytes_max=settings.body_bytes_max)
     app.add_middleware(Access, clock=clock, log=log)
-    for router in (agents.router, operators.router, health.router, pages.router):
+    for router in (agents.router, operators.router, people_api.router, health.router, pages.router, signing_in.router):
         app.include_router(router)
-    pages.add_static(app)
+    layout.add_static(app)
+    require_rights(app)
     return app
 
 

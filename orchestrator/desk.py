@@ -34,7 +34,7 @@ from orchestrator.lifecycle.run import HOLDS_A_LEASE, RunCancelled, RunState, Ru
 from orchestrator.pipeline.lease import standing
 from orchestrator.pipeline.record import record
 from orchestrator.pipeline.register import register
-from orchestrator.pipeline.submit import BatchRequest, Refused, submit
+from orchestrator.pipeline.submit import BatchRequest, Refused, VendorBound, against_vendor, submit
 from orchestrator.store import keeping, views
 from orchestrator.store.artifacts import Artifacts
 from orchestrator.store.store import IdempotentReply, Reading, Store
@@ -152,7 +152,7 @@ class Desk:
             next_seq=recording.next_seq,
         )
 
-    def submit(self, by: str, request: BatchRequest, key: str) -> BatchReply:
+    def submit(self, by: str, request: BatchRequest, key: str, bound: VendorBound | None = None) -> BatchReply:
         """Take a batch: the same key and body get the same reply, whatever happened in between.
 
         Raises BadInput with every reason against it, Conflict for the same key with another body or a full queue.
@@ -167,6 +167,10 @@ class Desk:
                 if before.body_digest != body_digest:
                     raise Conflict(f"the idempotency key {key} was used before with another body")
                 return BatchReply.model_validate_json(before.reply)
+            if bound is not None:
+                problems = against_vendor(request, bound, views.open_submissions_of_vendor(connection, bound.vendor))
+                if problems:
+                    raise BadInput(f"{bound.vendor} cannot submit this", problems=problems)
             answer = submit(request, programmes, units, by, self.clock.now(), self.clock.new_id)
             if isinstance(answer, Refused):
                 raise BadInput("the batch is not accepted", problems=answer.problems)

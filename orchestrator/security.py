@@ -1,58 +1,32 @@
-"""Tokens and whom they stand for. Only the SHA-256 of a token is kept; prefixes let scanners find a leaked one.
-
-Roles of people come later: today a token stands for the operator, for the agent of one host, or for one joining.
+"""Whom a bearer token stands for, and how the agents of lab hosts get theirs. Only the SHA-256 of a token is kept;
+prefixes let scanners find a leaked one.
 """
 
-import hashlib
 import hmac
-import os
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Unauthorised
 from lab_inventory.messages import JoinReply, JoinRequest
+from orchestrator.lifecycle.person import TokenKind as PersonTokenKind
+from orchestrator.lifecycle.rights import SCOPES, Principal, Role
+from orchestrator.people import PREFIXES as PEOPLES
+from orchestrator.people import People, digest_of
 from orchestrator.store import keeping, views
 from orchestrator.store.keeping import Token, TokenKind
 from orchestrator.store.store import Store
 
-PREFIXES = {TokenKind.JOIN: "asy_join_", TokenKind.AGENT: "asy_agent_", TokenKind.USER: "asy_user_"}
+PREFIXES = {TokenKind.JOIN: "asy_join_", TokenKind.AGENT: "asy_agent_"}
 JOIN_TTL = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Principal:
-    """Who is asking: ``subject`` is a person's name or a host."""
-
-    kind: TokenKind
-    subject: str
-
-
-def token_digest(token: str) -> str:
-    """What is kept of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class Security:
     """Makes tokens and says whom they stand for."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, people: People) -> None:
         self._store = store
         self._clock = clock
-
-    def operator_token_at(self, path: Path) -> str:
-        """The operator's token, made and written to ``path`` (mode 0600) where there is none yet."""
-        if path.exists():
-            token = path.read_text(encoding="utf-8").strip()
-            if self._find(token) is None:
-                raise BadInput(f"{path}: this token is not known to the database beside it; remove it to get a new one")
-            return token
-        token = self._make(TokenKind.USER, "operator")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(token + "\n")
-        return token
+        self._people = people
 
     def join_token(self, host: str) -> str:
         """A token with which the agent of ``host`` may join once, within 15 minutes."""
@@ -74,21 +48,31 @@ class Security:
             if not keeping.use_token(connection, token.digest, now):
                 raise Unauthorised("this join token was used before; ask an operator for a new one")
             keeping.revoke_tokens(connection, TokenKind.AGENT, request.host, now)
-            kept = Token(digest=token_digest(credential), kind=TokenKind.AGENT, subject=request.host)
+            kept = Token(digest=digest_of(credential), kind=TokenKind.AGENT, subject=request.host)
             keeping.keep_token(connection, kept)
         return JoinReply(agent=f"agent-{request.host}", host=request.host, credential=credential)
 
     def principal(self, token: str) -> Principal:
-        """Whom a bearer token stands for; raises Unauthorised."""
+        """Whom a bearer token stands for now; raises Unauthorised."""
+        if token.startswith(PEOPLES[PersonTokenKind.API]):
+            found = self._people.by_token(token, PersonTokenKind.API)
+        else:
+            found = self._agent(token)
+        if found is None:
+            raise Unauthorised("this token is unknown, was revoked or has expired")
+        return found
+
+    def _agent(self, token: str) -> Principal | None:
         found = self._find(token)
-        if found is None or found.kind is TokenKind.JOIN or found.revoked_at is not None:
-            raise Unauthorised("this token is unknown or was revoked; the operator's is in the file operator-token")
+        if found is None or found.kind is not TokenKind.AGENT or found.revoked_at is not None:
+            return None
         if found.expires_at is not None and found.expires_at < self._clock.now():
-            raise Unauthorised("this token has expired")
-        return Principal(kind=found.kind, subject=found.subject)
+            return None
+        roles = frozenset({Role.AGENT})
+        return Principal(subject=found.subject, roles=roles, scopes=SCOPES[Role.AGENT])
 
     def _find(self, token: str) -> Token | None:
-        digest = token_digest(token)
+        digest = digest_of(token)
         with self._store.reading() as connection:
             found = keeping.find_token(connection, digest)
         return found if found and hmac.compare_digest(found.digest, digest) else None
@@ -97,6 +81,6 @@ class Security:
         token = self._clock.token(PREFIXES[kind])
         expires_at = self._clock.now() + JOIN_TTL if expires else None
         with self._store.administering() as connection:
-            kept = Token(digest=token_digest(token), kind=kind, subject=subject, expires_at=expires_at)
+            kept = Token(digest=digest_of(token), kind=kind, subject=subject, expires_at=expires_at)
             keeping.keep_token(connection, kept)
         return token

@@ -17,6 +17,8 @@ class Settings(BaseSettings):
     ``data`` no evidence is taken. ``database_url``: where the tables are, by default in a SQLite file under ``data``;
     it may hold a password, so it is never shown. ``lease_ttl_s``: a run stops by itself after two thirds of it without
     a server; by default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
+    ``requests_per_s``: of one person, ten times as many at once. ``open_submissions_per_vendor``: a vendor who has so
+    many that are not judged yet submits no more.
     """
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore")
@@ -32,6 +34,8 @@ class Settings(BaseSettings):
     host_silent_s: float = Field(default=30.0, gt=0)
     body_bytes_max: int = Field(default=4_000_000, gt=0)
     free_bytes_min: int = Field(default=500_000_000, ge=0)
+    requests_per_s: float = Field(default=100.0, gt=0)
+    open_submissions_per_vendor: int = Field(default=200, gt=0)
 
     @model_validator(mode="after")
     def _default_database(self) -> Self:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -57,6 +58,7 @@ class Demo:
         self._http = httpx.Client(base_url=self._address, timeout=30)
         self._pause = threading.Event()
         self._batch = ""
+        self._code = ""
 
     def say(self, text: str) -> None:
         """A line of progress with the seconds since the start."""
@@ -87,11 +89,23 @@ class Demo:
             "--ray-local-host",
             host,
         ]
+        self._let_in(data)
         self._processes.start("server", command)
         self._until("the server answers", lambda: self._http.get("/healthz").is_success)
         token = (data / "operator-token").read_text(encoding="utf-8").strip()
         self._http.headers["Authorization"] = f"Bearer {token}"
         self._call("PUT", "/v1/lab", json.loads(lab.model_dump_json()))
+
+    def _let_in(self, data: Path) -> None:
+        """Somebody to operate the demonstration, as ``assay people first`` lets the first person in."""
+        token = data / "operator-token"
+        token.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "orchestrator.cli", "people", "first", "demo", "--data", str(data)]
+        command += ["--recover"] if (data / "assay.sqlite").exists() else []
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        if said.returncode != 0:
+            raise Unavailable(f"nobody could be let in: {said.stderr.strip()}")
+        self._code = said.stdout.split()[-1]
 
     def _start_agent(self, lab: Lab) -> None:
         host = lab.hosts[0].name
@@ -186,8 +200,8 @@ class Demo:
         return self._work / "issuer.json"
 
     def page(self) -> str:
-        """The address of the page that shows the same."""
-        return f"{self._address}/batches/{self._batch}"
+        """The address of the page that shows the same, with a code that is good once for signing in."""
+        return f"{self._address}/sign-in?code={self._code}&next=/batches/{self._batch}"
 
     def wait(self) -> None:
         """Serve until Ctrl-C; raises Unavailable where a process ends by itself."""

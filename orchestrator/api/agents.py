@@ -18,7 +18,7 @@ from lab_inventory.messages import (
 )
 from lab_inventory.noun import Noun
 from orchestrator import logs
-from orchestrator.api.parts import AgentHost, Operator, PartsOf, Reader
+from orchestrator.api.parts import AgentHost, EvidenceRead, LabWrite, PartsOf, Public, address_of
 
 router = APIRouter(prefix="/v1", tags=["agents"])
 Address = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0" * 64])]
@@ -32,16 +32,17 @@ class JoinToken(Noun):
 
 
 @router.post("/hosts/{host}/join-token", status_code=201)
-def make_join_token(host: str, parts: PartsOf, operator: Operator) -> JoinToken:
+def make_join_token(host: str, parts: PartsOf, asking: LabWrite) -> JoinToken:
     """A token with which the agent of a host may join once, within 15 minutes."""
     return JoinToken(host=host, token=parts.security.join_token(host))
 
 
-@router.post("/agents/join")
-def join(request: JoinRequest, parts: PartsOf) -> JoinReply:
+@router.post("/agents/join", dependencies=[Public])
+def join(request: JoinRequest, parts: PartsOf, asked: Request) -> JoinReply:
     """Exchange a join token for a credential of the host's own."""
     logs.note(host=request.host)
-    return parts.security.join(request)
+    with parts.admission.counting_failures(f"address {address_of(asked)}"):
+        return parts.security.join(request)
 
 
 @router.post("/agents/heartbeat")
@@ -77,7 +78,7 @@ async def put_artifact(address: Address, request: Request, parts: PartsOf, host:
 
 
 @router.get("/artifacts/{address}")
-def get_artifact(address: Address, parts: PartsOf, reader: Reader) -> Response:
+def get_artifact(address: Address, parts: PartsOf, asking: EvidenceRead) -> Response:
     """Evidence as it was kept; never shown in place, always as a download."""
     path = parts.desk.artifacts.open_path(address)
     headers = {

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from lab_inventory.errors import Unavailable
-from orchestrator.api.parts import Parts, PartsOf
+from orchestrator.api.parts import LabRead, MetricsRead, Parts, PartsOf, Public
 from orchestrator.api.readiness import Readiness
 
 router = APIRouter(tags=["health"])
@@ -18,13 +18,17 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
-@router.get("/healthz")
+@router.get("/healthz", dependencies=[Public])
 async def alive() -> dict[str, str]:
     """The process answers."""
     return {"status": "alive"}
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "No work can be taken now"}})
+@router.get(
+    "/readyz",
+    responses={503: {"model": Readiness, "description": "No work can be taken now"}},
+    dependencies=[Public],
+)
 async def ready(parts: PartsOf, response: Response) -> Readiness:
     """Whether work can be taken (200) or not (503), and of each part whether it is ok, degraded or failed, and why."""
     found = await parts.health.answer()
@@ -38,13 +42,13 @@ def readiness(parts: Parts) -> dict[str, Any]:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(parts: PartsOf) -> Response:
+def metrics(parts: PartsOf, asking: MetricsRead) -> Response:
     """For Prometheus."""
     return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/v1/events", response_class=EventStream)
-def events(parts: PartsOf) -> StreamingResponse:
+def events(parts: PartsOf, asking: LabRead) -> StreamingResponse:
     """Server-sent events: which thing changed, never its content."""
     if parts.watchers.closed:
         raise Unavailable("the server is being stopped")

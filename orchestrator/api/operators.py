@@ -11,9 +11,19 @@ from lab_inventory.errors import BadInput, NotFound
 from lab_inventory.lab import Lab
 from lab_inventory.noun import Noun, Text
 from orchestrator import logs
-from orchestrator.api.parts import Operator, Parts, PartsOf, Reader
+from orchestrator.api.parts import (
+    BatchesRead,
+    BatchesSubmit,
+    BatchesWrite,
+    LabRead,
+    LabWrite,
+    Parts,
+    PartsOf,
+    Public,
+)
 from orchestrator.desk import BatchReply
-from orchestrator.pipeline.submit import BatchRequest
+from orchestrator.lifecycle.rights import Principal
+from orchestrator.pipeline.submit import BatchRequest, VendorBound
 from orchestrator.store import listings, views
 from orchestrator.store.store import head
 
@@ -63,32 +73,39 @@ OrderBody = Annotated[Order, Body()]
 def submit(
     request: Annotated[BatchRequest, Body(examples=[BATCH_EXAMPLE])],
     parts: PartsOf,
-    operator: Operator,
+    asking: BatchesSubmit,
     idempotency_key: Key,
 ) -> BatchReply:
     """Queue a batch. The same key and body always get the same reply."""
-    reply = parts.desk.submit(operator, request, idempotency_key)
+    reply = parts.desk.submit(asking.subject, request, idempotency_key, bound_of(parts, asking))
     logs.note(batch=reply.batch)
     return reply
 
 
+def bound_of(parts: Parts, asking: Principal) -> VendorBound | None:
+    """What a vendor may submit; None for who submits for anybody."""
+    if asking.vendor is None:
+        return None
+    return VendorBound(vendor=asking.vendor, open_max=parts.settings.open_submissions_per_vendor)
+
+
 @router.get("/batches", tags=["batches"])
-def list_batches(parts: PartsOf, reader: Reader, limit: Limit = 50, offset: Offset = 0) -> list[Row]:
+def list_batches(parts: PartsOf, asking: BatchesRead, limit: Limit = 50, offset: Offset = 0) -> list[Row]:
     """Batches, newest first."""
     with parts.store.reading() as connection:
-        return listings.batches(connection, limit=limit, offset=offset)
+        return listings.batches(connection, vendor=asking.vendor, limit=limit, offset=offset)
 
 
 @router.get("/batches/{batch}", tags=["batches"])
-def show_batch(batch: str, parts: PartsOf, reader: Reader) -> Row:
+def show_batch(batch: str, parts: PartsOf, asking: BatchesRead) -> Row:
     """A batch with its submissions and runs; waiting runs say why."""
-    return batch_with_reasons(parts, batch)
+    return batch_with_reasons(parts, batch, asking.vendor)
 
 
-def batch_with_reasons(parts: Parts, batch: str) -> Row:
-    """A batch in which each waiting run says why it waits; raises NotFound."""
+def batch_with_reasons(parts: Parts, batch: str, vendor: str | None) -> Row:
+    """A batch in which each waiting run says why it waits; raises NotFound, also where none of it is the vendor's."""
     with parts.store.reading() as connection:
-        found = listings.batch(connection, batch)
+        found = listings.batch(connection, batch, vendor)
         if found is None:
             raise NotFound(f"there is no batch {batch[:80]}")
         programme = views.programme(connection, found["programme_digest"])
@@ -106,38 +123,38 @@ def batch_with_reasons(parts: Parts, batch: str) -> Row:
 
 def _require_batch(parts: Parts, batch: str) -> None:
     """Raise NotFound, where the desk would only find that the order does not follow from the batch's state."""
-    batch_with_reasons(parts, batch)
+    batch_with_reasons(parts, batch, None)
 
 
 @router.post("/batches/{batch}/hold", status_code=204, tags=["batches"])
-def hold_batch(batch: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+def hold_batch(batch: str, order: OrderBody, parts: PartsOf, asking: BatchesWrite) -> Response:
     """Nothing more of it is placed."""
     _require_batch(parts, batch)
-    parts.desk.hold_batch(batch, operator, order.reason)
+    parts.desk.hold_batch(batch, asking.subject, order.reason)
     return Response(status_code=204)
 
 
 @router.post("/batches/{batch}/release", status_code=204, tags=["batches"])
-def release_batch(batch: str, parts: PartsOf, operator: Operator) -> Response:
+def release_batch(batch: str, parts: PartsOf, asking: BatchesWrite) -> Response:
     """It goes on."""
     _require_batch(parts, batch)
-    parts.desk.release_batch(batch, operator)
+    parts.desk.release_batch(batch, asking.subject)
     return Response(status_code=204)
 
 
 @router.post("/batches/{batch}/cancel", status_code=204, tags=["batches"])
-def cancel_batch(batch: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+def cancel_batch(batch: str, order: OrderBody, parts: PartsOf, asking: BatchesWrite) -> Response:
     """What waits is cancelled, what runs is stopped."""
     _require_batch(parts, batch)
-    parts.desk.cancel_batch(batch, operator, order.reason)
+    parts.desk.cancel_batch(batch, asking.subject, order.reason)
     return Response(status_code=204)
 
 
 @router.get("/submissions/{submission}", tags=["verdicts"])
-def show_submission(submission: str, parts: PartsOf, reader: Reader) -> Row:
+def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row:
     """What was submitted and, once it is judged, every verdict with its grounds."""
     with parts.store.reading() as connection:
-        view = views.submission(connection, submission)
+        view = views.submission(connection, submission, asking.vendor)
         judgement = views.judgement(connection, submission)
     if view is None:
         raise NotFound(f"there is no submission {submission[:80]}")
@@ -153,14 +170,14 @@ def show_submission(submission: str, parts: PartsOf, reader: Reader) -> Row:
 
 
 @router.get("/devices", tags=["devices"])
-def list_devices(parts: PartsOf, reader: Reader) -> list[Row]:
+def list_devices(parts: PartsOf, asking: LabRead) -> list[Row]:
     """Every registered unit and its state."""
     with parts.store.reading() as connection:
         return listings.devices(connection)
 
 
 @router.get("/devices/{device}", tags=["devices"])
-def show_device(device: str, parts: PartsOf, reader: Reader) -> Row:
+def show_device(device: str, parts: PartsOf, asking: LabRead) -> Row:
     """One unit."""
     return device_of(parts, device)
 
@@ -175,44 +192,44 @@ def device_of(parts: Parts, device: str) -> Row:
 
 
 @router.post("/devices/{device}/hold", status_code=204, tags=["devices"])
-def hold_device(device: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+def hold_device(device: str, order: OrderBody, parts: PartsOf, asking: LabWrite) -> Response:
     """Take a unit out, whatever its agent says of it."""
     device_of(parts, device)
-    parts.desk.hold_device(device, operator, order.reason)
+    parts.desk.hold_device(device, asking.subject, order.reason)
     return Response(status_code=204)
 
 
 @router.post("/devices/{device}/release", status_code=204, tags=["devices"])
-def release_device(device: str, parts: PartsOf, operator: Operator) -> Response:
+def release_device(device: str, parts: PartsOf, asking: LabWrite) -> Response:
     """Put a unit back in service."""
     device_of(parts, device)
-    parts.desk.release_device(device, operator)
+    parts.desk.release_device(device, asking.subject)
     return Response(status_code=204)
 
 
 @router.get("/quarantine", tags=["quarantine"])
-def list_quarantine(parts: PartsOf, reader: Reader) -> list[Row]:
+def list_quarantine(parts: PartsOf, asking: LabRead) -> list[Row]:
     """The units and benches that the lab took out by itself, each with the reason and how it is being brought back."""
     with parts.store.reading() as connection:
         return listings.quarantine(connection)
 
 
 @router.post("/quarantine/{resource}/recover", status_code=204, tags=["quarantine"])
-def recover(resource: Resource, parts: PartsOf, operator: Operator) -> Response:
+def recover(resource: Resource, parts: PartsOf, asking: LabWrite) -> Response:
     """Put a unit or bench on probation now: its power is cut where that can be done, then it is measured."""
-    parts.loop.care.recover(resource, operator)
+    parts.loop.care.recover(resource, asking.subject)
     return Response(status_code=204)
 
 
 @router.post("/quarantine/{resource}/put-back", status_code=204, tags=["quarantine"])
-def put_back(resource: Resource, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+def put_back(resource: Resource, order: OrderBody, parts: PartsOf, asking: LabWrite) -> Response:
     """Put a unit or bench back in service without a probation; it is taken out again if it goes on as before."""
-    parts.loop.care.put_back(resource, operator, order.reason)
+    parts.loop.care.put_back(resource, asking.subject, order.reason)
     return Response(status_code=204)
 
 
 @router.get("/hosts", tags=["hosts"])
-def list_hosts(parts: PartsOf, reader: Reader) -> list[Row]:
+def list_hosts(parts: PartsOf, asking: LabRead) -> list[Row]:
     """Every host of the lab file, its intent and its agent; ``heard_s_ago`` None: not since this server started."""
     with parts.store.reading() as connection:
         rows = listings.hosts(connection)
@@ -231,40 +248,40 @@ def _require_host(parts: Parts, host: str) -> None:
 
 
 @router.post("/hosts/{host}/drain", status_code=204, tags=["hosts"])
-def drain_host(host: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+def drain_host(host: str, order: OrderBody, parts: PartsOf, asking: LabWrite) -> Response:
     """Place nothing more at a host; what runs there goes on to its end."""
     _require_host(parts, host)
-    parts.desk.drain_host(host, operator, order.reason)
+    parts.desk.drain_host(host, asking.subject, order.reason)
     return Response(status_code=204)
 
 
 @router.post("/hosts/{host}/undrain", status_code=204, tags=["hosts"])
-def undrain_host(host: str, parts: PartsOf, operator: Operator) -> Response:
+def undrain_host(host: str, parts: PartsOf, asking: LabWrite) -> Response:
     """Put a host back in service."""
     _require_host(parts, host)
-    parts.desk.undrain_host(host, operator)
+    parts.desk.undrain_host(host, asking.subject)
     return Response(status_code=204)
 
 
 @router.get("/runs/{run}", tags=["runs"])
-def show_run(run: str, parts: PartsOf, reader: Reader) -> Row:
+def show_run(run: str, parts: PartsOf, asking: BatchesRead) -> Row:
     """One attempt: where it ran, its reports, and those that do not count."""
     with parts.store.reading() as connection:
-        found = listings.run(connection, run)
+        found = listings.run(connection, run, asking.vendor)
     if found is None:
         raise NotFound(f"there is no run {run[:80]}")
     return found
 
 
 @router.get("/certificates", tags=["certificates"])
-def list_certificates(parts: PartsOf, reader: Reader, limit: Limit = 50, offset: Offset = 0) -> list[Row]:
+def list_certificates(parts: PartsOf, asking: BatchesRead, limit: Limit = 50, offset: Offset = 0) -> list[Row]:
     """Certificates, newest first."""
     with parts.store.reading() as connection:
-        return listings.certificates(connection, limit=limit, offset=offset)
+        return listings.certificates(connection, vendor=asking.vendor, limit=limit, offset=offset)
 
 
-@router.get("/certificates/{certificate}", tags=["certificates"])
-def show_certificate(certificate: str, parts: PartsOf, reader: Reader) -> Response:
+@router.get("/certificates/{certificate}", tags=["certificates"], dependencies=[Public])
+def show_certificate(certificate: str, parts: PartsOf) -> Response:
     """The signed file, byte for byte."""
     with parts.store.reading() as connection:
         document = listings.certificate_document(connection, certificate)
@@ -274,7 +291,7 @@ def show_certificate(certificate: str, parts: PartsOf, reader: Reader) -> Respon
 
 
 @router.get("/programmes", tags=["programmes"])
-def list_programmes(parts: PartsOf, reader: Reader) -> list[Row]:
+def list_programmes(parts: PartsOf, asking: BatchesRead) -> list[Row]:
     """The programmes that can be submitted to."""
     with parts.store.reading() as connection:
         found = views.programmes(connection)
@@ -295,7 +312,7 @@ def list_programmes(parts: PartsOf, reader: Reader) -> list[Row]:
 
 
 @router.get("/lab", tags=["lab"])
-def show_lab(parts: PartsOf, operator: Operator) -> Row:
+def show_lab(parts: PartsOf, asking: LabRead) -> Row:
     """The lab file, with its passwords masked."""
     with parts.store.reading() as connection:
         lab = views.lab(connection)
@@ -310,16 +327,16 @@ def show_lab(parts: PartsOf, operator: Operator) -> Row:
 
 
 @router.put("/lab", status_code=204, tags=["lab"])
-def apply_lab(lab: Lab, parts: PartsOf, operator: Operator) -> Response:
+def apply_lab(lab: Lab, parts: PartsOf, asking: LabWrite) -> Response:
     """Make this the lab file."""
     if any(slot.account.password.get_secret_value() == "********" for host in lab.hosts for _, slot in host.slots()):
         raise BadInput("the lab file has masked passwords: it is one that was shown, not one that was written")
-    parts.desk.apply_lab(lab, operator)
+    parts.desk.apply_lab(lab, asking.subject)
     return Response(status_code=204)
 
 
 @router.get("/journal/head", tags=["journal"])
-def journal_head(parts: PartsOf, reader: Reader) -> Row:
+def journal_head(parts: PartsOf, asking: LabRead) -> Row:
     """The end of the journal: note it down elsewhere, and a cut tail will show."""
     with parts.store.reading() as connection:
         found = head(connection)

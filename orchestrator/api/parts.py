@@ -8,16 +8,19 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from lab_inventory.errors import Forbidden, Unauthorised
 from orchestrator import logs
+from orchestrator.api.admission import Admission
 from orchestrator.api.readiness import Health
 from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher
+from orchestrator.lifecycle.person import TokenKind
+from orchestrator.lifecycle.rights import Principal, Role, Scope, scopes_of
 from orchestrator.logs import Log
 from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
-from orchestrator.security import Principal, Security
+from orchestrator.people import People
+from orchestrator.security import Security
 from orchestrator.settings import Settings
-from orchestrator.store.keeping import TokenKind
 from orchestrator.store.leadership import Leadership
 from orchestrator.store.store import Store
 
@@ -32,6 +35,8 @@ class Parts:
     loop: Loop
     dispatcher: Dispatcher
     security: Security
+    people: People
+    admission: Admission
     metrics: Metrics
     watchers: Watchers
     health: Health
@@ -45,34 +50,87 @@ def parts(request: Request) -> Parts:
     return found
 
 
-_bearer = HTTPBearer(auto_error=False, description="The operator's token, or an agent's credential.")
+bearer = HTTPBearer(auto_error=False, description="A person's API token, or an agent's credential.")
+_READS = frozenset({"GET", "HEAD"})
+ADDRESS_UNKNOWN = "unknown"
+COOKIES = {"https": "__Host-assay", "http": "assay-of-this-machine"}
+"""The cookie of a browser that is signed in, by scheme. Without TLS there is one on loopback only."""
 
 
-def principal(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Principal:
-    """Who is asking, by the bearer token; raises Unauthorised."""
-    if sent is None:
-        raise Unauthorised("a token is needed: send it as 'Authorization: Bearer TOKEN'")
-    found = parts(request).security.principal(sent.credentials.strip())
+def address_of(request: Request) -> str:
+    """Where a request comes from; behind a proxy that is trusted, what that says."""
+    return request.client.host if request.client else ADDRESS_UNKNOWN
+
+
+def cookie_of(request: Request) -> str:
+    """The token of a browser that is signed in, or nothing."""
+    return request.cookies.get(COOKIES.get(request.url.scheme, ""), "")
+
+
+def by_cookie(request: Request) -> Principal | None:
+    """Who is signed in with this browser, or None."""
+    secret = cookie_of(request)
+    return parts(request).people.by_token(secret, TokenKind.PAGE) if secret else None
+
+
+def principal(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Principal:
+    """Who is asking: by the bearer token, or to read only by the cookie of a browser; raises Unauthorised, TooMany."""
+    here = parts(request)
+    if sent is not None:
+        with here.admission.counting_failures(f"address {address_of(request)}"):
+            found = here.security.principal(sent.credentials.strip())
+    else:
+        signed_in = by_cookie(request) if request.method in _READS else None
+        if signed_in is None:
+            raise Unauthorised("a token is needed: send it as 'Authorization: Bearer TOKEN'")
+        found = signed_in
     logs.note(by=found.subject)
+    if Role.AGENT not in found.roles:
+        here.admission.admit(found.subject)
     return found
 
 
-def operator(asking: Annotated[Principal, Depends(principal)]) -> str:
-    """The name of the operator who is asking; raises Forbidden for anybody else."""
-    if asking.kind is not TokenKind.USER:
-        raise Forbidden("this is for operators; the token is an agent's")
-    return asking.subject
+def require(asking: Principal, scope: Scope) -> Principal:
+    """Raise Forbidden where the roles or the token of who asks do not have a scope."""
+    if scope not in asking.scopes:
+        has = " ".join(sorted(asking.roles)) or "none"
+        limited = " and a token that is limited" if scope in scopes_of(asking.roles) else ""
+        raise Forbidden(f"this needs the scope {scope.value}; {asking.subject} has the roles: {has}{limited}")
+    return asking
 
 
-def agent_host(asking: Annotated[Principal, Depends(principal)]) -> str:
-    """The host whose agent is asking; raises Forbidden for anybody else."""
-    if asking.kind is not TokenKind.AGENT:
-        raise Forbidden("this is for agents; the token is a person's")
-    return asking.subject
+class Needs:
+    """Lets a request through only with a scope. Every route has one of these, or says ``open_to_all``."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __call__(self, asking: Annotated[Principal, Depends(principal)]) -> Principal:
+        """Who is asking; raises Forbidden."""
+        return require(asking, self.scope)
 
 
+def open_to_all() -> None:
+    """Marks a route that answers everybody: it must show nothing that is not public, and change nothing by itself."""
+
+
+Public = Depends(open_to_all)
 PartsOf = Annotated[Parts, Depends(parts)]
-Operator = Annotated[str, Depends(operator)]
+Somebody = Annotated[Principal, Depends(Needs(Scope.OWN))]
+LabRead = Annotated[Principal, Depends(Needs(Scope.LAB_READ))]
+LabWrite = Annotated[Principal, Depends(Needs(Scope.LAB_WRITE))]
+BatchesRead = Annotated[Principal, Depends(Needs(Scope.BATCHES_READ))]
+BatchesSubmit = Annotated[Principal, Depends(Needs(Scope.BATCHES_SUBMIT))]
+BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
+EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
+MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]
+PeopleWrite = Annotated[Principal, Depends(Needs(Scope.PEOPLE_WRITE))]
+OfAgent = Annotated[Principal, Depends(Needs(Scope.AGENT))]
+
+
+def agent_host(asking: OfAgent) -> str:
+    """The host whose agent is asking."""
+    return asking.subject
+
+
 AgentHost = Annotated[str, Depends(agent_host)]
-"""Reading needs a token of some kind; who may read what comes with roles."""
-Reader = Annotated[Principal, Depends(principal)]

@@ -1,6 +1,7 @@
 """Every error as ``application/problem+json`` (RFC 9457): what is wrong in words, every mistake at once, no traces."""
 
 import json
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -9,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lab_inventory.errors import AssayError, Problem
+from lab_inventory.errors import AssayError, Problem, TooMany
 from lab_inventory.reading import problems_of
 from orchestrator import logs
 
@@ -110,7 +111,10 @@ def add_handlers(app: FastAPI) -> None:
     async def known(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, AssayError):
             raise error
-        return problem(error.status, error.slug, error.title, error.detail, error.problems)
+        answer = problem(error.status, error.slug, error.title, error.detail, error.problems)
+        if isinstance(error, TooMany):
+            answer.headers["Retry-After"] = str(max(1, math.ceil(error.after_s)))
+        return answer
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):

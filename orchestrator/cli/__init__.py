@@ -14,9 +14,11 @@ from orchestrator.cli import (
     doctor,
     hosts,
     lab,
+    people,
     quarantine,
     serve,
     submit,
+    tokens,
     verify,
 )
 
@@ -28,6 +30,9 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(doctor.doctor)
+app.add_typer(people.app, name="people")
+app.add_typer(tokens.app, name="tokens")
+app.command("sign-in")(tokens.sign_in)
 app.add_typer(lab.app, name="lab")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(devices.app, name="devices")

@@ -25,14 +25,18 @@ class Refusal(AssayError):
 
 
 class Client:
-    """Calls with the operator's token, from ASSAY_TOKEN or the file ``operator-token`` in the data directory."""
+    """Calls with a person's token, from ASSAY_TOKEN or the file ``operator-token`` in the data directory.
 
-    def __init__(self, server: str) -> None:
+    ``token`` empty: with none, for signing in.
+    """
+
+    def __init__(self, server: str, token: str | None = None) -> None:
         self._server = server
-        token = _token()
+        token = _token() if token is None else token
         if not token.isascii() or not token.isprintable():
             raise Unauthorised("the token has characters that no token has; is it the right file?")
-        self._http = httpx.Client(base_url=server, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=server, headers=headers, timeout=30)
 
     def get(self, path: str, **query: Any) -> Any:
         """GET, as JSON."""
@@ -76,7 +80,8 @@ def _token() -> str:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise Unauthorised(
-            f"no token: set ASSAY_TOKEN, or ASSAY_DATA to the server's data directory ({path} is not there)"
+            f"no token: set ASSAY_TOKEN (from 'assay sign-in'), or ASSAY_DATA to the server's data directory "
+            f"({path} is not there; 'assay people first' writes it)"
         ) from error
 
 

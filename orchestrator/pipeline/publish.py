@@ -17,6 +17,8 @@ _OF_MACHINE = {
     "lease": "runs",
     "quarantine": "quarantine",
     "certificate": "certificates",
+    "person": "people",
+    "token": "people",
 }
 _WITHOUT_A_MACHINE: dict[type[Fact], str] = {
     PresenceObserved: "devices",

@@ -20,6 +20,8 @@ from orchestrator.lifecycle.run import RunQueued
 from orchestrator.lifecycle.snapshot import UnitKey
 from orchestrator.pipeline.plan import plan
 
+PRIORITY_DEFAULT = 50
+
 
 class BatchRequest(Noun):
     """A batch as it is submitted. ``programme_version`` None: the newest that is available."""
@@ -27,8 +29,16 @@ class BatchRequest(Noun):
     title: Label
     programme: Name
     programme_version: Version | None = None
-    priority: int = Field(default=50, ge=0, le=100)
+    priority: int = Field(default=PRIORITY_DEFAULT, ge=0, le=100)
     submissions: tuple[Submission, ...] = Field(min_length=1, max_length=SUBMISSIONS_PER_BATCH_MAX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorBound:
+    """A vendor submits its own products only, in their turn, and no more than ``open_max`` that are not judged yet."""
+
+    vendor: str
+    open_max: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +56,22 @@ class Refused:
     """Every reason against it."""
 
     problems: tuple[Problem, ...]
+
+
+def against_vendor(request: BatchRequest, bound: VendorBound, open_now: int) -> tuple[Problem, ...]:
+    """Every reason why a vendor may not submit this; ``open_now``: its submissions that are not judged yet."""
+    problems = [
+        Problem(path=f"submissions[{number}].vendor", wrong=f"is {submission.vendor!r}", expected=repr(bound.vendor))
+        for number, submission in enumerate(request.submissions)
+        if submission.vendor != bound.vendor
+    ]
+    if request.priority > PRIORITY_DEFAULT:
+        wrong = f"is {request.priority}"
+        problems.append(Problem(path="priority", wrong=wrong, expected=f"at most {PRIORITY_DEFAULT}: the lab sets it"))
+    if open_now + len(request.submissions) > bound.open_max:
+        wrong = f"{len(request.submissions)} more beside the {open_now} that are not judged yet"
+        problems.append(Problem(path="submissions", wrong=wrong, expected=f"at most {bound.open_max} at a time"))
+    return tuple(problems)
 
 
 def submit(

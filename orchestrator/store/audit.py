@@ -98,6 +98,9 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
     "CertificateGranted": (
         (t.certificates, {"submission": "submission", "level": "level", "document_digest": "document_digest"}),
     ),
+    "PersonAdded": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
+    "RolesChanged": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
+    "TokenMade": ((t.person_tokens, {"person": "person", "kind": "kind", "scopes": "scopes"}),),
 }
 """For each fact the tables that hold what the journal says of it: the name in the journal, and the column."""
 

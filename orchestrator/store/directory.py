@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Conflict
+from orchestrator.store.store import Store
 
 
 @contextmanager
@@ -35,3 +37,22 @@ def take(data: Path, *, shared: bool = False) -> IO[str]:
     except OSError as error:
         raise BadInput(f"{data}: cannot be used as data directory: {error.strerror}") from error
     return lock
+
+
+@contextmanager
+def opened(data: Path, database_url: str, clock: Clock) -> Iterator[Store]:
+    """The database, for a command on the machine of the server: beside a server that runs, or where none does.
+
+    Without a server it is made or brought to the newest schema as ``assay serve`` does; with one it is left as it is.
+    """
+    try:
+        lock: IO[str] | None = take(data)
+    except Conflict:
+        lock = None
+    store = Store(database_url, clock, upgrade=lock is not None)
+    try:
+        yield store
+    finally:
+        store.close()
+        if lock is not None:
+            lock.close()

@@ -96,11 +96,10 @@ def reply_to(connection: Connection, principal: str, key: str) -> KeptReply | No
 
 
 class TokenKind(StrEnum):
-    """What a token is good for."""
+    """What a token of a lab host is good for."""
 
     JOIN = "join"
     AGENT = "agent"
-    USER = "user"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, true
 
 from lab_inventory.device import Intent, Presence
 from orchestrator.lifecycle.host import HostIntent
@@ -118,16 +118,17 @@ def hosts(connection: Connection) -> list[Row]:
     ]
 
 
-def batches(connection: Connection, *, limit: int = 50, offset: int = 0) -> list[Row]:
-    """Batches, newest first, with how many of their submissions are judged."""
+def batches(connection: Connection, *, vendor: str | None = None, limit: int = 50, offset: int = 0) -> list[Row]:
+    """Batches, newest first, with how many of their submissions are judged; of a vendor only its own submissions."""
     b, s = t.batches.c, t.submissions.c
-    rows = connection.execute(
-        select(t.batches).order_by(b.at.desc(), b.batch).limit(min(limit, PAGE_MAX)).offset(offset)
-    ).all()
+    chosen = select(t.batches)
+    if vendor is not None:
+        chosen = chosen.where(b.batch.in_(select(s.batch).where(s.vendor == vendor)))
+    rows = connection.execute(chosen.order_by(b.at.desc(), b.batch).limit(min(limit, PAGE_MAX)).offset(offset)).all()
     counted: dict[str, dict[str, int]] = {}
     for row in connection.execute(
         select(s.batch, s.state, func.count().label("n"))
-        .where(s.batch.in_([row.batch for row in rows]))
+        .where(s.batch.in_([row.batch for row in rows]), of_vendor(vendor))
         .group_by(s.batch, s.state)
     ):
         counted.setdefault(row.batch, {})[row.state] = row.n
@@ -151,26 +152,33 @@ def _batch(row: Any, counted: dict[str, int]) -> Row:
     }
 
 
-def batch(connection: Connection, batch_id: str) -> Row | None:
-    """One batch with its submissions, their runs and what was earned; None where there is none."""
+def of_vendor(vendor: str | None) -> ColumnElement[bool]:
+    """The condition that a submission is this vendor's; None: anybody's."""
+    return true() if vendor is None else t.submissions.c.vendor == vendor
+
+
+def batch(connection: Connection, batch_id: str, vendor: str | None = None) -> Row | None:
+    """One batch with its submissions, their runs and what was earned; None where there is none.
+
+    For a vendor it has only that vendor's submissions, and there is none where none of them is.
+    """
     row = connection.execute(select(t.batches).where(t.batches.c.batch == batch_id)).first()
-    if row is None:
+    chosen = (t.submissions.c.batch == batch_id) & of_vendor(vendor)
+    rows = connection.execute(select(t.submissions).where(chosen).order_by(t.submissions.c.place)).all()
+    if row is None or (vendor is not None and not rows):
         return None
-    rows = connection.execute(
-        select(t.submissions).where(t.submissions.c.batch == batch_id).order_by(t.submissions.c.place)
-    ).all()
     counted: dict[str, int] = {}
     for entry in rows:
         counted[entry.state] = counted.get(entry.state, 0) + 1
     runs: dict[str, list[Row]] = {}
-    for run in runs_of(connection, t.runs.c.batch == batch_id):
+    for run in runs_of(connection, t.runs.c.submission.in_(select(t.submissions.c.submission).where(chosen))):
         runs.setdefault(run["submission"], []).append(run)
     certificates = {
         entry.submission: entry.certificate
         for entry in connection.execute(
             select(t.certificates.c.submission, t.certificates.c.certificate)
             .join(t.submissions, t.submissions.c.submission == t.certificates.c.submission)
-            .where(t.submissions.c.batch == batch_id)
+            .where(chosen)
         )
     }
     return _batch(row, counted) | {
@@ -193,8 +201,8 @@ def batch(connection: Connection, batch_id: str) -> Row | None:
     }
 
 
-def verdicts(connection: Connection, *, limit: int = 10) -> list[Row]:
-    """The submissions that were judged last, newest first, with what each earned."""
+def verdicts(connection: Connection, *, vendor: str | None = None, limit: int = 10) -> list[Row]:
+    """The submissions that were judged last, newest first, with what each earned; of a vendor only its own."""
     s, j, c = t.submissions.c, t.judgements.c, t.certificates.c
     rows = connection.execute(
         select(s.submission, s.batch, s.content, s.maker, s.model, s.firmware, s.mode, s.earned, s.state, j.at)
@@ -202,6 +210,7 @@ def verdicts(connection: Connection, *, limit: int = 10) -> list[Row]:
         .join(t.judgements, j.submission == s.submission)
         .join(t.batches, t.batches.c.batch == s.batch)
         .outerjoin(t.certificates, c.submission == s.submission)
+        .where(of_vendor(vendor))
         .order_by(j.at.desc(), s.submission)
         .limit(min(limit, PAGE_MAX))
     )
@@ -252,9 +261,12 @@ def _run(row: Any, ended: int) -> Row:
     }
 
 
-def run(connection: Connection, run_id: str) -> Row | None:
-    """One run with its reports, and those that do not count."""
-    found = runs_of(connection, t.runs.c.run == run_id)
+def run(connection: Connection, run_id: str, vendor: str | None = None) -> Row | None:
+    """One run with its reports, and those that do not count; for a vendor None where it is of another's product."""
+    where = t.runs.c.run == run_id
+    if vendor is not None:
+        where &= t.runs.c.submission.in_(select(t.submissions.c.submission).where(of_vendor(vendor)))
+    found = runs_of(connection, where)
     if not found:
         return None
     reports = connection.execute(select(t.reports.c.body).where(t.reports.c.run == run_id).order_by(t.reports.c.seq))
@@ -268,11 +280,13 @@ def run(connection: Connection, run_id: str) -> Row | None:
     }
 
 
-def certificates(connection: Connection, *, limit: int = 50, offset: int = 0) -> list[Row]:
-    """Certificates, newest first."""
+def certificates(connection: Connection, *, vendor: str | None = None, limit: int = 50, offset: int = 0) -> list[Row]:
+    """Certificates, newest first; of a vendor only its own."""
     c = t.certificates.c
     rows = connection.execute(
         select(c.certificate, c.submission, c.level, c.state, c.at, c.document_digest)
+        .join(t.submissions, t.submissions.c.submission == c.submission)
+        .where(of_vendor(vendor))
         .order_by(c.at.desc(), c.certificate)
         .limit(min(limit, PAGE_MAX))
         .offset(offset)

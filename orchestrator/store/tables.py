@@ -84,6 +84,37 @@ tokens = Table(
     Column("revoked_at", Word),
 )
 
+persons = Table(
+    "persons",
+    metadata,
+    Column("person", Word, primary_key=True),
+    Column("state", Word, nullable=False),
+    Column("roles", Word, nullable=False),
+    Column("vendor", Word, nullable=False),
+    Column("password", Word),
+    Column("by", Word, nullable=False),
+    Column("at", Word, nullable=False),
+)
+"""``roles`` as the journal has them: words in their order; ``vendor`` is "none" where there is none."""
+
+person_tokens = Table(
+    "person_tokens",
+    metadata,
+    Column("token", Word, primary_key=True),
+    Column("digest", Word, nullable=False, unique=True),
+    Column("person", ForeignKey("persons.person"), nullable=False, index=True),
+    Column("state", Word, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("title", Word, nullable=False),
+    Column("scopes", Word, nullable=False),
+    Column("by", Word, nullable=False),
+    Column("at", Word, nullable=False),
+    Column("expires_at", Word, nullable=False),
+    Column("ended_at", Word),
+    Column("ended_why", Word, nullable=False, server_default=""),
+)
+"""``scopes`` "none": everything that the person's roles allow."""
+
 programmes = Table(
     "programmes",
     metadata,
@@ -141,6 +172,7 @@ submissions = Table(
     Column("hardware_revision", Word, nullable=False),
     Column("mode", Word, nullable=False),
     Column("category", Word, nullable=False),
+    Column("vendor", Word, nullable=False, server_default="", index=True),
     Column("unit", Word),
     Column("earned", Word),
 )

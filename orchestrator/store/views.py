@@ -296,12 +296,21 @@ def run(connection: Connection, run_id: str) -> RunView | None:
     return _run(connection, row) if row else None
 
 
-def submission(connection: Connection, submission_id: str) -> SubmissionView | None:
-    """One submission with its attempts and everything recorded, or None."""
+def open_submissions_of_vendor(connection: Connection, vendor: str) -> int:
+    """How many of a vendor's submissions are not judged yet."""
+    s = t.submissions.c
+    return count(connection, t.submissions, (s.vendor == vendor) & (s.state == SubmissionState.OPEN.value))
+
+
+def submission(connection: Connection, submission_id: str, vendor: str | None = None) -> SubmissionView | None:
+    """One submission with its attempts and everything recorded, or None; for a vendor only its own."""
+    chosen = t.submissions.c.submission == submission_id
+    if vendor is not None:
+        chosen &= t.submissions.c.vendor == vendor
     row = connection.execute(
         select(t.submissions, t.batches.c.programme_digest)
         .join(t.batches, t.batches.c.batch == t.submissions.c.batch)
-        .where(t.submissions.c.submission == submission_id)
+        .where(chosen)
     ).first()
     if row is None:
         return None

@@ -14,6 +14,7 @@ from orchestrator.lifecycle import certificate as c
 from orchestrator.lifecycle import device as d
 from orchestrator.lifecycle import host as h
 from orchestrator.lifecycle import lease as le
+from orchestrator.lifecycle import person as p
 from orchestrator.lifecycle import quarantine as q
 from orchestrator.lifecycle import run as r
 from orchestrator.lifecycle import verdict as v
@@ -108,6 +109,7 @@ def _batch_accepted(connection: Connection, fact: b.BatchAccepted, state: str) -
             "hardware_revision": accepted.content.hardware_revision,
             "mode": accepted.content.mode,
             "category": programme["category"],
+            "vendor": accepted.content.vendor,
             "unit": accepted.content.unit,
         }
         for place, accepted in enumerate(fact.submissions)
@@ -317,6 +319,53 @@ def _certificate(connection: Connection, fact: c.CertificateGranted, state: str)
     )
 
 
+def _person_added(connection: Connection, fact: p.PersonAdded, state: str) -> None:
+    connection.execute(
+        insert(t.persons).values(
+            person=fact.person,
+            state=state,
+            roles=p.words(fact.roles),
+            vendor=fact.vendor or p.NONE,
+            by=fact.by,
+            at=fact.at.isoformat(),
+        )
+    )
+
+
+def _roles_changed(connection: Connection, fact: p.RolesChanged, state: str) -> None:
+    _update(connection, t.persons, fact.person, roles=p.words(fact.roles), vendor=fact.vendor or p.NONE)
+
+
+def _person_moved(connection: Connection, fact: p.PersonDisabled | p.PersonEnabled, state: str) -> None:
+    _update(connection, t.persons, fact.person, state=state)
+
+
+def _password_set(connection: Connection, fact: p.PasswordSet, state: str) -> None:
+    _update(connection, t.persons, fact.person, password=fact.password)
+
+
+def _token_made(connection: Connection, fact: p.TokenMade, state: str) -> None:
+    connection.execute(
+        insert(t.person_tokens).values(
+            token=fact.token,
+            digest=fact.digest,
+            person=fact.person,
+            state=state,
+            kind=fact.kind.value,
+            title=fact.title,
+            scopes=p.words(fact.scopes),
+            by=fact.by,
+            at=fact.at.isoformat(),
+            expires_at=fact.expires_at.isoformat(),
+        )
+    )
+
+
+def _token_ended(connection: Connection, fact: p.TokenEnded, state: str) -> None:
+    values = {"state": state, "ended_at": fact.at.isoformat(), "ended_why": fact.why}
+    _update(connection, t.person_tokens, fact.token, **values)
+
+
 def _update(connection: Connection, table: Any, key: str, **values: Any) -> None:
     """Update the one row whose primary key is ``key``."""
     column = next(iter(table.primary_key.columns))
@@ -362,4 +411,11 @@ _WRITERS: dict[type[Fact], Writer] = {
     q.QuarantineEnded: _quarantine_ended,
     c.DecisionMade: _decision,
     c.CertificateGranted: _certificate,
+    p.PersonAdded: _person_added,
+    p.RolesChanged: _roles_changed,
+    p.PersonDisabled: _person_moved,
+    p.PersonEnabled: _person_moved,
+    p.PasswordSet: _password_set,
+    p.TokenMade: _token_made,
+    p.TokenEnded: _token_ended,
 }

@@ -22,6 +22,7 @@ import httpx
 import yaml
 
 from lab_inventory.clock import SystemClock
+from tests.first_person import let_in
 
 ROOT = Path(__file__).parents[2]
 PHONE = ROOT / "deploy" / "demo" / "phones" / "phone-1"
@@ -335,7 +336,7 @@ class SshLab:
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )  # fmt: skip
         until("the server answers", lambda: self.http.get("/healthz").is_success)
-        self.token = (self.work / "data/operator-token").read_text().strip()
+        self.token = let_in(self.work / "data")
         self.http.headers["Authorization"] = f"Bearer {self.token}"
 
     def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:

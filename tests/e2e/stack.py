@@ -17,6 +17,7 @@ import psutil
 import yaml
 
 from lab_inventory.clock import SystemClock
+from tests.first_person import let_in
 
 ROOT = Path(__file__).parents[2]
 PHONES = ROOT / "deploy" / "demo" / "phones"
@@ -158,8 +159,7 @@ class Stack:
         command += ["--ray-local-host", HOST]
         self._start("server", command, ASSAY_LEASE_TTL_S=str(self._lease_ttl_s), ASSAY_HOST_SILENT_S="8")
         until("the server answers", lambda: self.http.get("/healthz").is_success)
-        token = (self.work / "lab" / "operator-token").read_text().strip()
-        self.http.headers["Authorization"] = f"Bearer {token}"
+        self.http.headers["Authorization"] = f"Bearer {let_in(self.work / 'lab')}"
 
     def start_agent(self) -> None:
         """The agent; it joins with a fresh token the first time, and has its own credential after that."""

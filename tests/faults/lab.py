@@ -27,6 +27,7 @@ import psutil
 from lab_inventory.clock import SystemClock
 from tests.faults.disks import Disk, as_anybody
 from tests.faults.witness import Press, read_presses
+from tests.first_person import let_in
 
 ROOT = Path(__file__).parents[2]
 HOST = "faults-host"
@@ -142,8 +143,7 @@ class Lab:
         )
         self._keeping.start()
         until("the server answers", lambda: self.http.get("/healthz").is_success, 60)
-        token = until("the token is there", lambda: (self.data / "operator-token").read_text().strip(), 10)
-        self.http.headers["Authorization"] = f"Bearer {token}"
+        self.http.headers["Authorization"] = f"Bearer {let_in(self.data)}"
         lab = {"lab": "faults", "site": "a test", "hosts": [{"name": HOST, "benches": [_bench(self._slots)]}]}
         self.call("PUT", "/v1/lab", lab)
         bug = ["--planted"] if self._planted else []

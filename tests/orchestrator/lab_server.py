@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from lab_world import basic, lab, measurements_of, registration, submission
 
 from lab_inventory.clock import ManualClock
@@ -30,10 +31,13 @@ from lab_inventory.messages import (
     RunReport,
     Started,
 )
+from orchestrator.api.parts import Parts
 from orchestrator.app import create_app
 from orchestrator.dispatch.in_process import InProcessDispatcher
 from orchestrator.loop import Dispatch, DispatchAnswered
 from orchestrator.settings import Settings
+from orchestrator.store import people_views
+from tests.first_person import let_in
 
 TIMEOUT_S = 30.0
 
@@ -41,11 +45,15 @@ TIMEOUT_S = 30.0
 class LabServer:
     """A running server. ``operator`` speaks with the operator's token, ``agent`` (after ``join``) with host-1's."""
 
-    def __init__(self, data: Path, address: str, taken: "asyncio.Queue[Assignment]") -> None:
+    def __init__(
+        self, data: Path, address: str, taken: "asyncio.Queue[Assignment]", app: FastAPI, database_url: str = ""
+    ) -> None:
+        self.app = app
+        self.parts: Parts = app.state.parts
         self.data = data
         self.address = address
         self.taken = taken
-        self.token = (data / "operator-token").read_text().strip()
+        self.token = let_in(data, database_url)
         self.operator = self.client(self.token)
         self.agent = self.client("")
 
@@ -60,6 +68,13 @@ class LabServer:
         token = (await self.operator.post("/v1/hosts/host-1/join-token")).json()["token"]
         reply = await self.agent.post("/v1/agents/join", json={"token": token, "host": "host-1", "agent_version": "1"})
         self.agent.headers["Authorization"] = f"Bearer {reply.json()['credential']}"
+
+    def people(self) -> list[dict[str, Any]]:
+        """Everybody who was let in."""
+        with self.parts.store.reading() as connection:
+            return people_views.people(connection)
+
+    submission = staticmethod(submission)
 
     async def heartbeat(self, *devices: Registration) -> httpx.Response:
         message = Heartbeat(agent_version="1", boot="boot-1", inbox="/run/inbox", devices=devices)
@@ -141,7 +156,8 @@ async def serving(data: Path, **settings: Any) -> AsyncIterator[LabServer]:
     # Who connects before the server is up waits in the socket's backlog.
     with socket.create_server(("127.0.0.1", 0)) as listening:
         ending = asyncio.create_task(server.serve(sockets=[listening]))
-        running = LabServer(data, f"http://127.0.0.1:{listening.getsockname()[1]}", taken)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        running = LabServer(data, address, taken, app, settings.get("database_url", ""))
         try:
             yield running
         finally:

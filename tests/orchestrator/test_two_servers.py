@@ -20,6 +20,7 @@ from lab_inventory.messages import Assignment, Heartbeat, Renewal, RenewRequest
 from orchestrator.store import tables as t
 from orchestrator.store.audit import audit
 from orchestrator.store.store import Store
+from tests.first_person import let_in
 from tests.orchestrator.cli.conftest import CLEAN
 from tests.postgres import PostgresServer, programs
 
@@ -107,7 +108,7 @@ async def started(data: Path, url: str) -> AsyncIterator[ServerProcess]:
     )
     assert process.stdout is not None
     address = json.loads(await process.stdout.readline())["address"]
-    server = ServerProcess(process, address, (data / "operator-token").read_text().strip())
+    server = ServerProcess(process, address, let_in(data, url))
     try:
         yield server
     finally:

@@ -14,6 +14,7 @@ async function refresh() {
   pending.clear();
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (answer.redirected) location.reload(); // signed out meanwhile
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of parts()) {

@@ -10,14 +10,14 @@ from fastapi.routing import APIRoute
 from lab_server import LabServer
 from lab_world import lab, registration
 
-from orchestrator.api import agents, operators
+from orchestrator.api import agents, operators, people
 
 HELD = {"reason": ""}
 OF_AGENTS = {"/v1/agents/heartbeat", "/v1/agents/renewals", "/v1/agents/reports"}
-OF_NOBODY = {"/v1/agents/join"}
+OF_NOBODY = {"/v1/agents/join", "/v1/sign-in", "/v1/certificates/{certificate}"}
 ROUTES = [
     (sorted(route.methods)[0], route.path)
-    for router in (agents.router, operators.router)
+    for router in (agents.router, operators.router, people.router)
     for route in router.routes
     if isinstance(route, APIRoute)
 ]

@@ -26,20 +26,21 @@ class Ended:
     err: str
 
 
-async def run_assay(*arguments: str, **environment: str) -> Ended:
-    """Run ``assay`` in a process of its own."""
+async def run_assay(*arguments: str, stdin: str = "", **environment: str) -> Ended:
+    """Run ``assay`` in a process of its own, which is told ``stdin``."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "orchestrator.cli",
         *arguments,
         env=CLEAN | environment,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(60):
-            out, err = await process.communicate()
+            out, err = await process.communicate(stdin.encode())
     finally:
         if process.returncode is None:
             process.terminate()

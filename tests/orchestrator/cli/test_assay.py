@@ -153,7 +153,7 @@ async def test_no_server_no_token_and_a_wrong_token_are_told_in_one_line(server:
     assert [ended.status for ended in (gone, none, wrong)] == [2, 2, 2]
     assert "is 'assay serve' running?" in gone.err
     assert "set ASSAY_TOKEN" in none.err
-    assert "unknown or was revoked" in wrong.err
+    assert "unknown, was revoked" in wrong.err
     assert all(len(ended.err.splitlines()) == 1 for ended in (gone, none, wrong))
 
 

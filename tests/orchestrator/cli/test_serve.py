@@ -12,6 +12,7 @@ import psutil
 import pytest
 from lab_server import LabServer
 
+from tests.first_person import let_in
 from tests.orchestrator.cli.conftest import CLEAN, run_assay
 
 
@@ -57,7 +58,7 @@ async def test_a_server_with_its_ray_serves_and_ends_without_leaving_anything(
     assert process.stdout is not None
     async with asyncio.timeout(60):
         address = json.loads(await process.stdout.readline())["address"]
-        token = (data / "operator-token").read_text().strip()
+        token = let_in(data)
         assert (data / "operator-token").stat().st_mode & 0o077 == 0
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from lab_inventory.errors import Conflict
-from orchestrator.lifecycle import batch, certificate, device, host, lease, quarantine, run, verdict
+from orchestrator.lifecycle import batch, certificate, device, host, lease, person, quarantine, run, verdict
 from orchestrator.lifecycle.machine import Fact, Machine
 
 GOLDEN = """
@@ -68,6 +68,13 @@ quarantine   quarantined QuarantineEnded     ended
 quarantine   probation   QuarantineEnded     ended
 quarantine   needs-person QuarantineEnded    ended
 certificate  -           CertificateGranted  granted
+person       -           PersonAdded         active
+person       active      RolesChanged        active
+person       active      PasswordSet         active
+person       active      PersonDisabled      disabled
+person       disabled    PersonEnabled       active
+token        -           TokenMade           live
+token        live        TokenEnded          ended
 """
 MOVES = {
     (machine, None if state == "-" else state, fact): after
@@ -82,6 +89,8 @@ TERMINAL = {
     "run": {"completed", "error", "cancelled", "lapsed"},
     "quarantine": set[str](),
     "certificate": set[str](),
+    "person": set[str](),
+    "token": {"ended"},
 }
 MACHINES: dict[str, Machine] = {
     machine.name: machine
@@ -94,6 +103,8 @@ MACHINES: dict[str, Machine] = {
         run.MACHINE,
         quarantine.MACHINE,
         certificate.MACHINE,
+        person.MACHINE,
+        person.TOKEN_MACHINE,
     )
 }
 STATES: dict[str, list[str | None]] = {
@@ -105,10 +116,12 @@ STATES: dict[str, list[str | None]] = {
     "run": [None, *run.RunState],
     "quarantine": [None, *quarantine.QuarantineState],
     "certificate": [None, *certificate.CertificateState],
+    "person": [None, *person.PersonState],
+    "token": [None, *person.TokenState],
 }
 FACTS: dict[str, type[Fact]] = {
     name: of
-    for module in (batch, certificate, device, host, lease, quarantine, run, verdict)
+    for module in (batch, certificate, device, host, lease, person, quarantine, run, verdict)
     for name, of in vars(module).items()
     if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
 }

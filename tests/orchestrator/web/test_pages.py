@@ -36,8 +36,8 @@ class Text(HTMLParser):
 
 
 async def page(server: LabServer, path: str) -> Text:
-    """A page, read without any token."""
-    async with httpx.AsyncClient(base_url=server.address) as reader:
+    """A page, as the operator sees it."""
+    async with server.client(server.token) as reader:
         answer = await reader.get(path)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/html")
@@ -123,7 +123,7 @@ async def test_what_a_phone_or_an_operator_says_never_becomes_markup(server: Lab
 
 async def test_pages_forbid_inline_script_framing_and_sniffing(server: LabServer) -> None:
     async with httpx.AsyncClient(base_url=server.address) as reader:
-        headers = (await reader.get("/")).headers
+        headers = (await reader.get("/sign-in")).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "script-src 'self'" in policy
@@ -168,7 +168,7 @@ async def test_every_live_part_of_a_page_has_an_id_and_listens_to_topics_that_ar
 
 
 async def test_a_page_that_is_not_there_is_a_404(server: LabServer) -> None:
-    async with httpx.AsyncClient(base_url=server.address) as reader:
+    async with server.client(server.token) as reader:
         for path in ("/batches/x", "/submissions/x", "/devices/x", "/certificates/x", "/certificates/x/file"):
             assert (await reader.get(path)).status_code == 404
         assert (await reader.get("/?page=0")).status_code == 422
