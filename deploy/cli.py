@@ -17,7 +17,7 @@ from lab_inventory.errors import AssayError, BadInput
 from lab_inventory.lab import read_lab
 
 app = typer.Typer(
-    help="Brings agents to the hosts of a lab over SSH. The operator's token comes from ASSAY_TOKEN or ASSAY_DATA.",
+    help="Brings agents to the hosts of a lab over SSH. An operator's token comes from ASSAY_TOKEN or ASSAY_DATA.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
