@@ -15,6 +15,7 @@
 Refusals that are ordinary business are values with reasons; these are for what is wrong.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -30,6 +31,20 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.path or 'the document'}" + (f" (line {self.line})" if self.line else "")
         return f"{place}: {self.wrong}; expected {self.expected}"
+
+
+Place = tuple[str | int, ...]
+
+
+class Contradictions(ValueError):
+    """Mistakes that only show in a document as a whole, each with its place, what is wrong, and what was expected.
+
+    Raised by a validator, so that a reader can name them all with their lines.
+    """
+
+    def __init__(self, found: Sequence[tuple[Place, str, str]]) -> None:
+        super().__init__("; ".join(f"{wrong}; expected {expected}" for _, wrong, expected in found))
+        self.found = tuple(found)
 
 
 class AssayError(Exception):

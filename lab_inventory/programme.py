@@ -4,6 +4,7 @@ A programme has ordered levels (the first is the minimum), profiles (the scope i
 checks, and the test cases whose measurements those checks are held against.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from functools import cached_property
 from importlib import resources
@@ -14,12 +15,15 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from lab_inventory.canonical import digest
-from lab_inventory.errors import NotFound
+from lab_inventory.errors import Contradictions, NotFound, Place
 from lab_inventory.ics import Proforma
 from lab_inventory.lab import Role
 from lab_inventory.measurement import Limit, Unit
 from lab_inventory.noun import Label, Name, Noun, Text
 from lab_inventory.reading import parse_yaml, read_yaml
+
+Mistake = tuple[Place, str, str]
+"""A place in the programme, what is wrong there, and what was expected."""
 
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")]
 
@@ -175,47 +179,91 @@ class Programme(Noun):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        wrong = [*self._name_mistakes(), *self._limit_mistakes()]
-        if wrong:
-            raise ValueError("; ".join(wrong) + "; expected a programme that holds together")
+        found = [*self._doubles(), *self._loose_ends(), *self._bad_conditions(), *self._limit_mistakes()]
+        if found:
+            raise Contradictions(found)
         return self
 
-    def _name_mistakes(self) -> list[str]:
-        wrong: list[str] = []
-        profiles = {profile.id for profile in self.profiles}
-        cases = [case for suite in self.suites for case in suite.cases]
-        case_ids = {case.id for case in cases}
+    def _doubles(self) -> Iterator[Mistake]:
+        """Names that stand twice, at their second place."""
+        cases = [
+            (("suites", n, "cases", m, "id"), case.id)
+            for n, s in enumerate(self.suites)
+            for m, case in enumerate(s.cases)
+        ]
         for what, names in (
-            ("requirement", [requirement.id for requirement in self.requirements]),
-            ("test case", [case.id for case in cases]),
-            ("level", [level.id for level in self.levels]),
-            ("feature", [feature.id for feature in self.proforma.features]),
+            ("requirement", [(("requirements", n, "id"), r.id) for n, r in enumerate(self.requirements)]),
+            ("test case", cases),
+            ("suite", [(("suites", n, "id"), suite.id) for n, suite in enumerate(self.suites)]),
+            ("level", [(("levels", n, "id"), level.id) for n, level in enumerate(self.levels)]),
+            ("profile", [(("profiles", n, "id"), profile.id) for n, profile in enumerate(self.profiles)]),
+            ("feature", [(("proforma", "features", n, "id"), f.id) for n, f in enumerate(self.proforma.features)]),
         ):
-            wrong += [f"{what} {name} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
-        for requirement in self.requirements:
-            wrong += [f"{requirement.id} names profile {p}" for p in requirement.profiles if p not in profiles]
-            if requirement.case not in case_ids:
-                wrong.append(f"{requirement.id} names test case {requirement.case}, which no suite has")
-        for condition in [r.condition for r in self.requirements] + [c.condition for c in cases]:
-            if condition is not None:
-                self.proforma.check_condition(condition)
-        return wrong
+            seen: set[str] = set()
+            for place, name in names:
+                if name in seen:
+                    yield place, f"{what} {name} stands twice", f"another name for the {what}"
+                seen.add(name)
 
-    def _limit_mistakes(self) -> list[str]:
-        """Unknown levels, and a higher level that asks less than a lower one."""
-        wrong: list[str] = []
+    def _loose_ends(self) -> Iterator[Mistake]:
+        """Names of profiles, cases and levels that there are not."""
+        profiles = [profile.id for profile in self.profiles]
+        cases = [case.id for suite in self.suites for case in suite.cases]
+        levels = [level.id for level in self.levels]
+        for n, requirement in enumerate(self.requirements):
+            for m, profile in enumerate(requirement.profiles):
+                if profile not in profiles:
+                    place = ("requirements", n, "profiles", m)
+                    yield place, f"{requirement.id} names profile {profile}", f"one of {', '.join(profiles)}"
+            if requirement.case not in cases:
+                wrong = f"{requirement.id} names test case {requirement.case}, which no suite has"
+                yield ("requirements", n, "case"), wrong, "a test case of a suite"
+            for m, check in enumerate(requirement.checks):
+                for name in check.limits:
+                    if name not in levels:
+                        wrong = f"{requirement.id}/{check.quantity} has a limit for unknown level {name}"
+                        yield ("requirements", n, "checks", m, "limits", name), wrong, f"one of {', '.join(levels)}"
+        tested = {requirement.case for requirement in self.requirements}
+        for n, suite in enumerate(self.suites):
+            for m, case in enumerate(suite.cases):
+                if case.id not in tested:
+                    wrong = f"test case {case.id} is measured and no requirement asks for it"
+                    yield ("suites", n, "cases", m, "id"), wrong, "a requirement with it, or no such case"
+
+    def _bad_conditions(self) -> Iterator[Mistake]:
+        """Conditions that are none, or name a feature that is not asked for."""
+        asked: list[tuple[Place, str | None]] = [
+            (("requirements", n, "condition"), requirement.condition) for n, requirement in enumerate(self.requirements)
+        ]
+        asked += [
+            (("suites", n, "cases", m, "condition"), case.condition)
+            for n, suite in enumerate(self.suites)
+            for m, case in enumerate(suite.cases)
+        ]
+        for place, condition in asked:
+            if condition is None:
+                continue
+            try:
+                self.proforma.check_condition(condition)
+            except ValueError as error:
+                wrong, _, expected = str(error).partition("; expected ")
+                yield place, wrong, expected
+
+    def _limit_mistakes(self) -> Iterator[Mistake]:
+        """A higher level that asks less than a lower one, or no more what that asks."""
         order = [level.id for level in self.levels]
-        for requirement in self.requirements:
-            for check in requirement.checks:
-                place = f"{requirement.id}/{check.quantity}"
-                wrong += [f"{place} has a limit for unknown level {name}" for name in check.limits if name not in order]
+        for n, requirement in enumerate(self.requirements):
+            for m, check in enumerate(requirement.checks):
+                what = f"{requirement.id}/{check.quantity}"
+                place: Place = ("requirements", n, "checks", m, "limits")
                 asked = [(name, check.limits[name]) for name in order if name in check.limits]
                 if asked and [name for name, _ in asked] != order[order.index(asked[0][0]) :]:
-                    wrong.append(f"{place} is asked at {asked[0][0]} and dropped at a higher level")
+                    wrong = f"{what} is asked at {asked[0][0]} and dropped at a higher level"
+                    yield place, wrong, "a limit at every level above"
                 for (low, lower), (high, higher) in pairwise(asked):
                     if not higher.at_least_as_strict_as(lower):
-                        wrong.append(f"{place}: {high} ({higher}) is weaker than {low} ({lower})")
-        return wrong
+                        wrong = f"{what}: {high} ({higher}) is weaker than {low} ({lower})"
+                        yield (*place, high), wrong, f"at least as strict as {low}"
 
     @cached_property
     def digest(self) -> str:
@@ -240,7 +288,7 @@ class Programme(Noun):
 
 def read_programme(path: Path) -> Programme:
     """Read a programme file; raises BadInput with every mistake and its place."""
-    return read_yaml(path, Programme)
+    return read_yaml(path, Programme, apart="requirements")
 
 
 def shipped_programmes() -> tuple[Programme, ...]:

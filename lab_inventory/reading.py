@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from lab_inventory.errors import BadInput, Problem, TooLarge
+from lab_inventory.errors import BadInput, Contradictions, Problem, TooLarge
 
 YAML_BYTES_MAX = 1_000_000
 YAML_DEPTH_MAX = 40
@@ -19,10 +19,11 @@ MESSAGE_BYTES_MAX = 1_000_000
 N = TypeVar("N", bound=BaseModel)
 
 
-def read_yaml(path: Path, noun: type[N]) -> N:
+def read_yaml(path: Path, noun: type[N], *, apart: str = "") -> N:
     """Read one document from ``path`` as a ``noun``.
 
-    Raises BadInput that names the file and, for every mistake, its path, line, what is wrong and what was expected.
+    ``apart``: a list in it whose entries are held against the whole even where others of them have mistakes of their
+    own. Raises BadInput that names the file and, for every mistake, path, line, what is wrong and what was expected.
     """
     try:
         size = path.stat().st_size
@@ -33,11 +34,11 @@ def read_yaml(path: Path, noun: type[N]) -> N:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: is not UTF-8 text") from error
-    return parse_yaml(text, noun, source=str(path))
+    return parse_yaml(text, noun, source=str(path), apart=apart)
 
 
-def parse_yaml(text: str, noun: type[N], *, source: str) -> N:
-    """Parse YAML text as a ``noun``; ``source`` names it in errors."""
+def parse_yaml(text: str, noun: type[N], *, source: str, apart: str = "") -> N:
+    """Parse YAML text as a ``noun``; ``source`` names it in errors, ``apart`` is as in :func:`read_yaml`."""
     try:
         _refuse_aliases_and_depth(text, source)
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -52,7 +53,31 @@ def parse_yaml(text: str, noun: type[N], *, source: str) -> N:
         return noun.model_validate(data)
     except ValidationError as error:
         problems = problems_of(error.errors(include_url=False), tree)
+        problems += _of_the_others(data, noun, apart, error, tree)
         raise BadInput(f"{source}: {_mistakes(len(problems))}", problems=problems) from error
+
+
+def _of_the_others(
+    data: Any, noun: type[N], apart: str, error: ValidationError, tree: yaml.Node | None
+) -> tuple[Problem, ...]:
+    """What contradicts the whole among the entries of the list ``apart`` that have no mistake of their own."""
+    places = [entry["loc"] for entry in error.errors(include_url=False)]
+    wrong = {place[1] for place in places if len(place) > 1 and place[0] == apart}
+    if not wrong or len(wrong) != len({place[:2] for place in places}):
+        return ()
+    kept = [number for number in range(len(data[apart])) if number not in wrong]
+    try:
+        noun.model_validate({**data, apart: [data[apart][number] for number in kept]})
+    except ValidationError as again:
+        errors = [entry.get("ctx", {}).get("error") for entry in again.errors(include_url=False)]
+        found = [one for whole in errors if isinstance(whole, Contradictions) for one in whole.found]
+        # What is said of other places may only be so because entries were left out.
+        theirs = [((apart, kept[int(p[1])], *p[2:]), wrong, expected) for p, wrong, expected in found if p[0] == apart]
+        return tuple(
+            Problem(path=_dotted(place), line=_line(tree, place), wrong=wrong, expected=expected)
+            for place, wrong, expected in theirs
+        )
+    return ()
 
 
 def parse_message(data: bytes, noun: type[N], *, source: str, bytes_max: int = MESSAGE_BYTES_MAX) -> N:
@@ -93,7 +118,19 @@ def problems_of(entries: Sequence[Any], tree: yaml.Node | None = None) -> tuple[
         place = tuple(entry["loc"])
         return entry["type"] == "too_short" and any(other[: len(place)] == place != other for other in places)
 
-    return tuple(_problem(entry, tree) for entry in entries if not only_follows(entry))
+    return tuple(problem for entry in entries if not only_follows(entry) for problem in _problems(entry, tree))
+
+
+def _problems(entry: Any, tree: yaml.Node | None) -> tuple[Problem, ...]:
+    """An entry's mistake, or each of those that a validator of the whole found."""
+    error = entry.get("ctx", {}).get("error")
+    if not isinstance(error, Contradictions):
+        return (_problem(entry, tree),)
+    above = tuple(entry["loc"])
+    return tuple(
+        Problem(path=_dotted(above + place), line=_line(tree, above + place), wrong=wrong, expected=expected)
+        for place, wrong, expected in error.found
+    )
 
 
 def _problem(entry: Any, tree: yaml.Node | None) -> Problem:

@@ -15,6 +15,7 @@ from orchestrator.cli import (
     hosts,
     lab,
     people,
+    programme,
     quarantine,
     serve,
     submit,
@@ -37,6 +38,7 @@ app.add_typer(lab.app, name="lab")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(devices.app, name="devices")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(programme.app, name="programme")
 app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.command()(verify.verify)

@@ -1,0 +1,84 @@
+"""``assay programme``: every mistake at once with its place, and what another version changes."""
+
+import json
+from pathlib import Path
+
+from tests.orchestrator.cli.conftest import run_assay
+
+SHIPPED = Path(__file__).parents[3] / "lab_inventory" / "programmes" / "ip-phone-basic.yaml"
+
+
+def changed(path: Path, *changes: tuple[str, str]) -> Path:
+    text = SHIPPED.read_text(encoding="utf-8")
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+async def test_the_shipped_programmes_have_no_mistake() -> None:
+    ended = await run_assay("programme", "check", *map(str, sorted(SHIPPED.parent.glob("*.yaml"))), "-o", "json")
+    assert (ended.status, ended.err) == (0, "")
+    rows = json.loads(ended.out)
+    assert [row["programme"].split()[0] for row in rows] == ["ip-phone-basic", "ip-phone-probation"]
+
+
+async def test_every_mistake_is_named_at_once_with_its_line(tmp_path: Path) -> None:
+    path = changed(
+        tmp_path / "wrong.yaml",
+        ("case: TC-SIP-05", "case: TC-NONE"),
+        ('certified: {max: 500, source: {text: "caller', 'certified: {max: 5000, source: {text: "caller'),
+        ("quantity: bye_answered\n        unit: bool", "quantity: bye_answered\n        unit: furlong"),
+        ("condition: dtmf.events", "condition: dtmf.invented"),
+        ("id: BP-SIP-07", "id: BP-SIP-06"),
+    )
+    ended = await run_assay("programme", "check", str(path))
+    assert ended.status == 1
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for words, text in (
+        ("is 'furlong'", "furlong"),
+        ("certified (at most 5000) is weaker than works-with (at most 1500)", "max: 5000"),
+        ("requirement BP-SIP-06 stands twice", "id: BP-SIP-06"),
+    ):
+        (said,) = [line for line in ended.err.splitlines() if words in line]
+        number = int(said.partition("(line ")[2].partition(")")[0])
+        assert text in lines[number - 1], said
+    mended = changed(
+        tmp_path / "half.yaml",
+        ("case: TC-SIP-05", "case: TC-NONE"),
+        ("condition: dtmf.events", "condition: dtmf.invented"),
+    )
+    ended = await run_assay("programme", "check", str(mended), str(SHIPPED), "-o", "json")
+    assert ended.status == 1
+    assert len(json.loads(ended.out)) == 1
+    for words in ("TC-NONE, which no suite has", "names dtmf.invented", "TC-SIP-05 is measured and no requirement"):
+        assert words in ended.err
+
+
+async def test_a_file_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+    ended = await run_assay("programme", "check", str(tmp_path / "none.yaml"))
+    assert (ended.status, len(ended.err.splitlines())) == (1, 1)
+
+
+async def test_a_version_says_who_must_be_measured_and_what_is_judged(tmp_path: Path) -> None:
+    newer = changed(tmp_path / "newer.yaml", ('version: "1.0"', 'version: "1.1"'), ("repeats: 3", "repeats: 5"))
+    ended = await run_assay("programme", "diff", str(SHIPPED), str(newer), "-o", "json")
+    assert (ended.status, ended.err) == (0, "")
+    assert json.loads(ended.out)["measure_again"] == {
+        "works-with": ["TC-SIP-01", "TC-SIP-02"],
+        "certified": ["TC-SIP-01", "TC-SIP-02"],
+    }
+    table = await run_assay("programme", "diff", str(SHIPPED), str(newer))
+    assert "holders of certified: measured again in TC-SIP-01, TC-SIP-02" in table.out
+    same = await run_assay("programme", "diff", str(SHIPPED), str(SHIPPED))
+    assert "nothing that is asked of a product differs" in same.out
+    other = await run_assay("programme", "diff", str(SHIPPED), str(SHIPPED.with_name("ip-phone-probation.yaml")))
+    assert other.status == 2
+    assert "not versions of one programme" in other.err
+
+
+async def test_the_schema_describes_a_programme() -> None:
+    schema = json.loads((await run_assay("programme", "schema")).out)
+    assert schema["title"] == "Programme"
+    assert {"levels", "requirements", "suites"} <= set(schema["required"])
