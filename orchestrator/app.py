@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import IO
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from lab_inventory.errors import AssayError
 from lab_inventory.programme import shipped_programmes
 from orchestrator.api import agents, health, operators
 from orchestrator.api import people as people_api
+from orchestrator.api import subscriptions as subscriptions_api
 from orchestrator.api.access import Access
 from orchestrator.api.admission import Admission
 from orchestrator.api.parts import Parts
@@ -27,7 +29,9 @@ from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.logs import JsonLog, Log
 from orchestrator.loop import Effects, Event, Loop
+from orchestrator.mail import Mail
 from orchestrator.metrics import Metrics
+from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
 from orchestrator.security import Security
 from orchestrator.settings import Settings
@@ -39,6 +43,7 @@ from orchestrator.store.leadership import Leadership, News, SharedLeadership, So
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
 from orchestrator.web import layout, pages, signing_in
+from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
 SAME_LINES_MAX = 5
@@ -80,6 +85,9 @@ def create_app(
     store.listen(watchers.follow)
     store.listen(_teller(log))
     people = People(store, clock)
+    webhooks = Webhooks(clock, settings.webhook_networks)
+    notifiers = Notifiers(store, clock, log, webhooks, Mail(settings, clock), settings.address)
+    store.listen(notifiers.follow)
     dispatcher = dispatcher or _ray(settings, store)
     parts = Parts(
         settings=settings,
@@ -89,6 +97,7 @@ def create_app(
         dispatcher=dispatcher,
         security=Security(store, clock, people),
         people=people,
+        notifiers=notifiers,
         admission=Admission(clock, requests_per_s=settings.requests_per_s),
         metrics=metrics,
         watchers=watchers,
@@ -119,8 +128,8 @@ def create_app(
     add_handlers(app)
     app.add_middleware(BodyCap, bytes_max=settings.body_bytes_max)
     app.add_middleware(Access, clock=clock, log=log)
-    for router in (agents.router, operators.router, people_api.router, health.router, pages.router, signing_in.router):
-        app.include_router(router)
+    for api in (agents, operators, people_api, subscriptions_api, health, pages, signing_in):
+        app.include_router(api.router)
     layout.add_static(app)
     require_rights(app)
     return app
@@ -244,9 +253,14 @@ async def _lead(parts: Parts, waker: Waker, clock: Clock, inbox: list[Event], re
         inbox.clear()
         parts.desk.watch.begin(clock.boottime_s())
         await parts.dispatcher.start(report)
+        fenced = bool(parts.leadership.words)
+        telling = asyncio.create_task(parts.notifiers.run(partial(parts.store.as_leader, epoch) if fenced else None))
         try:
             await _passes(parts, epoch, waker, clock, inbox)
         finally:
+            telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await telling
             await parts.dispatcher.stop()
         parts.log.warning("leads-no-longer", epoch=epoch)
 

@@ -1,14 +1,25 @@
 """The server's settings: options, environment (``ASSAY_…``), defaults for one machine."""
 
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lab_inventory.errors import BadInput, Problem
 
 _SQLITE = "sqlite:///"
+Network = IPv4Network | IPv6Network
+
+
+class SmtpSecurity(StrEnum):
+    """How the mail server is spoken to; ``none`` only on this machine."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
 
 
 class Settings(BaseSettings):
@@ -18,7 +29,8 @@ class Settings(BaseSettings):
     it may hold a password, so it is never shown. ``lease_ttl_s``: a run stops by itself after two thirds of it without
     a server; by default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
     ``requests_per_s``: of one person, ten times as many at once. ``open_submissions_per_vendor``: a vendor who has so
-    many that are not judged yet submits no more.
+    many that are not judged yet submits no more. ``public_url``: what links in notices begin with, by default where the
+    server listens. ``webhook_networks``: networks, separated by commas, that webhooks may reach beside the internet.
     """
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore")
@@ -34,8 +46,32 @@ class Settings(BaseSettings):
     host_silent_s: float = Field(default=30.0, gt=0)
     body_bytes_max: int = Field(default=4_000_000, gt=0)
     free_bytes_min: int = Field(default=500_000_000, ge=0)
+    public_url: str = ""
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    smtp_host: str = ""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: SmtpSecurity = SmtpSecurity.STARTTLS
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_from: str = ""
     requests_per_s: float = Field(default=100.0, gt=0)
     open_submissions_per_vendor: int = Field(default=200, gt=0)
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _networks(cls, given: object) -> object:
+        return tuple(part.strip() for part in given.split(",") if part.strip()) if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _mail_without_tls_stays_here(self) -> Self:
+        if self.smtp_security is SmtpSecurity.NONE and self.smtp_host not in ("", "localhost", "127.0.0.1", "::1"):
+            raise ValueError("ASSAY_SMTP_SECURITY=none is for a mail server on this machine; use starttls or tls")
+        return self
+
+    @property
+    def address(self) -> str:
+        """What links to this server begin with."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
     @model_validator(mode="after")
     def _default_database(self) -> Self:

@@ -18,6 +18,7 @@ from orchestrator.lifecycle.rights import Principal, Role, Scope, scopes_of
 from orchestrator.logs import Log
 from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
+from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
 from orchestrator.security import Security
 from orchestrator.settings import Settings
@@ -37,6 +38,7 @@ class Parts:
     security: Security
     people: People
     admission: Admission
+    notifiers: Notifiers
     metrics: Metrics
     watchers: Watchers
     health: Health

@@ -17,7 +17,7 @@ from lab_inventory.clock import Clock
 from lab_inventory.errors import AssayError
 from lab_inventory.noun import Noun
 from orchestrator.dispatch.port import Dispatcher
-from orchestrator.store import listings, views
+from orchestrator.store import listings, subscription_views, views
 from orchestrator.store.leadership import Leadership
 from orchestrator.store.store import Store
 from orchestrator.watch import Watch
@@ -114,6 +114,14 @@ def quarantine_parts(rows: Iterable[Mapping[str, str]]) -> list[Part]:
     ]
 
 
+def paused_parts(paused: Mapping[str, str]) -> list[Part]:
+    """Subscriptions that are paused: somebody is not told of what they asked for."""
+    return [
+        Part(part=f"subscription {name}", state=State.DEGRADED, reason=f"is paused: {reason}")
+        for name, reason in paused.items()
+    ]
+
+
 def fault_parts(faults: Iterable[Mapping[str, str]]) -> list[Part]:
     """The slots that cannot be used; two hosts may call theirs the same."""
     found: dict[str, Part] = {}
@@ -207,6 +215,7 @@ class Health:
                 hosts = views.hosts(connection)
                 faults = listings.host_faults(connection)
                 out = listings.quarantine(connection)
+                paused = subscription_views.paused(connection)
         except Exception as error:
             # What cannot be read cannot be said to be well.
             return [
@@ -220,7 +229,8 @@ class Health:
             Part(part=f"host {host}", state=State.DEGRADED, reason=f"it takes no run now: {why}")
             for host, why in sorted((watch.refusing() | said).items())
         ]
-        return host_parts(hosts, not_ready, unheard_s) + full + quarantine_parts(out) + fault_parts(faults)
+        of_hosts = host_parts(hosts, not_ready, unheard_s) + full
+        return of_hosts + quarantine_parts(out) + paused_parts(paused) + fault_parts(faults)
 
 
 def _words(error: Exception) -> str:

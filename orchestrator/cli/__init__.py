@@ -19,6 +19,7 @@ from orchestrator.cli import (
     quarantine,
     serve,
     submit,
+    subscriptions,
     tokens,
     verify,
 )
@@ -34,6 +35,7 @@ app.command()(doctor.doctor)
 app.add_typer(people.app, name="people")
 app.add_typer(tokens.app, name="tokens")
 app.command("sign-in")(tokens.sign_in)
+app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(lab.app, name="lab")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(devices.app, name="devices")

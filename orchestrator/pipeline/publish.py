@@ -19,6 +19,7 @@ _OF_MACHINE = {
     "certificate": "certificates",
     "person": "people",
     "token": "people",
+    "subscription": "subscriptions",
 }
 _WITHOUT_A_MACHINE: dict[type[Fact], str] = {
     PresenceObserved: "devices",

@@ -100,6 +100,7 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
     ),
     "PersonAdded": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
     "RolesChanged": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
+    "SubscriptionAdded": ((t.subscriptions, {"way": "way", "events": "events"}),),
     "TokenMade": ((t.person_tokens, {"person": "person", "kind": "kind", "scopes": "scopes"}),),
 }
 """For each fact the tables that hold what the journal says of it: the name in the journal, and the column."""

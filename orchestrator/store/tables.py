@@ -115,6 +115,29 @@ person_tokens = Table(
 )
 """``scopes`` "none": everything that the person's roles allow."""
 
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("subscription", Word, primary_key=True),
+    Column("state", Word, nullable=False),
+    Column("way", Word, nullable=False),
+    Column("target", Word, nullable=False),
+    Column("events", Text, nullable=False),
+    Column("secret", Word, nullable=False),
+    Column("reason", Word, nullable=False, default=""),
+    Column("by", Word, nullable=False),
+    Column("at", Word, nullable=False),
+    Column("delivered_seq", Integer, nullable=False),
+    Column("delivered", Integer, nullable=False, default=0),
+    Column("passed_over", Integer, nullable=False, default=0),
+    Column("delivered_at", Word),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("failing_since", Word),
+    Column("next_try_at", Word),
+    Column("said", Word, nullable=False, default=""),
+)
+"""``delivered_seq``: everything up to this row of the journal was delivered, or is not subscribed to."""
+
 programmes = Table(
     "programmes",
     metadata,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lab_inventory.errors import Conflict, InvariantBroken
@@ -17,6 +17,7 @@ from orchestrator.lifecycle import lease as le
 from orchestrator.lifecycle import person as p
 from orchestrator.lifecycle import quarantine as q
 from orchestrator.lifecycle import run as r
+from orchestrator.lifecycle import subscription as sub
 from orchestrator.lifecycle import verdict as v
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.store import tables as t
@@ -366,6 +367,38 @@ def _token_ended(connection: Connection, fact: p.TokenEnded, state: str) -> None
     _update(connection, t.person_tokens, fact.token, **values)
 
 
+def _subscription_added(connection: Connection, fact: sub.SubscriptionAdded, state: str) -> None:
+    # From the row after this one on: the journal's head is what was there before.
+    head = connection.execute(select(func.max(t.journal.c.seq))).scalar_one_or_none() or 0
+    connection.execute(delete(t.subscriptions).where(t.subscriptions.c.subscription == fact.subscription))
+    connection.execute(
+        insert(t.subscriptions).values(
+            subscription=fact.subscription,
+            state=state,
+            way=fact.way.value,
+            target=fact.target,
+            events=" ".join(fact.events),
+            secret=fact.secret,
+            by=fact.by,
+            at=fact.at.isoformat(),
+            delivered_seq=head,
+        )
+    )
+
+
+def _subscription_paused(connection: Connection, fact: sub.SubscriptionPaused, state: str) -> None:
+    _update(connection, t.subscriptions, fact.subscription, state=state, reason=fact.reason)
+
+
+def _subscription_resumed(connection: Connection, fact: sub.SubscriptionResumed, state: str) -> None:
+    values = {"tries": 0, "failing_since": None, "next_try_at": None}
+    _update(connection, t.subscriptions, fact.subscription, state=state, reason="", **values)
+
+
+def _subscription_removed(connection: Connection, fact: sub.SubscriptionRemoved, state: str) -> None:
+    _update(connection, t.subscriptions, fact.subscription, state=state, reason="", target="", secret="")
+
+
 def _update(connection: Connection, table: Any, key: str, **values: Any) -> None:
     """Update the one row whose primary key is ``key``."""
     column = next(iter(table.primary_key.columns))
@@ -418,4 +451,8 @@ _WRITERS: dict[type[Fact], Writer] = {
     p.PasswordSet: _password_set,
     p.TokenMade: _token_made,
     p.TokenEnded: _token_ended,
+    sub.SubscriptionAdded: _subscription_added,
+    sub.SubscriptionPaused: _subscription_paused,
+    sub.SubscriptionResumed: _subscription_resumed,
+    sub.SubscriptionRemoved: _subscription_removed,
 }

@@ -6,7 +6,18 @@ from typing import cast
 import pytest
 
 from lab_inventory.errors import Conflict
-from orchestrator.lifecycle import batch, certificate, device, host, lease, person, quarantine, run, verdict
+from orchestrator.lifecycle import (
+    batch,
+    certificate,
+    device,
+    host,
+    lease,
+    person,
+    quarantine,
+    run,
+    subscription,
+    verdict,
+)
 from orchestrator.lifecycle.machine import Fact, Machine
 
 GOLDEN = """
@@ -75,6 +86,12 @@ person       active      PersonDisabled      disabled
 person       disabled    PersonEnabled       active
 token        -           TokenMade           live
 token        live        TokenEnded          ended
+subscription -           SubscriptionAdded   live
+subscription removed     SubscriptionAdded   live
+subscription live        SubscriptionPaused  paused
+subscription paused      SubscriptionResumed live
+subscription live        SubscriptionRemoved removed
+subscription paused      SubscriptionRemoved removed
 """
 MOVES = {
     (machine, None if state == "-" else state, fact): after
@@ -91,6 +108,7 @@ TERMINAL = {
     "certificate": set[str](),
     "person": set[str](),
     "token": {"ended"},
+    "subscription": set[str](),
 }
 MACHINES: dict[str, Machine] = {
     machine.name: machine
@@ -105,6 +123,7 @@ MACHINES: dict[str, Machine] = {
         certificate.MACHINE,
         person.MACHINE,
         person.TOKEN_MACHINE,
+        subscription.MACHINE,
     )
 }
 STATES: dict[str, list[str | None]] = {
@@ -118,10 +137,11 @@ STATES: dict[str, list[str | None]] = {
     "certificate": [None, *certificate.CertificateState],
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
+    "subscription": [None, *subscription.SubscriptionState],
 }
 FACTS: dict[str, type[Fact]] = {
     name: of
-    for module in (batch, certificate, device, host, lease, person, quarantine, run, verdict)
+    for module in (batch, certificate, device, host, lease, person, quarantine, run, subscription, verdict)
     for name, of in vars(module).items()
     if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
 }

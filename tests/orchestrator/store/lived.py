@@ -9,6 +9,8 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from orchestrator.lifecycle.rights import Role
+from orchestrator.people import People
 from orchestrator.store.migrating import newest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -19,7 +21,7 @@ FOLDER = Path(__file__).parent / "lived"
 
 
 def live(world: World) -> None:
-    """An attempt that lapsed, its late reports, a second attempt, a certificate, a run that goes on."""
+    """An attempt that lapsed, its late reports, a second attempt, a certificate, a run that goes on; people."""
     world.heartbeat(registration(1))
     world.submit()
     (dispatch,) = world.tick()
@@ -33,6 +35,11 @@ def live(world: World) -> None:
     world.tick()
     world.submit(key="key-2")
     world.take(*world.tick())
+    people = People(world.store, world.clock)
+    people.first("anna", (Role.ADMIN, Role.OPERATOR))
+    people.add("acme", (Role.VENDOR,), "Acme", "anna")
+    people.sign_in("anna")
+    people.disable("acme", "left", "anna")
 
 
 def dump(database: Path) -> str:
