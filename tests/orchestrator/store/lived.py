@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "lived"
 
 
 def live(world: World) -> None:
-    """An attempt that lapsed, its late reports, a second attempt, a certificate, a run that goes on; people, a subscription."""
+    """An attempt that lapsed, its late reports, a second attempt, a certificate, a run that goes on, and people."""
     world.heartbeat(registration(1))
     world.submit()
     (dispatch,) = world.tick()
