@@ -7,6 +7,7 @@
     ├── Forbidden           403
     ├── NotFound            404
     ├── Conflict            409
+    ├── TooMany             429
     ├── Unavailable         503
     │   └── NoRoom          507
     └── InvariantBroken     500
@@ -91,6 +92,13 @@ class Conflict(AssayError):
 
     slug = "conflict"
     status = 409
+
+
+class TooMany(AssayError):
+    """There were too many of these in a short time"""
+
+    slug = "too-many"
+    status = 429
 
 
 class Unavailable(AssayError):

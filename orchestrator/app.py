@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError
 from lab_inventory.programme import shipped_programmes
+from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api.access import Access
 from orchestrator.api.parts import Parts
@@ -21,6 +22,7 @@ from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher, Report
 from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
+from orchestrator.failure_limit import FailureLimit
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.logs import JsonLog, Log
 from orchestrator.loop import Effects, Event, Loop
@@ -38,6 +40,10 @@ from orchestrator.web import pages
 
 PASS_S = 1.0
 SAME_LINES_MAX = 5
+PROOF_FAILURES_MAX = 20
+"""So many refused joins and proofs a minute from one address."""
+CHALLENGES_MAX = 600
+"""So many challenges a minute for one address: some hundred hosts behind one may all start at once."""
 
 
 def create_app(
@@ -76,6 +82,7 @@ def create_app(
     store.listen(watchers.follow)
     store.listen(_teller(log))
     security = Security(store, clock)
+    agent_keys = AgentKeys(store, clock)
     with alone(settings.data):
         security.operator_token_at(settings.data / "operator-token")
     dispatcher = dispatcher or _ray(settings, store)
@@ -86,6 +93,9 @@ def create_app(
         loop=loop,
         dispatcher=dispatcher,
         security=security,
+        agent_keys=agent_keys,
+        proof_failures=FailureLimit(clock, failures_max=PROOF_FAILURES_MAX),
+        challenges=FailureLimit(clock, failures_max=CHALLENGES_MAX),
         metrics=metrics,
         watchers=watchers,
         health=Health(

@@ -1,6 +1,7 @@
 """Tokens and whom they stand for. Only the SHA-256 of a token is kept; prefixes let scanners find a leaked one.
 
-Roles of people come later: today a token stands for the operator, for the agent of one host, or for one joining.
+Roles of people come later: today a token stands for the operator, for the agent of one host, or for one joining. How an
+agent gets its credential is told in :mod:`orchestrator.agent_keys`.
 """
 
 import hashlib
@@ -12,7 +13,6 @@ from pathlib import Path
 
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Unauthorised
-from lab_inventory.messages import JoinReply, JoinRequest
 from orchestrator.store import keeping, views
 from orchestrator.store.keeping import Token, TokenKind
 from orchestrator.store.store import Store
@@ -60,23 +60,6 @@ class Security:
             if host not in views.hosts(connection):
                 raise BadInput(f"host {host} is not in the lab file; apply a lab file that has it")
         return self._make(TokenKind.JOIN, host, expires=True)
-
-    def join(self, request: JoinRequest) -> JoinReply:
-        """Exchange a join token for the host's own credential; an earlier credential of the host ends with that."""
-        token = self._find(request.token)
-        now = self._clock.now()
-        if token is None or token.kind is not TokenKind.JOIN or token.subject != request.host:
-            raise Unauthorised("this join token is unknown or is for another host; ask an operator for a new one")
-        if token.expires_at is None or token.expires_at < now:
-            raise Unauthorised("this join token has expired; ask an operator for a new one")
-        credential = self._clock.token(PREFIXES[TokenKind.AGENT])
-        with self._store.administering() as connection:
-            if not keeping.use_token(connection, token.digest, now):
-                raise Unauthorised("this join token was used before; ask an operator for a new one")
-            keeping.revoke_tokens(connection, TokenKind.AGENT, request.host, now)
-            kept = Token(digest=token_digest(credential), kind=TokenKind.AGENT, subject=request.host)
-            keeping.keep_token(connection, kept)
-        return JoinReply(agent=f"agent-{request.host}", host=request.host, credential=credential)
 
     def principal(self, token: str) -> Principal:
         """Whom a bearer token stands for; raises Unauthorised."""

@@ -1,9 +1,10 @@
 """The server's settings: options, environment (``ASSAY_…``), defaults for one machine."""
 
+import ipaddress
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lab_inventory.errors import BadInput, Problem
@@ -17,6 +18,9 @@ class Settings(BaseSettings):
     ``data`` no evidence is taken. ``database_url``: where the tables are, by default in a SQLite file under ``data``;
     it may hold a password, so it is never shown. ``lease_ttl_s``: a run stops by itself after two thirds of it without
     a server; by default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
+    ``tls_certificate`` and ``tls_key``: PEM files, to speak TLS. ``tls_proxies``: addresses or networks, with commas, of
+    proxies that end TLS in front: forwarded headers are believed from them alone. ``trusted_network``: plain http
+    between machines is allowed, because every machine of their network is trusted; for the server and the commands.
     """
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore")
@@ -32,6 +36,34 @@ class Settings(BaseSettings):
     host_silent_s: float = Field(default=30.0, gt=0)
     body_bytes_max: int = Field(default=4_000_000, gt=0)
     free_bytes_min: int = Field(default=500_000_000, ge=0)
+
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_proxies: str = ""
+    trusted_network: bool = False
+
+    @field_validator("tls_proxies")
+    @classmethod
+    def _are_networks(cls, given: str) -> str:
+        for word in given.replace(",", " ").split():
+            ipaddress.ip_network(word)
+        return given
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("ASSAY_TLS_CERTIFICATE and ASSAY_TLS_KEY, both or neither")
+        return self
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The proxies that end TLS in front of this server."""
+        return tuple(self.tls_proxies.replace(",", " ").split())
+
+    @property
+    def scheme(self) -> str:
+        """How the server itself is spoken with."""
+        return "http" if self.tls_certificate is None else "https"
 
     @model_validator(mode="after")
     def _default_database(self) -> Self:

@@ -1,12 +1,19 @@
 """What agents ask: joining, heartbeats, renewals, reports, evidence."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 
+from lab_inventory.errors import Unauthorised
 from lab_inventory.messages import (
+    ChallengeReply,
+    ChallengeRequest,
+    CredentialReply,
+    CredentialRequest,
     Heartbeat,
     HeartbeatReply,
     JoinReply,
@@ -18,7 +25,8 @@ from lab_inventory.messages import (
 )
 from lab_inventory.noun import Noun
 from orchestrator import logs
-from orchestrator.api.parts import AgentHost, Operator, PartsOf, Reader
+from orchestrator.api.operators import OrderBody, require_host
+from orchestrator.api.parts import AgentHost, Operator, Parts, PartsOf, Reader
 
 router = APIRouter(prefix="/v1", tags=["agents"])
 Address = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0" * 64])]
@@ -37,11 +45,51 @@ def make_join_token(host: str, parts: PartsOf, operator: Operator) -> JoinToken:
     return JoinToken(host=host, token=parts.security.join_token(host))
 
 
+@router.post("/hosts/{host}/revoke", status_code=204)
+def revoke(host: str, order: OrderBody, parts: PartsOf, operator: Operator) -> Response:
+    """End the key of a host's agent with everything it got: dead on the next request. Runs go on until their lease."""
+    require_host(parts, host)
+    parts.agent_keys.revoke(host, operator, order.reason)
+    return Response(status_code=204)
+
+
 @router.post("/agents/join")
-def join(request: JoinRequest, parts: PartsOf) -> JoinReply:
-    """Exchange a join token for a credential of the host's own."""
-    logs.note(host=request.host)
-    return parts.security.join(request)
+def join(message: JoinRequest, request: Request, parts: PartsOf) -> JoinReply:
+    """Take the public half of an agent's own key, for a join token of its host."""
+    logs.note(host=message.host)
+    with _counting_failures(parts, request):
+        return parts.agent_keys.join(message)
+
+
+@router.post("/agents/challenge")
+def challenge(message: ChallengeRequest, request: Request, parts: PartsOf) -> ChallengeReply:
+    """Something for an agent to sign with its key, good once and for 60 s."""
+    parts.challenges.require(_address(request))
+    parts.challenges.count(_address(request))
+    return parts.agent_keys.challenge(message)
+
+
+@router.post("/agents/credential")
+def credential(message: CredentialRequest, request: Request, parts: PartsOf) -> CredentialReply:
+    """A bearer credential of an hour, for a signature over a challenge."""
+    logs.note(host=message.host)
+    with _counting_failures(parts, request):
+        return parts.agent_keys.credential(message)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+@contextmanager
+def _counting_failures(parts: Parts, request: Request) -> Iterator[None]:
+    """Raises TooMany where the address that asks was refused too often lately."""
+    parts.proof_failures.require(_address(request))
+    try:
+        yield
+    except Unauthorised:
+        parts.proof_failures.count(_address(request))
+        raise
 
 
 @router.post("/agents/heartbeat")

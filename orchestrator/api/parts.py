@@ -8,10 +8,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from lab_inventory.errors import Forbidden, Unauthorised
 from orchestrator import logs
+from orchestrator.agent_keys import AgentKeys
 from orchestrator.api.readiness import Health
 from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher
+from orchestrator.failure_limit import FailureLimit
 from orchestrator.logs import Log
 from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
@@ -24,7 +26,7 @@ from orchestrator.store.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Everything a route may need."""
+    """Everything a route may need. ``proof_failures``: by address; ``challenges``: those that were asked for."""
 
     settings: Settings
     store: Store
@@ -32,6 +34,9 @@ class Parts:
     loop: Loop
     dispatcher: Dispatcher
     security: Security
+    agent_keys: AgentKeys
+    proof_failures: FailureLimit
+    challenges: FailureLimit
     metrics: Metrics
     watchers: Watchers
     health: Health
