@@ -58,8 +58,8 @@ class Files:
 
 
 def make(folder: Path, names: Sequence[str], now: datetime) -> Files:
-    """A server certificate for ``names`` (DNS names, IP addresses) of the CA in ``folder``, which is made where there is
-    none.
+    """A server certificate for ``names`` (DNS names, IP addresses), of the CA in ``folder``, which is made where there
+    is none.
 
     Raises BadInput for what is no name, Conflict where a server's certificate is there, OSError where nothing can be
     written.

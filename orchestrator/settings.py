@@ -18,8 +18,8 @@ class Settings(BaseSettings):
     ``data`` no evidence is taken. ``database_url``: where the tables are, by default in a SQLite file under ``data``;
     it may hold a password, so it is never shown. ``lease_ttl_s``: a run stops by itself after two thirds of it without
     a server; by default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
-    ``tls_certificate`` and ``tls_key``: PEM files, to speak TLS. ``tls_proxies``: addresses or networks, with commas, of
-    proxies that end TLS in front: forwarded headers are believed from them alone. ``trusted_network``: plain http
+    ``tls_certificate`` and ``tls_key``: PEM files, to speak TLS. ``tls_proxies``: addresses or networks, with commas,
+    of proxies that end TLS in front: forwarded headers are believed from them alone. ``trusted_network``: plain http
     between machines is allowed, because every machine of their network is trusted; for the server and the commands.
     """
 

@@ -1,5 +1,5 @@
-"""The server's end of TLS: certificate and key as they are on disk, checked before they are used, and taken up anew when
-they are replaced. And where it may listen without TLS.
+"""The server's end of TLS: certificate and key as they are on disk, checked before they are used, and taken up anew
+when they are replaced. And where it may listen without TLS.
 
 Everything that is wrong with the files is told in words, with the file. What is wrong with a replacement is told in the
 log, and the server goes on with what it has.

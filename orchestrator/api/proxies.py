@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
+from typing import Any, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -17,7 +18,8 @@ class BehindProxies:
 
     def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
         self._app = app
-        self._forwarded = ProxyHeadersMiddleware(app, trusted_hosts=list(proxies))
+        # The same shapes as Starlette's, under types of its own.
+        self._forwarded: ASGIApp = cast(Any, ProxyHeadersMiddleware)(app, trusted_hosts=list(proxies))
         self._proxies = [ipaddress.ip_network(proxy) for proxy in proxies]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
