@@ -63,15 +63,16 @@ class AgentKeys:
             token = keeping.find_token(connection, token_digest(request.token))
             if token is None or token.subject != request.host or token.revoked_at is not None:
                 raise Unauthorised("this join token is unknown or is for another host; ask an operator for a new one")
-            if token.kind is TokenKind.AGENT and token.expires_at is None:
-                self._let_old_credential_end(connection, request)
-            elif token.kind is TokenKind.JOIN:
+            if token.kind is TokenKind.JOIN:
                 self._use_up(connection, token)
                 keeping.revoke_tokens(connection, TokenKind.AGENT, request.host, now)
-            else:
-                raise Unauthorised("this is no join token; ask an operator for one")
+            elif not self._brings_a_key_for_the_first_time(connection, token, request):
+                return self._joined(request.host)
             kept.keep_key(connection, AgentKey(host=request.host, public_key=request.public_key, joined_at=now))
-        return JoinReply(agent=f"agent-{request.host}"[:64], host=request.host, audience=self._authority.audience)
+        return self._joined(request.host)
+
+    def _joined(self, host: str) -> JoinReply:
+        return JoinReply(agent=f"agent-{host}"[:64], host=host, audience=self._authority.audience)
 
     def _use_up(self, connection: Reading, token: Token) -> None:
         now = self._clock.now()
@@ -80,12 +81,18 @@ class AgentKeys:
         if not keeping.use_token(connection, token.digest, now):
             raise Unauthorised("this join token was used before; ask an operator for a new one")
 
-    def _let_old_credential_end(self, connection: Reading, request: JoinRequest) -> None:
-        """A host changes from the credential that it was once given to a key of its own; nobody needs to be asked."""
+    def _brings_a_key_for_the_first_time(self, connection: Reading, token: Token, request: JoinRequest) -> bool:
+        """A host changes from the credential that it once was given to a key of its own; nobody needs to be asked.
+
+        False where that very key is there already: the answer was lost. Raises Unauthorised for any other.
+        """
         there = kept.find_key(connection, request.host)
-        if there is not None and there.public_key != request.public_key:
-            raise Unauthorised(f"{request.host} has another key already; ask an operator for a join token")
+        if there is not None and there.public_key == request.public_key:
+            return False
+        if token.kind is not TokenKind.AGENT or token.expires_at is not None or there is not None:
+            raise Unauthorised("this is no join token; ask an operator for one")
         kept.end_old_credentials(connection, request.host, self._clock.now() + OLD_CREDENTIAL_ENDS)
+        return True
 
     def challenge(self, request: ChallengeRequest) -> ChallengeReply:
         """Something to sign, of this moment and for this host. Nothing is written down, so asking costs little."""

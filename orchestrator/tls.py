@@ -25,14 +25,21 @@ LOOK_S = 2.0
 EXPIRY_WARNED = timedelta(days=30)
 
 
+Mark = tuple[tuple[int, int] | None, ...]
+"""Inode and time of change of each file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A certificate (with those between it and its CA, if any) and its key, found good. ``names``: what it is for."""
+    """A certificate (with those between it and its CA, if any) and its key, found good. ``names``: what it is for.
+    ``mark``: what changes with the files.
+    """
 
     certificate: Path
     key: Path
     expires_at: datetime
     names: tuple[str, ...]
+    mark: Mark
 
 
 def pair_of(settings: Settings, now: datetime) -> Pair | None:
@@ -44,6 +51,7 @@ def pair_of(settings: Settings, now: datetime) -> Pair | None:
 
 def read_pair(certificate: Path, key: Path, now: datetime) -> Pair:
     """Raises BadInput where one is missing, no PEM, out of date, for no name, or they do not belong together."""
+    mark = _mark(certificate, key)
     try:
         chain = x509.load_pem_x509_certificates(_read(certificate, "certificate"))
     except ValueError as error:
@@ -71,7 +79,7 @@ def read_pair(certificate: Path, key: Path, now: datetime) -> Pair:
     names = _names(own)
     if not names:
         raise BadInput(f"{certificate}: has no name in it (subject alternative name): no client would believe it")
-    return Pair(certificate=certificate, key=key, expires_at=own.not_valid_after_utc, names=names)
+    return Pair(certificate=certificate, key=key, expires_at=own.not_valid_after_utc, names=names, mark=mark)
 
 
 def server_context(pair: Pair) -> ssl.SSLContext:
@@ -93,10 +101,10 @@ async def follow(context: ssl.SSLContext, pair: Pair, clock: Clock, log: Log) ->
     """Take a certificate up that was put in the place of the old one: for new connections, and those that are there go
     on. Looks every 2 s, until cancelled.
     """
-    known = _mark(pair)
+    known = pair.mark
     while True:
         await asyncio.sleep(LOOK_S)
-        mark = _mark(pair)
+        mark = _mark(pair.certificate, pair.key)
         if mark == known:
             continue
         try:
@@ -142,10 +150,10 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     return (*dns, *(str(address) for address in found.get_values_for_type(x509.IPAddress)))
 
 
-def _mark(pair: Pair) -> tuple[tuple[int, int] | None, ...]:
+def _mark(certificate: Path, key: Path) -> Mark:
     """Changes when one of the files does; a file that is not there for a moment is waited for."""
     marks: list[tuple[int, int] | None] = []
-    for path in (pair.certificate, pair.key):
+    for path in (certificate, key):
         try:
             found = path.stat()
         except OSError:
