@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError
 from lab_inventory.programme import shipped_programmes
+from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import people as people_api
 from orchestrator.api import subscriptions as subscriptions_api
@@ -96,6 +97,7 @@ def create_app(
         loop=loop,
         dispatcher=dispatcher,
         security=Security(store, clock, people),
+        agent_keys=AgentKeys(store, clock),
         people=people,
         notifiers=notifiers,
         admission=Admission(clock, requests_per_s=settings.requests_per_s),

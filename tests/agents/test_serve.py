@@ -16,7 +16,7 @@ from agent_nouns import HOST, RememberingLog, assignment, case, host, until
 from fake_agent import DRIVERS, FakeProbe
 from stand_in_orchestrator import TOKEN, StandInOrchestrator
 
-from agents.credential import kept_credential
+from agents.key import kept_key
 from agents.processes import ProcessMark
 from agents.run_directory import RunDirectory
 from agents.serve import serve
@@ -121,7 +121,7 @@ async def test_an_agent_joins_shows_its_devices_takes_a_run_and_delivers_all_of_
 async def test_the_credential_is_kept_for_its_owner_alone_and_used_again(agents_here: AgentProcesses) -> None:
     first = agents_here.start()
     await agents_here.serving()
-    path = agents_here.work / "credential.json"
+    path = agents_here.work / "agent-key.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     first.terminate()
     await asyncio.to_thread(first.wait, 10)
@@ -237,7 +237,7 @@ async def serve_here(chosen: AgentSettings, stop: asyncio.Event | None = None) -
 async def test_a_wrong_join_token_is_an_error_and_no_loop(tmp_path: Path, orchestrator: StandInOrchestrator) -> None:
     with pytest.raises(WireTrouble, match="The join token is unknown or was used: make another"):
         await serve_here(settings(tmp_path, orchestrator.url, join_token="asy_join_wrong"))
-    assert kept_credential(tmp_path, HOST) is None
+    assert kept_key(tmp_path, HOST) is None
 
 
 async def test_without_a_join_token_the_operator_is_told_what_to_set(tmp_path: Path) -> None:

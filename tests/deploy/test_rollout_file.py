@@ -16,7 +16,7 @@ HOST = {"name": "demo-host", "address": "10.0.0.11"}
 
 def content(**change: Any) -> dict[str, Any]:
     ssh = {"key_file": "key", "known_hosts": "known_hosts"}
-    return {"server": "http://10.0.0.1:8470", "build": "builds/one", "ssh": ssh, "hosts": [HOST]} | change
+    return {"server": "https://10.0.0.1:8470", "build": "builds/one", "ssh": ssh, "hosts": [HOST]} | change
 
 
 def read(folder: Path, **change: Any) -> Rollout:

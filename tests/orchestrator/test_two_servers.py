@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from agent_by_hand import joined as proven
 from lab_server import serving
 from lab_world import lab, registration, submission
 from sqlalchemy import select
@@ -134,9 +135,8 @@ class Agent:
 async def joined(server: ServerProcess, slots: int) -> Agent:
     content = json.loads(lab(slots).model_dump_json())
     assert (await server.client.put("/v1/lab", json=content)).status_code == 204
-    token = (await server.client.post("/v1/hosts/host-1/join-token")).json()["token"]
-    request = {"token": token, "host": "host-1", "agent_version": "1"}
-    return Agent((await server.client.post("/v1/agents/join", json=request)).json()["credential"])
+    _, credential = await proven(server.client, server.client)
+    return Agent(credential)
 
 
 def findings(url: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from orchestrator.lifecycle.rights import Role
+from orchestrator.lifecycle.subscription import SubscriptionAdded, Way
 from orchestrator.people import People
 from orchestrator.store.migrating import newest
 
@@ -21,7 +22,7 @@ FOLDER = Path(__file__).parent / "lived"
 
 
 def live(world: World) -> None:
-    """An attempt that lapsed, its late reports, a second attempt, a certificate, a run that goes on; people."""
+    """An attempt that lapsed, its late reports, a second attempt, a certificate, a run that goes on, and people."""
     world.heartbeat(registration(1))
     world.submit()
     (dispatch,) = world.tick()
@@ -40,6 +41,16 @@ def live(world: World) -> None:
     people.add("acme", (Role.VENDOR,), "Acme", "anna")
     people.sign_in("anna")
     people.disable("acme", "left", "anna")
+    told = SubscriptionAdded(
+        subscription="chat",
+        way=Way.WEBHOOK,
+        target="https://chat.example/",
+        events=("batch.completed",),
+        secret="whsec_AAAA",
+        by="anna",
+        at=world.clock.now(),
+    )
+    world.store.commit([told])
 
 
 def dump(database: Path) -> str:
