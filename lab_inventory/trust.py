@@ -72,7 +72,7 @@ def connection_trouble(error: BaseException, url: str) -> str:
 
 def _not_believed(error: ssl.SSLCertVerificationError) -> str:
     code = error.verify_code
-    why = error.verify_message
+    why = error.verify_message.rstrip(".")
     if code in (_HOSTNAME_MISMATCH, _IP_MISMATCH):
         return f"{why}. Use a name that stands in its certificate, or have one made with this name ('assay tls make')"
     if code == _EXPIRED:

@@ -43,6 +43,7 @@ class StandInOrchestrator:
         self.credentials: set[str] = set()
         self.proofs = 0
         self.lives_s = 3600.0
+        self.ttl_s = 900.0
         self.revoked = ""
         self.lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
@@ -129,7 +130,12 @@ class StandInOrchestrator:
     def _renew(self, body: dict[str, Any]) -> dict[str, Any]:
         self.renewals.append(body)
         leases = [
-            {"run": one["run"], "standing": self.orders.get(one["run"], "renewed"), "ttl_s": 900.0, "reason": "told so"}
+            {
+                "run": one["run"],
+                "standing": self.orders.get(one["run"], "renewed"),
+                "ttl_s": self.ttl_s,
+                "reason": "told so",
+            }
             for one in body["renewals"]
         ]
         return {"version": 1, "leases": leases}
