@@ -174,6 +174,7 @@ runs = Table(
 )
 
 Index("runs_by_place", runs.c.host, runs.c.slot)
+Index("runs_by_turn", runs.c.state, runs.c.queued_at)
 
 quarantines = Table(
     "quarantines",
@@ -297,3 +298,15 @@ heard = Table(
     Column("number", Integer, nullable=False),
 )
 """What followers heard of hosts and leases, for the leader: a number that grows, and no time (docs/decisions/0004)."""
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("metric", Word, primary_key=True),
+    Column("labels", Word, primary_key=True),
+    Column("part", Word, primary_key=True),
+    Column("value", Float, nullable=False),
+)
+"""What has been counted (docs/decisions/0010). ``labels``: their values as a JSON list. ``part``: of a histogram the
+upper end of a bucket or ``sum``, else empty. A row for each series, whatever the lab has done.
+"""
