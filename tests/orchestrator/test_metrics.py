@@ -192,9 +192,14 @@ def test_a_device_that_fails_is_a_verdict_and_no_fault_of_the_lab(world: World) 
 
 def test_what_passes_only_after_a_fail_is_unstable_and_counted_once(world: World) -> None:
     metrics = metrics_of(world)
-    # In one case one quantity fails and another was not measured: so the case is tried again, and passes.
+    # One repeat fails and the next one is spoilt by the lab: so the case is tried again, and passes.
     assignment = taken(world)
-    world.deliver(assignment, *world.whole_run(assignment, ringing_ms=9000.0, audio_from_phone=None))
+    reports = list(world.whole_run(assignment))
+    at = next(at for at, report in enumerate(reports) if getattr(report.body, "case", "") == "TC-SIP-01")
+    failed = world.case_ended(next(case for case in assignment.cases if case.id == "TC-SIP-01"), 1, ringing_ms=9000.0)
+    spoilt = CaseEnded(case="TC-SIP-01", repeat=2, status=CaseStatus.ERROR, reason="driver gone", duration_s=1)
+    reports[at : at + 2] = world.report(at + 1, failed), world.report(at + 2, spoilt)
+    world.deliver(assignment, *reports)
     (dispatch,) = world.tick()
     whole(world, world.take(dispatch))
     assert value(metrics, "assay_unstable_requirements_total", category="ip-phone") == 1
