@@ -53,7 +53,7 @@ BUCKETS_S: Mapping[str, tuple[float, ...]] = {
 
 
 class LabErrorClass(StrEnum):
-    """Where the lab failed. ``refused``: the agent never had it run. ``bench``: the bench failed its own check.
+    """Where the lab failed. ``refused``: the agent did not take the run. ``bench``: the bench failed its own check.
 
     ``device``: after a good check the device did not say again who it is. ``run``: it broke off at any other point.
     ``lapsed``: nobody was heard of until the lease ran out.
@@ -141,14 +141,15 @@ def _with_category(added: Tally, fact: Fact, after: str, about: About) -> None:
         elif after == RunState.LAPSED:
             _count(added, LAB_ERRORS, about.category, LabErrorClass.LAPSED)
         elif after == RunState.ERROR:
-            _count(added, LAB_ERRORS, about.category, error_class(about.ended))
+            _count(added, LAB_ERRORS, about.category, error_class(about))
     elif isinstance(fact, SubmissionJudged):
         _of_judgement(added, fact, about.category)
 
 
-def error_class(ended: EndedRun | None) -> LabErrorClass:
-    """Where the lab failed in a run that ended in error, by what its agent had said until then."""
-    if ended is None or not ended.reported:
+def error_class(about: About) -> LabErrorClass:
+    """Where the lab failed in a run that ended in error, by what was heard of it until then."""
+    ended = about.ended
+    if about.began_at is None or ended is None:
         return LabErrorClass.REFUSED
     if ended.bench_passed is False:
         return LabErrorClass.BENCH

@@ -130,7 +130,7 @@ def test_the_page_lists_the_metrics_as_they_are_exposed() -> None:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
     """A Prometheus that saw a real server, agent and run processes: three runs completed, and one killed before."""
     folder = tmp_path_factory.mktemp("dashboards")
-    lab = Lab(folder, Limits(scale=0.02))
+    lab = Lab(folder, Limits(scale=0.1))
     server: PrometheusServer | None = None
     try:
         lab.start()
@@ -140,6 +140,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusS
         scrapes = "count_over_time(assay_runs_completed_total[1m])"
         until("it was scraped before anything ran", lambda: any(n > 1 for _, n in server.query(scrapes)), 30)
         batch = _submit(lab)
+        until("every run has measured something", lambda: _cases_ended(lab, batch) >= 1, 60)
         assert lab.kill("run", 0.0), "no run process was there to be killed"
         until("the batch is judged", lambda: lab.call("GET", f"/v1/batches/{batch}")["state"] == "completed", 120)
         until("it was scraped after all had run", lambda: _seen(server), 30)
@@ -169,6 +170,12 @@ def _submit(lab: Lab) -> str:
     answer = lab.http.post("/v1/batches", json=body, headers={"Idempotency-Key": "dashboards"})
     assert answer.is_success, answer.text
     return str(answer.json()["batch"])
+
+
+def _cases_ended(lab: Lab, batch: str) -> int:
+    """How many cases have ended in the run that is least far."""
+    entries = lab.call("GET", f"/v1/batches/{batch}")["entries"]
+    return min(run["cases_ended"] for entry in entries for run in entry["runs"])
 
 
 def _seen(server: PrometheusServer) -> bool:

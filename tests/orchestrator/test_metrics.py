@@ -31,7 +31,7 @@ from orchestrator.store import tables as t
 from orchestrator.store.store import Store
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.txt"
-SERIES_MAX = 250
+SERIES_MAX = 150
 GROWING = {"runs", "submissions", "batches", "leases", "reports", "quarantined_reports", "journal", "judgements"}
 GROWING |= {"decisions", "certificates", "idempotency"}
 
@@ -215,6 +215,7 @@ SAME = DeviceIdentified(same=True, user_agent="Acme One 1.0")
 @pytest.mark.parametrize(
     ("said", "where"),
     [
+        ((), "run"),
         ((STARTED,), "run"),
         ((STARTED, BenchChecked(passed=False, measurements=(), reason="it stalled")), "bench"),
         ((STARTED, WELL), "device"),
