@@ -229,6 +229,7 @@ runs = Table(
 )
 
 Index("runs_by_place", runs.c.host, runs.c.slot)
+Index("runs_by_turn", runs.c.state, runs.c.queued_at)
 
 quarantines = Table(
     "quarantines",
@@ -381,3 +382,15 @@ used_challenges = Table(
     Column("at", Word, nullable=False, index=True),
 )
 """Challenges that were answered well; forgotten after a day, when they are long too old to be answered."""
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("metric", Word, primary_key=True),
+    Column("labels", Word, primary_key=True),
+    Column("part", Word, primary_key=True),
+    Column("value", Float, nullable=False),
+)
+"""What has been counted (docs/decisions/0010). ``labels``: their values as a JSON list. ``part``: of a histogram the
+upper end of a bucket or ``sum``, else empty. A row for each series, whatever the lab has done.
+"""
