@@ -24,8 +24,9 @@ def program(name: str) -> str | None:
 class PrometheusServer:
     """Scrapes ``targets`` under the shipped rules, as the shipped configuration does, but every second."""
 
-    def __init__(self, folder: Path, targets: Sequence[str]) -> None:
+    def __init__(self, folder: Path, targets: Sequence[str], token: str) -> None:
         folder.mkdir()
+        (folder / "assay-token").write_text(token)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         (port,) = free_ports(1)

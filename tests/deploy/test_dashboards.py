@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from tests.faults.lab import Lab, Limits, until
+from tests.first_person import let_in
 from tests.prometheus import PrometheusServer, program
 
 ROOT = Path(__file__).parents[2]
@@ -72,8 +74,10 @@ def expressions() -> list[str]:
 # Rules
 
 
-def test_the_configuration_and_its_rules_are_valid() -> None:
-    said = promtool("check", "config", str(PROMETHEUS / "prometheus.yml"))
+def test_the_configuration_and_its_rules_are_valid(tmp_path: Path) -> None:
+    shutil.copytree(PROMETHEUS, tmp_path / "prometheus")
+    (tmp_path / "prometheus" / "assay-token").write_text("asy_user_x")
+    said = promtool("check", "config", str(tmp_path / "prometheus" / "prometheus.yml"))
     assert "2 rule files found" in said
 
 
@@ -135,7 +139,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusS
     try:
         lab.start()
         # Only now: of ports that nobody listens at yet it would be given the same as the lab.
-        server = PrometheusServer(folder / "prometheus", [lab.address.removeprefix("http://")])
+        token = let_in(lab.data)
+        server = PrometheusServer(folder / "prometheus", [lab.address.removeprefix("http://")], token)
         server.start()
         scrapes = "count_over_time(assay_runs_completed_total[1m])"
         until("it was scraped before anything ran", lambda: any(n > 1 for _, n in server.query(scrapes)), 30)
