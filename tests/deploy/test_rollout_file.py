@@ -103,7 +103,7 @@ def test_a_ca_is_read_with_the_file_and_one_that_is_none_is_refused(tmp_path: Pa
         read(tmp_path, ca="none.pem")
     with pytest.raises(BadInput, match="cannot be read: No such file"):
         read(tmp_path, ca="missing.pem")
-    with pytest.raises(BadInput, match=r"ca and agent\.ca_file stand there"):
+    with pytest.raises(BadInput, match=r"ca and agent\.ca_file both stand there"):
         read(tmp_path, ca="tls/lab-ca.pem", agent={"ca_file": "/etc/ca.pem"})
 
 
