@@ -111,6 +111,7 @@ async def join(wire: Wire, work: Path, *, host: str, token: str | None, clock: C
         private_key=SecretStr(_text(private.private_bytes_raw())),
     )
     write_whole(work / FILE, key.model_dump_json().encode(), clock, mode=0o600)
+    (work / f"{FILE}.new").unlink(missing_ok=True)
     if old is None:
         (work / OLD_FILE).unlink(missing_ok=True)
     return key

@@ -118,6 +118,19 @@ def test_other_settings_make_another_release_of_the_same_build_and_the_same_sett
     assert f"ASSAY_DEPLOY_RELEASE={second.name}" in second.files["agent.env"]
 
 
+def test_a_ca_comes_with_the_release_and_another_ca_makes_another_release(tmp_path: Path) -> None:
+    made = manifest(tmp_path)
+    names = set()
+    for text in ("one CA\n", "another CA\n"):
+        wanted = rollout(ca_certificates=text)
+        release = release_of(wanted, wanted.hosts[0], made)
+        names.add(release.name)
+        assert release.files["lab-ca.pem"] == text
+        path = f"/opt/assay-agent/releases/{release.name}/lab-ca.pem"
+        assert f"ASSAY_AGENT_CA_FILE={path}\n" in release.files["agent.env"]
+    assert len(names) == 2
+
+
 def test_a_build_whose_file_is_not_what_the_manifest_says_or_whose_manifest_reaches_out_is_refused(
     tmp_path: Path,
 ) -> None:
