@@ -131,8 +131,8 @@ def test_the_page_lists_the_metrics_as_they_are_exposed() -> None:
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
-    """A Prometheus that saw a real server, agent and run processes: three runs completed, and one killed before."""
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, PrometheusServer]]:
+    """A real server, agent and run processes under a Prometheus: three runs were completed, one was killed before."""
     folder = tmp_path_factory.mktemp("dashboards")
     lab = Lab(folder, Limits(scale=0.1))
     server: PrometheusServer | None = None
@@ -149,7 +149,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusS
         assert lab.kill("run", 0.0), "no run process was there to be killed"
         until("the batch is judged", lambda: lab.call("GET", f"/v1/batches/{batch}")["state"] == "completed", 120)
         until("it was scraped after all had run", lambda: _seen(server), 30)
-        yield server
+        yield lab, server
     except AssertionError:
         print((folder / "server.log").read_text(errors="replace")[-3000:], server.log()[-3000:] if server else "")
         raise
@@ -158,6 +158,11 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusS
             server.stop()
         lab.stop()
         lab.free()
+
+
+@pytest.fixture(scope="module")
+def prometheus(watched: tuple[Lab, PrometheusServer]) -> PrometheusServer:
+    return watched[1]
 
 
 def _submit(lab: Lab) -> str:
@@ -270,3 +275,23 @@ def test_prometheus_scraped_without_a_complaint_and_no_rule_is_in_trouble(promet
     assert len(found) == len(rules())
     assert {rule["health"] for rule in found} == {"ok"}
     assert prometheus.query('ALERTS{alertstate="firing"}') == []
+
+
+@pytest.mark.e2e
+def test_a_server_that_is_killed_and_comes_back_has_lost_no_count_and_adds_none(
+    watched: tuple[Lab, PrometheusServer],
+) -> None:
+    lab, prometheus = watched
+    assert lab.kill("server", 0.0)
+    # What the process counts itself begins again: by that it is seen that the new one was scraped.
+    began_again = "resets(assay_loop_pass_seconds_count[10m])"
+    until("the new server was scraped", lambda: any(n > 0 for _, n in prometheus.query(began_again)), 60)
+    of_the_lab = [name for name, (kind, labels) in golden().items() if kind == "counter" and "lab" in labels]
+    for name in of_the_lab:
+        found = prometheus.query(f"resets({name}[10m])")
+        assert found
+        assert {value for _, value in found} == {0}, name
+    (completed,) = [value for _, value in prometheus.query("assay_runs_completed_total")]
+    assert completed == RUNS
+    (increase,) = [value for _, value in prometheus.query('increase(assay_runs_completed_total{lab="faults"}[10m])')]
+    assert MOVED[0] <= increase <= MOVED[1]
