@@ -25,10 +25,13 @@ app = typer.Typer(
 )
 
 
+Ca = Annotated[Path | None, typer.Option(envvar="ASSAY_CA", help="Trust the CA in this file, not those of the system.")]
+
+
 @app.command()
-def serve() -> None:
+def serve(ca: Ca = None) -> None:
     """Serve this host: watch its slots, take assignments, deliver what is measured."""
-    asyncio.run(_serve(read_settings()))
+    asyncio.run(_serve(read_settings(ca)))
 
 
 async def _serve(settings: AgentSettings) -> None:
@@ -44,9 +47,9 @@ async def _serve(settings: AgentSettings) -> None:
 
 
 @app.command()
-def join() -> None:
-    """Join with the token on standard input and keep the credential: it then stands in no argument or environment."""
-    asyncio.run(_join(read_settings(), sys.stdin.read(JOIN_TOKEN_LENGTH_MAX).strip()))
+def join(ca: Ca = None) -> None:
+    """Join with the token on standard input, where it stands in no argument or environment; makes the agent's key."""
+    asyncio.run(_join(read_settings(ca), sys.stdin.read(JOIN_TOKEN_LENGTH_MAX).strip()))
 
 
 async def _join(settings: AgentSettings, token: str) -> None:
@@ -54,8 +57,8 @@ async def _join(settings: AgentSettings, token: str) -> None:
 
     if not token:
         raise BadInput("there is no join token on standard input; 'assay lab join HOST' makes one")
-    reply = await join_once(settings, token, SystemClock())
-    typer.echo(f"joined as {reply.agent}")
+    key = await join_once(settings, token, SystemClock())
+    typer.echo(f"joined as {key.agent}")
 
 
 @app.command()
@@ -68,6 +71,7 @@ def run(directory: Annotated[Path, typer.Argument(help="A run directory, as an a
 
 @app.command()
 def doctor(
+    ca: Ca = None,
     output: Annotated[str, typer.Option("-o", "--output", help="table or json", metavar="FORM")] = "table",
 ) -> None:
     """Look at everything an agent needs; status 1 where something is broken."""
@@ -75,7 +79,7 @@ def doctor(
 
     if output not in ("table", "json"):
         raise BadInput(f"-o {output} is no form; expected table or json")
-    findings = examine_now(read_settings(), SystemClock())
+    findings = examine_now(read_settings(ca), SystemClock())
     if output == "json":
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

@@ -29,6 +29,11 @@ from agents.words import describe
 from lab_inventory.clock import Clock
 from lab_inventory.lab import Host
 
+JOIN_AGAIN = (
+    "runs go on until their lease ends, and none is taken; to serve again: stop this agent, "
+    "'assay lab join HOST' makes a token, 'assay-agent join' takes it, start the agent"
+)
+
 
 class Delivery:
     """The talk with the orchestrator. The callbacks are given what concerns the rest of the agent."""
@@ -52,6 +57,8 @@ class Delivery:
         self._lease_answered = lease_answered
         self._bench_told = bench_told
         self._uplink = Uplink(clock=clock, renewal_s=settings.renewal_s, heartbeat_s=settings.heartbeat_s)
+        self.refused = ""
+        """Why the orchestrator refuses this agent; empty while it does not."""
         self._inbox: list[Event] = []
         self._told = asyncio.Event()
         self._requests: set[asyncio.Task[None]] = set()
@@ -122,12 +129,11 @@ class Delivery:
             self.tell(Failed(ticket=effect.ticket, trouble=Trouble.LOCAL, detail=describe(error)))
 
     def _note(self, link: Link, detail: str) -> None:
+        self.refused = detail if link is Link.REFUSED else ""
         match link:
             case Link.UP:
                 self._log.info("orchestrator-answers")
             case Link.DOWN:
                 self._log.warning("orchestrator-unreachable", detail=detail)
             case _:
-                self._log.warning(
-                    "credential-refused", detail=detail, advice="remove credential.json and start with a new join token"
-                )
+                self._log.warning("credential-refused", detail=detail, advice=JOIN_AGAIN)

@@ -14,9 +14,10 @@ from importlib import metadata
 from pathlib import Path
 
 from agents.bench_file import kept_bench
-from agents.credential import kept_credential
 from agents.drivers import installed_drivers
-from agents.serve import sole_agent
+from agents.key import FILE, kept_key, old_credential
+from agents.proof import Proof
+from agents.serve import sole_agent, wire_of
 from agents.settings import AgentSettings
 from agents.version import VERSION
 from agents.wire import Wire, WireTrouble
@@ -96,33 +97,38 @@ def _power_program(settings: AgentSettings) -> Finding:
 
 async def _orchestrator(settings: AgentSettings, clock: Clock) -> list[Finding]:
     try:
-        wire = Wire(settings.server_url, timeout_s=CHECK_TIMEOUT_S, ca_file=settings.ca_file)
-    except OSError as error:
-        return [Finding(check="orchestrator", ok=False, detail=describe(error))]
+        wire = wire_of(settings, CHECK_TIMEOUT_S)
+    except AssayError as error:
+        return [Finding(check="orchestrator", ok=False, detail=str(error))]
     try:
         date = await wire.reach()
     except WireTrouble as error:
         return [Finding(check="orchestrator", ok=False, detail=error.detail)]
     else:
         reached = Finding(check="orchestrator", ok=True, detail=f"{settings.server_url} answers")
-        return [reached, await _credential(settings, wire), _guarded("clock", lambda: _clock(date, clock.now()))]
+        return [reached, await _key(settings, wire, clock), _guarded("clock", lambda: _clock(date, clock.now()))]
     finally:
         await wire.close()
 
 
-async def _credential(settings: AgentSettings, wire: Wire) -> Finding:
+async def _key(settings: AgentSettings, wire: Wire, clock: Clock) -> Finding:
     """An empty renewal asks for nothing, and is answered to a valid credential only."""
     try:
-        kept = kept_credential(settings.work_dir, settings.host)
+        kept = kept_key(settings.work_dir, settings.host)
         if kept is None:
+            if old_credential(settings.work_dir, settings.host) is not None:
+                return Finding(check="key", ok=True, detail="none yet: the agent makes it when it starts")
             joins = settings.join_token is not None
             detail = "none yet" + (", a join token is set" if joins else " and no ASSAY_AGENT_JOIN_TOKEN is set")
-            return Finding(check="credential", ok=joins, detail=detail)
-        wire.use_credential(kept.credential)
+            return Finding(check="key", ok=joins, detail=detail)
+        readable = (settings.work_dir / FILE).stat().st_mode & 0o077
+        wire.use_credentials(Proof(kept, clock))
         await wire.send(RenewRequest(renewals=()))
     except (OSError, AssayError) as error:
-        return Finding(check="credential", ok=False, detail=str(error))
-    return Finding(check="credential", ok=True, detail=f"accepted as {kept.agent} of host {kept.host}")
+        return Finding(check="key", ok=False, detail=str(error))
+    if readable:
+        return Finding(check="key", ok=False, detail=f"others can read {FILE}; chmod 600 it, or join again")
+    return Finding(check="key", ok=True, detail=f"accepted as {kept.agent} of host {kept.host}")
 
 
 def _clock(date: str, now: datetime) -> Finding:

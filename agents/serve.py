@@ -14,14 +14,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from agents.acceptance import answer_to
 from agents.adopt import Drivers
 from agents.bench_file import keep_bench, kept_bench
-from agents.credential import join, kept_credential
 from agents.delivery import Delivery
 from agents.endure import endure
 from agents.inbox import Inbox
+from agents.key import AgentKey, join, kept_key, old_credential
 from agents.launch import RUN_COMMAND
 from agents.logs import Log
+from agents.proof import Proof
 from agents.ray_node import RayNode
 from agents.runs import Runs
 from agents.settings import AgentSettings
@@ -33,7 +35,8 @@ from agents.words import describe
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Conflict
 from lab_inventory.lab import Host
-from lab_inventory.messages import Assignment, AssignmentAnswer, Heartbeat, JoinReply
+from lab_inventory.messages import Acceptance, Assignment, AssignmentAnswer, Heartbeat
+from lab_inventory.trust import require_safe
 
 JOIN_AGAIN_S = 2.0
 _LISTED_MAX = 256
@@ -111,6 +114,9 @@ class Agent:
         self._delivery.tell(event)
 
     def _take(self, assignment: Assignment) -> AssignmentAnswer:
+        if self._delivery.refused:
+            # Its lease could not be renewed, nor anything delivered: it would only drive the device for nothing.
+            return answer_to(assignment, Acceptance.REFUSED, f"this agent is refused: {self._delivery.refused}")
         answer = self._runs.take(assignment)
         self._observe()
         return answer
@@ -175,44 +181,57 @@ async def serve(
     """
     settings.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with sole_agent(settings.work_dir):
-        wire = Wire(settings.server_url, timeout_s=settings.request_timeout_s, ca_file=settings.ca_file)
+        wire = wire_of(settings)
         try:
-            credential = await _credential(settings, clock, log, wire, stop)
-            if credential is None:
+            key = await _key(settings, clock, log, wire, stop)
+            if key is None:
                 return
-            wire.use_credential(credential.credential)
+            wire.use_credentials(Proof(key, clock))
             agent = Agent(settings, clock, log, wire, drivers=drivers, probe_for=probe_for, command=command)
             await agent.carry_on(stop)
         finally:
             await wire.close()
 
 
-async def join_once(settings: AgentSettings, token: str, clock: Clock) -> JoinReply:
-    """Exchange a join token for the credential of this host and keep it, while no agent serves.
+def wire_of(settings: AgentSettings, timeout_s: float | None = None) -> Wire:
+    """The connections that the settings ask for. Raises BadInput where they would not be safe, or the CA file is
+    none.
+    """
+    require_safe(
+        settings.server_url, trusted_network=settings.trusted_network, setting="ASSAY_AGENT_TRUSTED_NETWORK=true"
+    )
+    return Wire(settings.server_url, timeout_s=timeout_s or settings.request_timeout_s, ca_file=settings.ca_file)
 
-    Raises Conflict where one does, and as :func:`agents.credential.join`.
+
+async def join_once(settings: AgentSettings, token: str, clock: Clock) -> AgentKey:
+    """Join with a token and keep the key of this host, while no agent serves.
+
+    Raises Conflict where one does, and as :func:`agents.key.join`.
     """
     settings.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with sole_agent(settings.work_dir):
-        wire = Wire(settings.server_url, timeout_s=settings.request_timeout_s, ca_file=settings.ca_file)
+        wire = wire_of(settings)
         try:
             return await join(wire, settings.work_dir, host=settings.host, token=token, clock=clock)
         finally:
             await wire.close()
 
 
-async def _credential(
-    settings: AgentSettings, clock: Clock, log: Log, wire: Wire, stop: asyncio.Event
-) -> JoinReply | None:
-    """The credential, kept or joined for; an orchestrator that cannot be reached yet is waited for. None: stopped."""
+async def _key(settings: AgentSettings, clock: Clock, log: Log, wire: Wire, stop: asyncio.Event) -> AgentKey | None:
+    """The key, kept or joined with; an orchestrator that cannot be reached yet is waited for. None: stopped."""
     token = settings.join_token.get_secret_value() if settings.join_token else None
+    brings_old = old_credential(settings.work_dir, settings.host) is not None
     while not stop.is_set():
-        kept = kept_credential(settings.work_dir, settings.host)
+        kept = kept_key(settings.work_dir, settings.host)
         if kept is not None:
             return kept
         try:
-            return await join(wire, settings.work_dir, host=settings.host, token=token, clock=clock)
+            told = None if brings_old else token
+            return await join(wire, settings.work_dir, host=settings.host, token=told, clock=clock)
         except WireTrouble as error:
+            if error.trouble is Trouble.REFUSED and brings_old and token is not None:
+                brings_old = False
+                continue
             if error.trouble is not Trouble.UNREACHABLE:
                 raise
             log.warning("orchestrator-unreachable", detail=error.detail)

@@ -24,10 +24,11 @@ class AgentSettings(BaseSettings):
     server_url: str = Field(pattern=r"^https?://[^\s/]+/?$", description="where the orchestrator answers")
     host: Name = Field(description="the name of this host in the lab file")
     work_dir: Annotated[Path, AfterValidator(Path.absolute)] = Field(
-        description="where runs, spools and the credential are kept"
+        description="where runs, spools and the agent's key are kept"
     )
     join_token: SecretStr | None = Field(default=None, description="single-use token, needed once to join")
-    ca_file: Path | None = Field(default=None, description="certificates to trust for https, beside the system's")
+    ca_file: Path | None = Field(default=None, description="trust these certificates for https, not the system's")
+    trusted_network: bool = Field(default=False, description="allow plain http to a server on another machine")
 
     heartbeat_s: float = Field(default=2.0, gt=0, le=60, description="until the orchestrator says how often")
     renewal_s: float = Field(default=2.0, ge=0.2, le=20, description="how often leases are renewed")
@@ -73,10 +74,13 @@ class AgentSettings(BaseSettings):
         return base / f"assay-{os.getuid()}-{mark}"
 
 
-def read_settings() -> AgentSettings:
-    """The settings from the environment; raises BadInput that names every variable that is missing or wrong."""
+def read_settings(ca: Path | None = None) -> AgentSettings:
+    """The settings from the environment; raises BadInput that names every variable that is missing or wrong.
+
+    ``ca``: a CA file that goes before the one of the environment.
+    """
     try:
-        return AgentSettings()
+        settings = AgentSettings()
     except ValidationError as error:
         problems = tuple(
             Problem(
@@ -87,3 +91,4 @@ def read_settings() -> AgentSettings:
             for entry in error.errors(include_url=False, include_input=False)
         )
         raise BadInput("the agent's settings are not complete", problems=problems) from error
+    return settings.model_copy(update={"ca_file": ca.absolute()}) if ca is not None else settings

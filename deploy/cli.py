@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from deploy.rollout_file import FILE, Rollout, read_rollout
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import AssayError, BadInput
 from lab_inventory.lab import read_lab
+
+if TYPE_CHECKING:
+    from deploy.orchestrator import Orchestrator
 
 app = typer.Typer(
     help="Brings agents to the hosts of a lab over SSH. An operator's token comes from ASSAY_TOKEN or ASSAY_DATA.",
@@ -29,6 +32,10 @@ RolloutFile = Annotated[
 Build = Annotated[Path | None, typer.Option(help="Bring this build instead of the one that the rollout file names.")]
 Server = Annotated[
     str | None, typer.Option(envvar="ASSAY_SERVER", help="The orchestrator as seen from here, where that is another.")
+]
+Ca = Annotated[
+    Path | None,
+    typer.Option(envvar="ASSAY_CA", help="Trust the CA in this file from here; without it, the rollout file's."),
 ]
 Output = Annotated[str, typer.Option("-o", "--output", help="table or json", metavar="FORM")]
 
@@ -61,6 +68,7 @@ def plan(
     rollout: RolloutFile = None,
     build: Build = None,
     server: Server = None,
+    ca: Ca = None,
     output: Output = "table",
 ) -> None:
     """Look at every host and say what apply would do there; changes nothing. Status 1: a host would be refused."""
@@ -68,7 +76,7 @@ def plan(
 
     _check_form(output)
     wanted, manifest = _read(lab, rollout, build)
-    plans = asyncio.run(_plan(wanted, manifest, server))
+    plans = asyncio.run(_plan(wanted, manifest, server, ca))
     rows: list[dict[str, Any]] = [
         {
             "host": one.host,
@@ -108,6 +116,7 @@ def apply(
     rollout: RolloutFile = None,
     build: Build = None,
     server: Server = None,
+    ca: Ca = None,
     output: Output = "table",
 ) -> None:
     """Bring every host to its release: prepare, drain, switch, verify, undrain, or back. Goes on where it was cut.
@@ -118,7 +127,7 @@ def apply(
 
     _check_form(output)
     wanted, manifest = _read(lab, rollout, build)
-    outcomes = asyncio.run(_apply(wanted, manifest, server, as_json=output == "json"))
+    outcomes = asyncio.run(_apply(wanted, manifest, server, ca, as_json=output == "json"))
     if output == "json":
         typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=2))
     else:
@@ -142,11 +151,10 @@ def _read(lab: Path, rollout: Path | None, build: Path | None) -> tuple[Rollout,
     return wanted, read_build(wanted.build)
 
 
-async def _plan(wanted: Rollout, manifest: Manifest, server: str | None) -> Sequence[Any]:
-    from deploy.orchestrator import Orchestrator, operator_token  # noqa: PLC0415
+async def _plan(wanted: Rollout, manifest: Manifest, server: str | None, ca: Path | None) -> Sequence[Any]:
     from deploy.rollout import Applying  # noqa: PLC0415
 
-    async with Orchestrator(server or wanted.server, operator_token()) as orchestrator:
+    async with _orchestrator(wanted, server, ca) as orchestrator:
         return await Applying(
             rollout=wanted,
             manifest=manifest,
@@ -156,8 +164,9 @@ async def _plan(wanted: Rollout, manifest: Manifest, server: str | None) -> Sequ
         ).plan()
 
 
-async def _apply(wanted: Rollout, manifest: Manifest, server: str | None, *, as_json: bool) -> Sequence[Any]:
-    from deploy.orchestrator import Orchestrator, operator_token  # noqa: PLC0415
+async def _apply(
+    wanted: Rollout, manifest: Manifest, server: str | None, ca: Path | None, *, as_json: bool
+) -> Sequence[Any]:
     from deploy.rollout import Applying  # noqa: PLC0415
 
     clock = SystemClock()
@@ -169,10 +178,21 @@ async def _apply(wanted: Rollout, manifest: Manifest, server: str | None, *, as_
             line = f"{host}: {slug.replace('-', ' ')}: {words}"
         print(line, file=sys.stderr, flush=True)  # noqa: T201
 
-    async with Orchestrator(server or wanted.server, operator_token()) as orchestrator:
+    async with _orchestrator(wanted, server, ca) as orchestrator:
         return await Applying(
             rollout=wanted, manifest=manifest, orchestrator=orchestrator, clock=clock, tell=tell
         ).apply()
+
+
+def _orchestrator(wanted: Rollout, server: str | None, ca: Path | None) -> "Orchestrator":
+    from deploy.orchestrator import Orchestrator, operator_token  # noqa: PLC0415
+
+    return Orchestrator(
+        server or wanted.server,
+        operator_token(),
+        ca=ca or wanted.ca,
+        trusted_network=wanted.agent.trusted_network,
+    )
 
 
 def _promise(wanted: Rollout) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -72,8 +72,10 @@ class HostConnection:
                 asyncio.timeout(timeout_s),
                 self._connection.create_process(self._as_root(script), errors="replace") as process,
             ):
-                process.stdin.write(told)
-                process.stdin.write_eof()
+                # A short command may be over before it could be told anything: its status says whether that was well.
+                with suppress(BrokenPipeError):
+                    process.stdin.write(told)
+                    process.stdin.write_eof()
                 out, err = await asyncio.gather(_capped(process.stdout), _capped(process.stderr))
                 await process.wait_closed()
         except TimeoutError as error:

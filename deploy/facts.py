@@ -85,7 +85,7 @@ for kind in build release; do for whole in {install}/${{kind}}s/*/.complete; do
     [ ! -e "$whole" ] || say $kind "$(basename "$(dirname "$whole")")"
 done; done
 for link in current proven; do [ ! -L {install}/$link ] || say $link "$(basename "$(readlink {install}/$link)")"; done
-[ ! -s {work}/credential.json ] || say credential yes
+[ ! -s {work}/agent-key.json ] && [ ! -s {work}/credential.json ] || say credential yes
 [ ! -e {install}/before ] || say before "$(cat {install}/before)"
 pid="$({supervisor_of(agent).pid()})"
 environ() {{ tr '\\0' '\\n' 2>/dev/null <"/proc/$pid/environ"; }}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from deploy.decide import MARK, Seen
 from lab_inventory.errors import BadInput, Conflict, NotFound, Unauthorised, Unavailable
+from lab_inventory.trust import connection_trouble, require_safe, trust
 
 TIMEOUT_S = 15.0
 
@@ -48,11 +49,15 @@ def operator_token() -> str:
 class Orchestrator:
     """Its API, as far as a rollout needs it. Every call raises Unavailable where it cannot be reached."""
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, *, ca: Path | None = None, trusted_network: bool = False) -> None:
         self._address = address
+        require_safe(
+            address, trusted_network=trusted_network, setting="agent.trusted_network: true in the rollout file"
+        )
         headers = {"Authorization": f"Bearer {token}"}
+        verify = trust(ca)
         try:
-            self._http = httpx.AsyncClient(base_url=address, headers=headers, timeout=TIMEOUT_S)
+            self._http = httpx.AsyncClient(base_url=address, headers=headers, timeout=TIMEOUT_S, verify=verify)
         except httpx.InvalidURL as error:
             raise BadInput(f"{address} is no address of a server") from error
 
@@ -110,7 +115,8 @@ class Orchestrator:
         try:
             answer = await self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise Unavailable(f"no orchestrator answers at {self._address} ({type(error).__name__})") from error
+            said = connection_trouble(error, self._address)
+            raise Unavailable(f"no orchestrator answers as it should: {said}") from error
         if answer.is_success:
             return answer.json() if answer.content else None
         kinds = {401: Unauthorised, 403: Unauthorised, 404: NotFound, 409: Conflict, 422: BadInput}

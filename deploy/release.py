@@ -3,7 +3,7 @@
     INSTALL_DIR/
       incoming/BUILD/          what is being uploaded
       builds/BUILD/            a virtual environment; .complete once it is whole
-      releases/RELEASE/        agent.env, unit, rules, build -> ../../builds/BUILD; .complete once it is whole
+      releases/RELEASE/        agent.env, CA, unit, rules, build -> ../../builds/BUILD; .complete once it is whole
       current -> releases/…    what is started; switched in one step
       proven  -> releases/…    the last one that was seen to serve: what a failed rollout goes back to
       before                   while a host is out of service: the boot and the units that it had before
@@ -21,6 +21,7 @@ from deploy.supervisors import RULES, supervisor_of, udev_rules
 from lab_inventory.canonical import sha256
 
 SETTINGS = "agent.env"
+CA = "lab-ca.pem"
 KEPT = 3
 """The newest releases that are kept on a host, beside those that are in use."""
 
@@ -48,17 +49,23 @@ def release_of(rollout: Rollout, target: Target, manifest: Manifest) -> Release:
         "ASSAY_AGENT_HOST": target.name,
         "ASSAY_AGENT_WORK_DIR": agent.work_dir,
         "ASSAY_AGENT_CA_FILE": agent.ca_file,
+        "ASSAY_AGENT_TRUSTED_NETWORK": "true" if agent.trusted_network else None,
         "ASSAY_AGENT_RAY_ADDRESS": agent.ray_address,
         "ASSAY_AGENT_RAY_NODE_IP": target.ray_node_ip,
         "ASSAY_DEPLOY_DIR": agent.install_dir,
     }
     text = "".join(f"{name}={quote(value)}\n" for name, value in settings.items() if value is not None)
     files = {SETTINGS: text, RULES: udev_rules(agent), **supervisor_of(agent).files()}
+    if rollout.ca_certificates:
+        files[CA] = rollout.ca_certificates
     whole = "\0".join(f"{name}\0{files[name]}" for name in sorted(files))
     mark = sha256(whole.encode()).removeprefix("sha256:")[:8]
     name = f"{manifest.build}-{mark}"
     # The release says its own name in the environment of what it starts: so one can see which one a process is of.
     files[SETTINGS] += f"ASSAY_DEPLOY_RELEASE={quote(name)}\n"
+    if CA in files:
+        # By the release and not by "current": a new release joins and looks before it is switched to.
+        files[SETTINGS] += f"ASSAY_AGENT_CA_FILE={quote(f'{agent.install_dir}/releases/{name}/{CA}')}\n"
     return Release(name=name, build=manifest.build, version=manifest.version, files=files)
 
 

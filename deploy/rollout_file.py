@@ -15,6 +15,7 @@ from lab_inventory.errors import BadInput, Problem
 from lab_inventory.lab import Lab
 from lab_inventory.noun import Address, Name, Noun
 from lab_inventory.reading import read_yaml
+from lab_inventory.trust import require_safe, trust
 
 FILE = "rollout.yaml"
 
@@ -63,7 +64,9 @@ class Ssh(Noun):
 
 
 class Agent(Noun):
-    """What is put on a host. Paths are the host's own; ``user`` is made where it is missing."""
+    """What is put on a host. Paths are the host's own; ``user`` is made where it is missing. ``trusted_network``: the
+    agents may speak plain http with the server, because every machine of their network is trusted.
+    """
 
     install_dir: HostPath = "/opt/assay-agent"
     work_dir: HostPath = "/var/lib/assay-agent"
@@ -72,6 +75,7 @@ class Agent(Noun):
     supervisor: SupervisorName = SupervisorName.SYSTEMD
     ray_address: Address | None = None
     ca_file: HostPath | None = None
+    trusted_network: bool = False
 
     @model_validator(mode="after")
     def _directories_are_apart(self) -> Self:
@@ -111,14 +115,33 @@ class Target(Noun):
 
 
 class Rollout(Noun):
-    """A rollout file. ``server``: the orchestrator as hosts reach it. ``build``: a directory of assay-deploy build."""
+    """A rollout file. ``server``: the orchestrator as hosts reach it. ``build``: a directory of assay-deploy build.
+    ``ca``: a file here with the CA by which the server is believed, brought to every host. ``ca_certificates`` is what
+    stands in it, once the file is read.
+    """
 
     server: ServerUrl
+    ca: Path | None = None
+    ca_certificates: str = Field(default="", max_length=100_000)
     build: Path
     ssh: Ssh
     agent: Agent = Agent()
     limits: Limits = Limits()
     hosts: tuple[Target, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _no_secret_in_the_clear(self) -> Self:
+        if self.ca is not None and self.agent.ca_file is not None:
+            raise ValueError(
+                "ca and agent.ca_file both stand there; expected ca (brought there), or ca_file (is there)"
+            )
+        if self.ca is not None and not self.server.startswith("https:"):
+            raise ValueError(f"server {self.server} is not https, so ca says nothing; expected https://…, or no ca")
+        try:
+            require_safe(self.server, trusted_network=self.agent.trusted_network, setting="agent.trusted_network: true")
+        except BadInput as error:
+            raise ValueError(error.detail) from error
+        return self
 
     @model_validator(mode="after")
     def _hosts_are_single(self) -> Self:
@@ -150,8 +173,13 @@ def read_rollout(path: Path, lab: Lab) -> Rollout:
 
 
 def _placed(rollout: Rollout, beside: Path) -> Rollout:
-    """The same with its local paths made absolute."""
+    """The same with its local paths made absolute and its CA read. Raises BadInput where that is no CA."""
     ssh = rollout.ssh.model_copy(
         update={name: beside / getattr(rollout.ssh, name).expanduser() for name in ("key_file", "known_hosts")}
     )
-    return rollout.model_copy(update={"ssh": ssh, "build": beside / rollout.build.expanduser()})
+    placed = rollout.model_copy(update={"ssh": ssh, "build": beside / rollout.build.expanduser()})
+    if rollout.ca is None:
+        return placed
+    ca = beside / rollout.ca.expanduser()
+    trust(ca)
+    return placed.model_copy(update={"ca": ca, "ca_certificates": ca.read_text(encoding="utf-8")})

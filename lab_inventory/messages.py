@@ -30,20 +30,62 @@ class Message(Noun):
     version: Literal[1] = 1
 
 
+PublicKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$", examples=["A" * 43])]
+"""The 32 bytes of an Ed25519 public key (RFC 8032) in base64url without padding."""
+
+Signature = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$", examples=["A" * 86])]
+"""The 64 bytes of an Ed25519 signature in base64url without padding."""
+
+
 class JoinRequest(Message):
-    """An agent asks to join; the token is single-use, short-lived and bound to a host."""
+    """An agent asks to join with the public half of its own key; the token is single-use, short-lived and bound to a
+    host. In place of a token may stand the credential that the host got before agents had keys.
+    """
 
     token: Label
     host: Name
     agent_version: Label
+    public_key: PublicKey
 
 
 class JoinReply(Message):
-    """The agent's own credential, told once."""
+    """The host has joined. ``audience`` names the lab that it proves itself to from now on."""
 
     agent: Name
     host: Name
+    audience: Name
+
+
+class ChallengeRequest(Message):
+    """An agent wants to prove that it has the key of its host."""
+
+    host: Name
+
+
+class ChallengeReply(Message):
+    """What is to be signed: good once, for 60 s of the server's clock."""
+
+    challenge: Label
+
+
+class CredentialRequest(Message):
+    """The proof: the signature over :func:`proof_text`."""
+
+    host: Name
+    challenge: Label
+    signature: Signature
+
+
+class CredentialReply(Message):
+    """A bearer credential; ``lives_s`` counts from the sending of the request."""
+
     credential: Label
+    lives_s: float = Field(gt=0)
+
+
+def proof_text(audience: str, host: str, challenge: str) -> bytes:
+    """What an agent signs: purpose, lab, host and challenge, a line each, so that it is good for nothing else."""
+    return f"assay agent credential, version 1\n{audience}\n{host}\n{challenge}\n".encode()
 
 
 class SlotFault(Noun):

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError
 from lab_inventory.programme import shipped_programmes
+from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import people as people_api
 from orchestrator.api import subscriptions as subscriptions_api
@@ -36,7 +37,7 @@ from orchestrator.people import People
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
-from orchestrator.store import listings, views
+from orchestrator.store import views
 from orchestrator.store.artifacts import Artifacts
 from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
@@ -75,13 +76,8 @@ def create_app(
     desk.keep_programmes(programmes)
     loop = Loop(desk, signer, lease_ttl_s=settings.lease_ttl_s, host_silent_s=settings.host_silent_s)
 
-    def counts() -> dict[str, object]:
-        with store.reading() as connection:
-            return listings.counts(connection)
-
-    metrics = Metrics(counts, dict.fromkeys(level.id for programme in programmes for level in programme.levels))
+    metrics = Metrics(store, programmes, clock, leadership.leads)
     watchers = Watchers()
-    store.listen(metrics.follow)
     store.listen(watchers.follow)
     store.listen(_teller(log))
     people = People(store, clock)
@@ -96,6 +92,7 @@ def create_app(
         loop=loop,
         dispatcher=dispatcher,
         security=Security(store, clock, people),
+        agent_keys=AgentKeys(store, clock),
         people=people,
         notifiers=notifiers,
         admission=Admission(clock, requests_per_s=settings.requests_per_s),
@@ -252,6 +249,7 @@ async def _lead(parts: Parts, waker: Waker, clock: Clock, inbox: list[Event], re
             parts.log.info("leads", epoch=epoch)
         inbox.clear()
         parts.desk.watch.begin(clock.boottime_s())
+        parts.metrics.begin()
         await parts.dispatcher.start(report)
         fenced = bool(parts.leadership.words)
         telling = asyncio.create_task(parts.notifiers.run(partial(parts.store.as_leader, epoch) if fenced else None))
@@ -288,6 +286,7 @@ async def _passes(parts: Parts, epoch: int, waker: Waker, clock: Clock, inbox: l
         try:
             # Watched before the pass: nothing is placed at a host before it is known whether its worker is there.
             parts.dispatcher.watch(await asyncio.to_thread(hosts))
+            await asyncio.to_thread(parts.metrics.look)
             taken, inbox[:] = list(inbox), []
             effects = await asyncio.to_thread(tick, taken)
         except Superseded:
@@ -304,5 +303,5 @@ async def _passes(parts: Parts, epoch: int, waker: Waker, clock: Clock, inbox: l
             for dispatch in effects.dispatches:
                 parts.dispatcher.dispatch(dispatch)
         watch.passed_at_s = clock.boottime_s()
-        parts.metrics.loop_pass.observe(watch.passed_at_s - began_s)
+        parts.metrics.pass_ended(watch.passed_at_s - began_s, failed=bool(watch.loop_trouble))
         await waker.wait(0.01 if again else PASS_S)

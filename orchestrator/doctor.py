@@ -9,6 +9,7 @@ import platform
 import shutil
 import socket
 import sqlite3
+import ssl
 import stat
 import subprocess
 import sys
@@ -16,18 +17,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import httpx
 from pydantic import ValidationError
 
-from lab_inventory.clock import Clock
+from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError, Unavailable
 from lab_inventory.noun import Noun
 from lab_inventory.programme import shipped_programmes
+from lab_inventory.trust import connection_trouble, trust
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
 from orchestrator.store.inspection import Inspection, inspect_file, inspect_server
+from orchestrator.tls import EXPIRY_WARNED, pair_of, require_safe_to_listen
 
 ASK_TIMEOUT_S = 10.0
 RAY_TIMEOUT_S = 60.0
@@ -50,8 +54,10 @@ class _Part(Noun):
     reason: str = ""
 
 
-def examine(settings: Settings, clock: Clock, server: str | None = None) -> tuple[Finding, ...]:
-    """Every finding; none raises. ``server``: whose readiness to ask, by default the one at the settings' address."""
+def examine(settings: Settings, clock: Clock, server: str | None = None, ca: Path | None = None) -> tuple[Finding, ...]:
+    """Every finding; none raises. ``server``: whose readiness to ask, by default the one at the settings' address.
+    ``ca``: the CA that the one at ``server`` is believed by.
+    """
     database: list[Inspection] = []
     looks: Sequence[tuple[str, Callable[[], Finding]]] = (
         ("python", python_version),
@@ -60,11 +66,12 @@ def examine(settings: Settings, clock: Clock, server: str | None = None) -> tupl
         ("data directory", lambda: _data_directory(settings)),
         ("database", lambda: _database(settings, database)),
         ("signing key", lambda: _signing_key(settings, used=bool(database))),
+        ("tls", lambda: _tls(settings, clock.now())),
         ("clock", lambda: _clock(clock.now(), database[0].last_at if database else None)),
     )
     findings = [_guarded(check, look) for check, look in looks]
-    url = server or f"http://{_host_in_url(settings.host)}:{settings.port}"
-    parts, answered = ask(url)
+    url = server or f"{settings.scheme}://{_host_in_url(settings.host)}:{settings.port}"
+    parts, answered = ask(url, None if server else settings, ca)
     findings.append(_guarded("port", lambda: _port(settings, answered and server is None)))
     if answered or server is not None:
         findings.append(answered or Finding(check="server", ok=False, detail=f"no server of Assay answers at {url}"))
@@ -168,6 +175,19 @@ def _signing_key(settings: Settings, *, used: bool) -> Finding:
     return Finding(check="signing key", ok=True, detail=f"{signer.issuer.thumbprint}, mode {mode:04o}")
 
 
+def _tls(settings: Settings, now: datetime) -> Finding:
+    require_safe_to_listen(settings)
+    pair = pair_of(settings, now)
+    if pair is None:
+        why = "a proxy ends TLS" if settings.proxies else "plain http"
+        return Finding(check="tls", ok=True, detail=f"{why} at {settings.host}")
+    left = pair.expires_at - now
+    detail = f"{pair.certificate} for {', '.join(pair.names)}: good until {pair.expires_at:%Y-%m-%d}"
+    if left < EXPIRY_WARNED:
+        return Finding(check="tls", ok=False, detail=f"{detail}, {left.days} days: renew it ('assay tls renew')")
+    return Finding(check="tls", ok=True, detail=detail)
+
+
 def _clock(now: datetime, last_at: datetime | None) -> Finding:
     """Certificates carry this clock's dates; it must not stand before what was already recorded."""
     ok = now.year >= 2025 and (last_at is None or now >= last_at - CLOCK_BACK_MAX)
@@ -192,20 +212,42 @@ def _port(settings: Settings, held_by_ours: Any) -> Finding:
     return Finding(check="port", ok=True, detail=f"{where} is free")
 
 
-def ask(url: str) -> tuple[list[Finding], Finding | None]:
-    """The parts of the server at ``url`` as it tells them, and that it answers; None where none does."""
+def ask(url: str, own: Settings | None = None, ca: Path | None = None) -> tuple[list[Finding], Finding | None]:
+    """The parts of the server at ``url`` as it tells them, and that it answers; None where none does.
+
+    ``own``: the settings of the server that is asked, whose certificate itself is then the one that is believed.
+    """
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/readyz", timeout=ASK_TIMEOUT_S, trust_env=False)
+        believed, name = _own_certificate(own) if own and own.tls_certificate else (trust(ca), None)
+        with httpx.Client(timeout=ASK_TIMEOUT_S, trust_env=False, verify=believed) as client:
+            extensions = {"sni_hostname": name} if name else {}
+            answer = client.get(f"{url.rstrip('/')}/readyz", extensions=extensions)
         told = answer.json()
         ready = bool(told["ready"])
         parts = [_Part.model_validate(part) for part in told["parts"]]
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, ValidationError):
+    except AssayError as error:
+        return [], Finding(check="server", ok=False, detail=error.detail)
+    except httpx.HTTPError as error:
+        # Believed by nobody is not the same as nobody there.
+        said = connection_trouble(error, url)
+        return [], Finding(check="server", ok=False, detail=said) if "is not believed" in said else None
+    except (httpx.InvalidURL, ValueError, KeyError, TypeError, ValidationError):
         return [], None
     found = [
         Finding(check=f"server: {part.part}", ok=part.state == "ok", detail=part.reason or part.state) for part in parts
     ]
     detail = f"{url} takes work" if ready else f"{url} takes no work"
     return found, Finding(check="server", ok=ready, detail=detail)
+
+
+def _own_certificate(own: Settings) -> tuple[ssl.SSLContext, str]:
+    """Believes the server's very certificate, and a name in it to ask by: no name of it may lead to this machine."""
+    pair = pair_of(own, SystemClock().now())
+    if pair is None:
+        raise Unavailable("the server has no certificate")
+    believed = trust(pair.certificate)
+    believed.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return believed, pair.names[0].replace("*", "any")
 
 
 def _host_in_url(host: str) -> str:

@@ -1,11 +1,13 @@
 """What Prometheus reads: prefix ``assay_``, base units, labels from closed sets, every series there from the start.
 
-Counters and histograms follow the facts that were committed; gauges are read from the tables when they are scraped.
+Two kinds. What the lab has done is counted in the database and is the same at every server: of several, one takes the
+maximum. What a process did is counted in that process, and one takes the sum (docs/decisions/0010).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,115 +17,240 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
-from orchestrator.lifecycle.machine import Fact
-from orchestrator.lifecycle.quarantine import Quarantined
-from orchestrator.lifecycle.run import (
-    ReportQuarantined,
-    RunCancelled,
-    RunCompleted,
-    RunErrored,
-    RunLapsed,
-    RunPlaced,
-    RunStarted,
-    RunTaken,
-)
-from orchestrator.lifecycle.verdict import SubmissionJudged
+from lab_inventory.clock import Clock
+from lab_inventory.errors import Unavailable
+from lab_inventory.programme import Programme
+from orchestrator.lifecycle.certificate import CertificateState
+from orchestrator.lifecycle.verdict import Verdict
+from orchestrator.pipeline import tally
+from orchestrator.pipeline.tally import BUCKETS_S, SUM, LabErrorClass, LateReport, Series, end_of
+from orchestrator.store import listings, tallies, views
+from orchestrator.store.store import Store
 
-WAIT_BUCKETS_S = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
-LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
-DURATION_BUCKETS_S = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 PASS_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-VERDICTS = ("met", "not-met")
-LAB_ERRORS = ("error", "lapsed")
 QUARANTINE_KINDS = ("device", "bench")
-STARTED_RUNS_MAX = 10_000
+LOOK_S, LOOK_S_MAX = 1.0, 10.0
+"""How often units are looked at at most, and for how long at most what was seen is taken to have been so."""
+
+LAB = "lab"
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A metric that is counted in the database. ``labels``: with the closed set of their values, ``lab`` aside."""
+
+    name: str
+    words: str
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    gauge: bool = False
+
+    def family(self, lab: str, of: Mapping[tuple[str, ...], Mapping[str, float]]) -> Family:
+        """Every series of it, from ``of``: by label values, then by part."""
+        names = (LAB, *self.labels)
+        # What was counted before a label was added or taken away cannot be shown any more.
+        counted = (labels for labels in of if len(labels) == len(self.labels))
+        known = dict.fromkeys((*product(*self.labels.values()), *counted))
+        if self.name in BUCKETS_S:
+            histogram = HistogramMetricFamily(self.name, self.words, labels=names)
+            for labels in known:
+                parts = of.get(labels, {})
+                histogram.add_metric(
+                    (lab, *labels), buckets=list(_buckets(self.name, parts)), sum_value=parts.get(SUM, 0)
+                )
+            return histogram
+        family = (GaugeMetricFamily if self.gauge else CounterMetricFamily)(self.name, self.words, labels=names)
+        for labels in known:
+            family.add_metric((lab, *labels), of.get(labels, {}).get("", 0))
+        return family
+
+
+def _buckets(name: str, parts: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """The cumulated buckets: what was counted under an end that is no more goes to the next higher one."""
+    ends = BUCKETS_S[name]
+    counted = sorted((float(end), number) for end, number in parts.items() if end != SUM)
+    for at in range(len(ends) + 1):
+        end = end_of(ends, at)
+        yield end, sum(number for upper, number in counted if upper <= float(end))
+
+
+def counted_metrics(programmes: Iterable[Programme]) -> tuple[Counted, ...]:
+    """The metrics that are counted in the database, with the categories and levels of the loaded programmes."""
+    loaded = tuple(programmes)
+    categories = tuple(dict.fromkeys(programme.category for programme in loaded))
+    levels = tuple(dict.fromkeys(level.id for programme in loaded for level in programme.levels))
+    category = {"category": categories}
+    return (
+        Counted(
+            name=tally.RUNS_COMPLETED, words="Runs completed with a verdict: the lab's throughput.", labels=category
+        ),
+        Counted(
+            name=tally.LAB_ERRORS,
+            words="Runs that ended by the lab's fault, by where it failed.",
+            labels=category | {"class": tuple(LabErrorClass)},
+        ),
+        Counted(
+            name=tally.LEVEL_VERDICTS,
+            words="Judged submissions by level and its verdict.",
+            labels=category | {"level": levels, "verdict": tuple(Verdict)},
+        ),
+        Counted(
+            name=tally.LEVELS_MET,
+            words="Judged submissions that met a level: every requirement, none unstable.",
+            labels=category | {"level": levels},
+        ),
+        Counted(name=tally.UNSTABLE, words="Requirements that passed only after a fail.", labels=category),
+        Counted(
+            name=tally.CERTIFICATES_NOW,
+            words="Certificates by state.",
+            labels={"state": tuple(CertificateState)},
+            gauge=True,
+        ),
+        Counted(name=tally.LEASES_LAPSED, words="Leases that ran out without a renewal."),
+        Counted(
+            name=tally.LATE_REPORTS,
+            words="Reports that came when their lease was no longer live, by what came of them.",
+            labels={"outcome": tuple(LateReport)},
+        ),
+        Counted(name=tally.REPORTS_QUARANTINED, words="Reports that came and do not count."),
+        Counted(
+            name=tally.QUARANTINES,
+            words="Units and benches that the lab took out by itself.",
+            labels={"kind": QUARANTINE_KINDS},
+        ),
+        Counted(name=tally.QUEUE_WAIT, words="From queued to placed.", labels=category),
+        Counted(
+            name=tally.DISPATCH_LATENCY,
+            words="From the decision to the answer of the agent that its process was started.",
+        ),
+        Counted(name=tally.RUN_DURATION, words="From the start of a run to its end.", labels=category),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one scrape reads, as one committed state."""
+
+    lab: str
+    counted: Mapping[Series, float]
+    devices: Mapping[str, int]
+    quarantined: Mapping[str, int]
+    waiting: int
+    active: int
+    oldest: datetime | None
+
+
+def read_figures(store: Store) -> Figures:
+    """Read them; what it costs depends on units, runs that wait and live leases, not on what the lab has done."""
+    with store.reading() as connection:
+        now = listings.counts(connection)
+        lab = views.lab(connection)
+        return Figures(
+            lab=lab.lab if lab else "",
+            counted=tallies.read(connection),
+            oldest=listings.oldest_waiting_since(connection),
+            **now,
+        )
+
+
+class _Lab(Collector):
+    """The families of one scrape; without the lab's own where the database does not answer."""
+
+    def __init__(self, read: Callable[[], Figures], metrics: tuple[Counted, ...], clock: Clock) -> None:
+        self._read = read
+        self._metrics = metrics
+        self._clock = clock
+
+    def collect(self) -> Iterator[Family]:
+        """Read once, give everything."""
+        readable = GaugeMetricFamily("assay_database_readable", "1 where the database answered this scrape, else 0.")
+        try:
+            figures = self._read()
+        except Unavailable:
+            readable.add_metric((), 0)
+            yield readable
+            return
+        readable.add_metric((), 1)
+        yield readable
+        yield from self._gauges(figures)
+        by_metric: dict[str, dict[tuple[str, ...], dict[str, float]]] = {}
+        for series, value in figures.counted.items():
+            by_metric.setdefault(series.metric, {}).setdefault(series.labels, {})[series.part] = value
+        for metric in self._metrics:
+            yield metric.family(figures.lab, by_metric.get(metric.name, {}))
+
+    def _gauges(self, now: Figures) -> Iterator[GaugeMetricFamily]:
+        waited_s = max(0.0, (self._clock.now() - now.oldest).total_seconds()) if now.oldest else 0.0
+        for name, words, label, values in (
+            ("assay_devices", "Registered units by state.", "state", now.devices),
+            ("assay_quarantined", "Units and benches that are out now.", "kind", now.quarantined),
+            ("assay_queue_depth", "Runs that wait for a bench.", "", {"": now.waiting}),
+            ("assay_runs_active", "Runs that hold a lease.", "", {"": now.active}),
+            (
+                "assay_queue_oldest_seconds",
+                "How long the run has waited that waits longest, those of held batches aside; 0 where none waits.",
+                "",
+                {"": waited_s},
+            ),
+        ):
+            family = GaugeMetricFamily(name, words, labels=(LAB, label) if label else (LAB,))
+            for value, number in values.items():
+                family.add_metric((now.lab, value) if label else (now.lab,), number)
+            yield family
 
 
 class Metrics:
     """One registry of its own, so that tests and servers do not share counters."""
 
-    def __init__(self, counts: Callable[[], dict[str, Any]], levels: Iterable[str]) -> None:
+    def __init__(
+        self, store: Store, programmes: Iterable[Programme], clock: Clock, leads: Callable[[], bool] = lambda: True
+    ) -> None:
         # When a series began is of no use here, and would double their number.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
-        self._counts = counts
-        self._started: dict[str, datetime] = {}
-        r = self.registry
-        self._devices = Gauge("assay_devices", "Registered units by state.", ["state"], registry=r)
-        self._queue = Gauge("assay_queue_depth", "Runs that wait for a bench.", registry=r)
-        self._active = Gauge("assay_runs_active", "Runs that hold a lease.", registry=r)
-        self._wait = Histogram("assay_queue_wait_seconds", "From queued to placed.", buckets=WAIT_BUCKETS_S, registry=r)
-        self._latency = Histogram(
-            "assay_dispatch_latency_seconds",
-            "From the decision to the answer of the agent that its process was started.",
-            buckets=LATENCY_BUCKETS_S,
-            registry=r,
+        self.registry = r = CollectorRegistry()
+        self._store = store
+        self._clock = clock
+        self._looked_at_s: float | None = None
+        self._seen: Mapping[str, int] = {}
+        r.register(_Lab(lambda: read_figures(store), counted_metrics(programmes), clock))
+        self._pass = Histogram("assay_loop_pass_seconds", "One pass of the loop.", buckets=PASS_BUCKETS_S, registry=r)
+        self._failed = Counter("assay_loop_passes_failed", "Passes of the loop that broke off.", registry=r)
+        self._device_seconds = Counter(
+            "assay_device_seconds", "Time of units in each state, while this server led.", ["state"], registry=r
         )
-        self._duration = Histogram(
-            "assay_run_duration_seconds", "From the start of a run to its end.", buckets=DURATION_BUCKETS_S, registry=r
-        )
-        self._completed = Counter(
-            "assay_runs_completed", "Runs completed with a verdict: the lab's throughput.", registry=r
-        )
-        self._verdicts = Counter(
-            "assay_level_verdicts", "Judged submissions by level and whether it was met.", ["level", "verdict"],
-            registry=r,
-        )  # fmt: skip
-        self._errors = Counter("assay_lab_errors", "Runs that ended by the lab's fault.", ["kind"], registry=r)
-        self._quarantined = Counter("assay_reports_quarantined", "Reports that came and do not count.", registry=r)
-        self._taken_out = Counter(
-            "assay_quarantines", "Units and benches that the lab took out by itself.", ["kind"], registry=r
-        )
-        self._out = Gauge("assay_quarantined", "Units and benches that are out now.", ["kind"], registry=r)
-        for kind in QUARANTINE_KINDS:
-            self._taken_out.labels(kind)
-        self.loop_pass = Histogram(
-            "assay_loop_pass_seconds", "One pass of the loop.", buckets=PASS_BUCKETS_S, registry=r
-        )
-        for level in levels:
-            for verdict in VERDICTS:
-                self._verdicts.labels(level, verdict)
-        for kind in LAB_ERRORS:
-            self._errors.labels(kind)
+        leading = Gauge("assay_leading", "1 where this server leads, else 0.", registry=r)
+        leading.set_function(lambda: float(leads()))
+        for state in listings.DEVICE_STATES:
+            self._device_seconds.labels(state)
 
-    def follow(self, facts: Sequence[Fact]) -> None:
-        """Count what was committed."""
-        for fact in facts:
-            if isinstance(fact, RunPlaced):
-                self._wait.observe(max(0.0, fact.waited_s))
-            elif isinstance(fact, RunTaken):
-                self._latency.observe(fact.dispatch_latency_s)
-            elif isinstance(fact, RunStarted) and len(self._started) < STARTED_RUNS_MAX:
-                self._started[fact.run] = fact.at
-            elif isinstance(fact, RunCompleted | RunErrored | RunCancelled | RunLapsed):
-                self._ended(fact)
-            elif isinstance(fact, ReportQuarantined):
-                self._quarantined.inc()
-            elif isinstance(fact, Quarantined):
-                self._taken_out.labels(fact.resource.partition(":")[0]).inc()
-            elif isinstance(fact, SubmissionJudged):
-                for level in fact.judgement.levels:
-                    self._verdicts.labels(level.level, "met" if level.met else "not-met").inc()
+    def pass_ended(self, took_s: float, *, failed: bool) -> None:
+        """A pass of the loop took so long."""
+        self._pass.observe(took_s)
+        if failed:
+            self._failed.inc()
 
-    def _ended(self, fact: RunCompleted | RunErrored | RunCancelled | RunLapsed) -> None:
-        began = self._started.pop(fact.run, None)
-        if began is not None:
-            self._duration.observe((fact.at - began).total_seconds())
-        if isinstance(fact, RunCompleted):
-            self._completed.inc()
-        elif isinstance(fact, RunErrored):
-            self._errors.labels("error").inc()
-        elif isinstance(fact, RunLapsed):
-            self._errors.labels("lapsed").inc()
+    def begin(self) -> None:
+        """This server leads from now on: what was before is not its time."""
+        self._looked_at_s, self._seen = None, {}
+
+    def look(self) -> None:
+        """Count the time since the last look in the states that were seen then, and see; at most once a second.
+
+        What nobody looked at for long is not counted as having stayed as it was. Raises Unavailable.
+        """
+        now_s = self._clock.boottime_s()
+        since_s = now_s - self._looked_at_s if self._looked_at_s is not None else LOOK_S
+        if since_s < LOOK_S:
+            return
+        with self._store.reading() as connection:
+            states = listings.device_states(connection)
+        for state, number in self._seen.items():
+            self._device_seconds.labels(state).inc(number * min(since_s, LOOK_S_MAX))
+        self._looked_at_s, self._seen = now_s, states
 
     def text(self) -> bytes:
-        """The exposition, with the gauges as the tables are now."""
-        now = self._counts()
-        for state, number in now["devices"].items():
-            self._devices.labels(state).set(number)
-        for kind, number in now["quarantined"].items():
-            self._out.labels(kind).set(number)
-        self._queue.set(now["waiting"])
-        self._active.set(now["active"])
+        """The exposition, with the lab's figures as the database has them now."""
         return generate_latest(self.registry)

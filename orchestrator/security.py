@@ -1,5 +1,6 @@
-"""Whom a bearer token stands for, and how the agents of lab hosts get theirs. Only the SHA-256 of a token is kept;
-prefixes let scanners find a leaked one.
+"""Whom a bearer token stands for. Only the SHA-256 of a token is kept; prefixes let scanners find a leaked one.
+
+How an agent gets its credential is told in :mod:`orchestrator.agent_keys`.
 """
 
 import hmac
@@ -7,7 +8,6 @@ from datetime import timedelta
 
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Unauthorised
-from lab_inventory.messages import JoinReply, JoinRequest
 from orchestrator.lifecycle.person import TokenKind as PersonTokenKind
 from orchestrator.lifecycle.rights import SCOPES, Principal, Role
 from orchestrator.people import PREFIXES as PEOPLES
@@ -34,23 +34,6 @@ class Security:
             if host not in views.hosts(connection):
                 raise BadInput(f"host {host} is not in the lab file; apply a lab file that has it")
         return self._make(TokenKind.JOIN, host, expires=True)
-
-    def join(self, request: JoinRequest) -> JoinReply:
-        """Exchange a join token for the host's own credential; an earlier credential of the host ends with that."""
-        token = self._find(request.token)
-        now = self._clock.now()
-        if token is None or token.kind is not TokenKind.JOIN or token.subject != request.host:
-            raise Unauthorised("this join token is unknown or is for another host; ask an operator for a new one")
-        if token.expires_at is None or token.expires_at < now:
-            raise Unauthorised("this join token has expired; ask an operator for a new one")
-        credential = self._clock.token(PREFIXES[TokenKind.AGENT])
-        with self._store.administering() as connection:
-            if not keeping.use_token(connection, token.digest, now):
-                raise Unauthorised("this join token was used before; ask an operator for a new one")
-            keeping.revoke_tokens(connection, TokenKind.AGENT, request.host, now)
-            kept = Token(digest=digest_of(credential), kind=TokenKind.AGENT, subject=request.host)
-            keeping.keep_token(connection, kept)
-        return JoinReply(agent=f"agent-{request.host}", host=request.host, credential=credential)
 
     def principal(self, token: str) -> Principal:
         """Whom a bearer token stands for now; raises Unauthorised."""

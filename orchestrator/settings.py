@@ -1,5 +1,6 @@
 """The server's settings: options, environment (``ASSAY_…``), defaults for one machine."""
 
+import ipaddress
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -31,6 +32,9 @@ class Settings(BaseSettings):
     ``requests_per_s``: of one person, ten times as many at once. ``open_submissions_per_vendor``: a vendor who has so
     many that are not judged yet submits no more. ``public_url``: what links in notices begin with, by default where the
     server listens. ``webhook_networks``: networks, separated by commas, that webhooks may reach beside the internet.
+    ``tls_certificate`` and ``tls_key``: PEM files, to speak TLS. ``tls_proxies``: addresses or networks, with commas,
+    of proxies that end TLS in front: forwarded headers are believed from them alone. ``trusted_network``: plain http
+    between machines is allowed, because every machine of their network is trusted; for the server and the commands.
     """
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore")
@@ -71,7 +75,35 @@ class Settings(BaseSettings):
     @property
     def address(self) -> str:
         """What links to this server begin with."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        return self.public_url.rstrip("/") or f"{self.scheme}://{self.host}:{self.port}"
+
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_proxies: str = ""
+    trusted_network: bool = False
+
+    @field_validator("tls_proxies")
+    @classmethod
+    def _are_networks(cls, given: str) -> str:
+        for word in given.replace(",", " ").split():
+            ipaddress.ip_network(word)
+        return given
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("ASSAY_TLS_CERTIFICATE and ASSAY_TLS_KEY, both or neither")
+        return self
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The proxies that end TLS in front of this server."""
+        return tuple(self.tls_proxies.replace(",", " ").split())
+
+    @property
+    def scheme(self) -> str:
+        """How the server itself is spoken with."""
+        return "http" if self.tls_certificate is None else "https"
 
     @model_validator(mode="after")
     def _default_database(self) -> Self:

@@ -18,6 +18,8 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ROUTINE = frozenset({"/v1/agents/heartbeat", "/v1/agents/renewals"})
 _NAMED = ("run", "batch", "submission", "device", "certificate", "host")
 CLIENT_LEFT = 499
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+"""A browser that came over TLS once comes no other way for a year (RFC 6797)."""
 PATH_LENGTH_MAX = 200
 
 
@@ -53,6 +55,8 @@ class Access:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request.encode("ascii"))]
+                if scope["scheme"] == "https":
+                    message["headers"].append(STRICT_TRANSPORT)
             await send(message)
 
         request = id_of(scope, self._clock)

@@ -7,6 +7,10 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 
 from lab_inventory.messages import (
+    ChallengeReply,
+    ChallengeRequest,
+    CredentialReply,
+    CredentialRequest,
     Heartbeat,
     HeartbeatReply,
     JoinReply,
@@ -18,7 +22,8 @@ from lab_inventory.messages import (
 )
 from lab_inventory.noun import Noun
 from orchestrator import logs
-from orchestrator.api.parts import AgentHost, EvidenceRead, LabWrite, PartsOf, Public, address_of
+from orchestrator.api.operators import OrderBody, require_host
+from orchestrator.api.parts import AgentHost, EvidenceRead, LabWrite, PartsOf, Public, whence
 
 router = APIRouter(prefix="/v1", tags=["agents"])
 Address = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0" * 64])]
@@ -37,12 +42,35 @@ def make_join_token(host: str, parts: PartsOf, asking: LabWrite) -> JoinToken:
     return JoinToken(host=host, token=parts.security.join_token(host))
 
 
+@router.post("/hosts/{host}/revoke", status_code=204)
+def revoke(host: str, order: OrderBody, parts: PartsOf, asking: LabWrite) -> Response:
+    """End the key of a host's agent with everything it got: dead on the next request. Runs go on until their lease."""
+    require_host(parts, host)
+    parts.agent_keys.revoke(host, asking.subject, order.reason)
+    return Response(status_code=204)
+
+
 @router.post("/agents/join", dependencies=[Public])
-def join(request: JoinRequest, parts: PartsOf, asked: Request) -> JoinReply:
-    """Exchange a join token for a credential of the host's own."""
-    logs.note(host=request.host)
-    with parts.admission.counting_failures(f"address {address_of(asked)}"):
-        return parts.security.join(request)
+def join(message: JoinRequest, request: Request, parts: PartsOf) -> JoinReply:
+    """Take the public half of an agent's own key, for a join token of its host."""
+    logs.note(host=message.host)
+    with parts.admission.counting_failures(whence(request)):
+        return parts.agent_keys.join(message)
+
+
+@router.post("/agents/challenge", dependencies=[Public])
+def challenge(message: ChallengeRequest, request: Request, parts: PartsOf) -> ChallengeReply:
+    """Something for an agent to sign with its key, good once and for 60 s."""
+    parts.admission.admit(whence(request))
+    return parts.agent_keys.challenge(message)
+
+
+@router.post("/agents/credential", dependencies=[Public])
+def credential(message: CredentialRequest, request: Request, parts: PartsOf) -> CredentialReply:
+    """A bearer credential of an hour, for a signature over a challenge."""
+    logs.note(host=message.host)
+    with parts.admission.counting_failures(whence(request)):
+        return parts.agent_keys.credential(message)
 
 
 @router.post("/agents/heartbeat")

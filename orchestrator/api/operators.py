@@ -241,7 +241,8 @@ def list_hosts(parts: PartsOf, asking: LabRead) -> list[Row]:
     return rows
 
 
-def _require_host(parts: Parts, host: str) -> None:
+def require_host(parts: Parts, host: str) -> None:
+    """Raise NotFound for a host that the lab file does not have."""
     with parts.store.reading() as connection:
         if host not in views.hosts(connection):
             raise NotFound(f"host {host[:80]} is not in the lab file")
@@ -250,7 +251,7 @@ def _require_host(parts: Parts, host: str) -> None:
 @router.post("/hosts/{host}/drain", status_code=204, tags=["hosts"])
 def drain_host(host: str, order: OrderBody, parts: PartsOf, asking: LabWrite) -> Response:
     """Place nothing more at a host; what runs there goes on to its end."""
-    _require_host(parts, host)
+    require_host(parts, host)
     parts.desk.drain_host(host, asking.subject, order.reason)
     return Response(status_code=204)
 
@@ -258,7 +259,7 @@ def drain_host(host: str, order: OrderBody, parts: PartsOf, asking: LabWrite) ->
 @router.post("/hosts/{host}/undrain", status_code=204, tags=["hosts"])
 def undrain_host(host: str, parts: PartsOf, asking: LabWrite) -> Response:
     """Put a host back in service."""
-    _require_host(parts, host)
+    require_host(parts, host)
     parts.desk.undrain_host(host, asking.subject)
     return Response(status_code=204)
 

@@ -1,5 +1,6 @@
 """What the routes are handed: the parts that the composition root put together, and who is asking."""
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from lab_inventory.errors import Forbidden, Unauthorised
 from orchestrator import logs
+from orchestrator.agent_keys import AgentKeys
 from orchestrator.api.admission import Admission
 from orchestrator.api.readiness import Health
 from orchestrator.api.watchers import Watchers
@@ -36,6 +38,7 @@ class Parts:
     loop: Loop
     dispatcher: Dispatcher
     security: Security
+    agent_keys: AgentKeys
     people: People
     admission: Admission
     notifiers: Notifiers
@@ -64,6 +67,16 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ADDRESS_UNKNOWN
 
 
+def whence(request: Request) -> str:
+    """The key under which what comes from an address is counted; whoever has an IPv6 address has its whole network."""
+    address = address_of(request)
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return f"address {address}"
+    return f"address {parsed if parsed.version == 4 else ipaddress.ip_network((parsed, 64), strict=False)}"
+
+
 def cookie_of(request: Request) -> str:
     """The token of a browser that is signed in, or nothing."""
     return request.cookies.get(COOKIES.get(request.url.scheme, ""), "")
@@ -79,7 +92,7 @@ def principal(request: Request, sent: Annotated[HTTPAuthorizationCredentials | N
     """Who is asking: by the bearer token, or to read only by the cookie of a browser; raises Unauthorised, TooMany."""
     here = parts(request)
     if sent is not None:
-        with here.admission.counting_failures(f"address {address_of(request)}"):
+        with here.admission.counting_failures(whence(request)):
             found = here.security.principal(sent.credentials.strip())
     else:
         signed_in = by_cookie(request) if request.method in _READS else None

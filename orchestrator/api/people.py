@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field, SecretStr, model_validator
 from lab_inventory.errors import BadInput, Forbidden
 from lab_inventory.noun import Label, Name, Noun, Text
 from orchestrator import logs
-from orchestrator.api.parts import Parts, PartsOf, PeopleWrite, Public, Somebody, address_of
+from orchestrator.api.parts import Parts, PartsOf, PeopleWrite, Public, Somebody, whence
 from orchestrator.lifecycle.rights import SCOPES, Role, Scope, scopes_of
 from orchestrator.people import DAYS_DEFAULT, DAYS_MAX
 from orchestrator.store import people_views
@@ -162,11 +162,11 @@ def revoke_token(token: PersonName, parts: PartsOf, asking: Somebody) -> Respons
 def sign_in(wanted: SignIn, parts: PartsOf, request: Request) -> Made:
     """An API token for who shows a code, or name and password."""
     if wanted.code is not None:
-        with parts.admission.counting_failures(f"address {address_of(request)}"):
+        with parts.admission.counting_failures(whence(request)):
             person = parts.people.by_code(wanted.code.get_secret_value())
     else:
         assert wanted.person is not None and wanted.password is not None  # noqa: S101
-        with parts.admission.slowing_guesses(f"address {address_of(request)}", f"person {wanted.person}"):
+        with parts.admission.slowing_guesses(whence(request), f"person {wanted.person}"):
             person = parts.people.by_password(wanted.person, wanted.password.get_secret_value())
     logs.note(by=person.person)
     beyond = sorted(frozenset(wanted.scopes) - scopes_of(person.roles))

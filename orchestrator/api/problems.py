@@ -77,7 +77,7 @@ def problem(status: int, slug: str, title: str, detail: str, problems: tuple[Pro
     if problems:
         body["problems"] = [_shown(one) for one in problems[:PROBLEMS_MAX]]
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    if status in (503, 507):
+    if status in (429, 503, 507):
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return ProblemResponse(body, status_code=status, headers=headers)
 

@@ -1,6 +1,9 @@
 """The command ``assay``. Status 0: done, or the answer is yes; 1: the answer is no; 2: it could not be done."""
 
+import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -20,6 +23,7 @@ from orchestrator.cli import (
     serve,
     submit,
     subscriptions,
+    tls,
     tokens,
     verify,
 )
@@ -30,6 +34,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def options(
+    ca: Annotated[
+        Path | None, typer.Option(envvar="ASSAY_CA", help="Trust the CA in this file, not those of the system.")
+    ] = None,
+) -> None:
+    """What every command takes."""
+    if ca is not None:
+        os.environ["ASSAY_CA"] = str(ca)
+
+
 app.command()(serve.serve)
 app.command()(doctor.doctor)
 app.add_typer(people.app, name="people")
@@ -46,6 +63,7 @@ app.add_typer(batch.app, name="batch")
 app.command()(verify.verify)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")
+app.add_typer(tls.app, name="tls")
 app.command("backup")(backup.backup_command)
 app.command("restore")(backup.restore_command)
 

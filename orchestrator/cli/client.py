@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab_inventory.errors import AssayError, BadInput, Problem, Unauthorised, Unavailable
+from lab_inventory.trust import connection_trouble, require_safe, trust
 from orchestrator.settings import read_settings
 
 Server = Annotated[str, typer.Option(envvar="ASSAY_SERVER", help="The server's address.")]
@@ -35,8 +38,9 @@ class Client:
         token = _token() if token is None else token
         if not token.isascii() or not token.isprintable():
             raise Unauthorised("the token has characters that no token has; is it the right file?")
+        require_safe(server, trusted_network=read_settings().trusted_network, setting="ASSAY_TRUSTED_NETWORK=true")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=server, headers=headers, timeout=30)
+        self._http = httpx.Client(base_url=server, headers=headers, timeout=30, verify=trust(ca_file()))
 
     def get(self, path: str, **query: Any) -> Any:
         """GET, as JSON."""
@@ -52,12 +56,26 @@ class Client:
         except httpx.InvalidURL as error:
             raise BadInput(f"{self._server} is no address of a server") from error
         except httpx.HTTPError as error:
-            raise Unavailable(
-                f"no server answers at {self._server} ({type(error).__name__}); is 'assay serve' running?"
-            ) from error
+            said = connection_trouble(error, self._server)
+            raise Unavailable(f"no server answers as it should: {said}; is 'assay serve' running?") from error
         if answer.is_success:
             return answer.json() if answer.content else None
         raise _refusal(answer)
+
+
+def ca_file() -> Path | None:
+    """The CA file of ``--ca`` or ASSAY_CA, or None: the system's trust store."""
+    named = os.environ.get("ASSAY_CA")
+    return Path(named) if named else None
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Raises BadInput in the place of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"{error.filename}: {error.strerror}") from error
 
 
 def _refusal(answer: httpx.Response) -> AssayError:

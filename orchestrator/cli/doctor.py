@@ -9,7 +9,7 @@ import typer
 
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
-from orchestrator.cli.client import Output
+from orchestrator.cli.client import Output, ca_file
 from orchestrator.cli.database import Data, Database
 from orchestrator.settings import read_settings
 
@@ -29,7 +29,9 @@ def doctor(
 
     if output not in ("table", "json"):
         raise BadInput(f"output {output!r}; expected table or json")
-    findings = examine(read_settings(data=data, database_url=database, host=host, port=port), SystemClock(), server)
+    findings = examine(
+        read_settings(data=data, database_url=database, host=host, port=port), SystemClock(), server, ca_file()
+    )
     if output == "json":
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

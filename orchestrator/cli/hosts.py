@@ -25,6 +25,13 @@ def drain(host: Host, reason: Annotated[str, typer.Option(help="Why.")] = "", se
 
 
 @app.command()
+def revoke(host: Host, reason: Annotated[str, typer.Option(help="Why.")] = "", server: Server = DEFAULT_SERVER) -> None:
+    """End the key of a host's agent at once; runs go on until their lease, and the host serves after joining again."""
+    Client(server).send("POST", f"/v1/hosts/{host}/revoke", {"reason": reason})
+    typer.echo(f"the key of {host} is revoked; 'assay lab join {host}' lets an agent join again")
+
+
+@app.command()
 def undrain(host: Host, server: Server = DEFAULT_SERVER) -> None:
     """Put a host back in service."""
     Client(server).send("POST", f"/v1/hosts/{host}/undrain")

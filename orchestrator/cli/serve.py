@@ -28,23 +28,40 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     ray_address: Annotated[str | None, typer.Option(help="An existing Ray cluster, HOST:PORT.")] = None,
     ray_local_host: Annotated[str | None, typer.Option(help="The lab host that the embedded Ray stands for.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="Speak TLS with this certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of the certificate (PEM, mode 0600).")] = None,
 ) -> None:
     """Run the server: API, pages and the loop."""
     import uvicorn  # noqa: PLC0415  (only this command needs the server's libraries)
+    from starlette.types import ASGIApp  # noqa: PLC0415
 
+    from orchestrator.api.proxies import BehindProxies  # noqa: PLC0415
     from orchestrator.app import create_app  # noqa: PLC0415
     from orchestrator.settings import read_settings  # noqa: PLC0415
+    from orchestrator.tls import follow, pair_of, require_safe_to_listen, server_context  # noqa: PLC0415
 
     settings = read_settings(
-        data=data, database_url=database, host=host, port=port, ray_address=ray_address, ray_local_host=ray_local_host
+        data=data,
+        database_url=database,
+        host=host,
+        port=port,
+        ray_address=ray_address,
+        ray_local_host=ray_local_host,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
     )
-    listening = _listen(settings.host, settings.port)
-    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     clock = SystemClock()
     log = JsonLog(clock)
+    require_safe_to_listen(settings)
+    pair = pair_of(settings, clock.now())
+    context = server_context(pair) if pair else None
+    listening = _listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     handle_libraries(log)
-    app = create_app(settings, clock=clock, log=log)
-    address = f"http://{settings.host}:{settings.port}"
+    app: ASGIApp = create_app(settings, clock=clock, log=log)
+    if settings.proxies:
+        app = BehindProxies(app, settings.proxies)
+    address = f"{settings.scheme}://{settings.host}:{settings.port}"
     typer.echo(json.dumps({"slug": "serving", "address": address, "data": str(settings.data)}))
     config = uvicorn.Config(
         app,
@@ -53,9 +70,19 @@ def serve(
         timeout_graceful_shutdown=3,
         lifespan="on",
         limit_concurrency=CONNECTIONS_MAX,
+        # Forwarded headers are believed by BehindProxies, from proxies that the settings list, and else by nobody.
+        proxy_headers=False,
+        ssl_context_factory=(lambda *_: context) if context else None,
     )
+
+    async def serve_until_told() -> None:
+        following = asyncio.create_task(follow(context, pair, clock, log)) if context and pair else None
+        await uvicorn.Server(config).serve(sockets=[listening])
+        if following is not None:
+            following.cancel()
+
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+        asyncio.run(serve_until_told())
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -138,12 +138,13 @@ class RunLapsed(_RunFact):
 
 
 class EvidenceRecorded(Fact):
-    """A report of a run was taken under a lease that counts."""
+    """A report of a run was taken under a lease that counts. ``late``: that lease was no longer live when it came."""
 
     journaled: ClassVar[bool] = False
     run: Name
     report: RunReport
     digest: Sha256
+    late: bool = False
     at: AwareDatetime
 
     @property
@@ -157,13 +158,14 @@ class EvidenceRecorded(Fact):
 
 
 class ReportQuarantined(Fact):
-    """A report came that does not count; it is kept and shown."""
+    """A report came that does not count; it is kept and shown. ``late``: its lease was no longer live when it came."""
 
     machine: ClassVar[str] = ""
     run: Name
     report: RunReport
     digest: Sha256
     reason: Text
+    late: bool = False
     at: AwareDatetime
 
     @property

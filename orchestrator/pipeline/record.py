@@ -86,6 +86,7 @@ class _Tally:
     def __init__(self, run: RunView, lease: LeaseView, now: datetime) -> None:
         self._run = run
         self._lease = lease
+        self._late = lease.state is not LeaseState.LIVE
         self._now = now
         self._digests = dict(run.digests)
         self._quarantined = set(run.quarantined)
@@ -124,14 +125,17 @@ class _Tally:
                 raise Conflict(f"{len(self._quarantined)} reports of {self._run.run} are kept apart; no more are taken")
             self._quarantined.add((report.seq, address))
             self._facts.append(
-                ReportQuarantined(run=self._run.run, report=report, digest=address, reason=reason, at=self._now)
+                ReportQuarantined(
+                    run=self._run.run, report=report, digest=address, reason=reason, late=self._late, at=self._now
+                )
             )
         self._received.append(ReceivedReport(seq=report.seq, reception=Reception.QUARANTINED, reason=reason))
 
     def _record(self, report: RunReport, address: str) -> None:
         self._digests[report.seq] = address
         self._next_seq += 1
-        self._facts.append(EvidenceRecorded(run=self._run.run, report=report, digest=address, at=self._now))
+        recorded = EvidenceRecorded(run=self._run.run, report=report, digest=address, late=self._late, at=self._now)
+        self._facts.append(recorded)
         self._received.append(ReceivedReport(seq=report.seq, reception=Reception.RECORDED))
         self._ended = isinstance(report.body, Ended)
         if self._run.state in MACHINE.terminal:

@@ -148,13 +148,14 @@ def use_token(connection: Connection, digest: str, now: datetime) -> bool:
     return result.rowcount == 1
 
 
-def revoke_tokens(connection: Connection, kind: TokenKind, subject: str, now: datetime) -> None:
-    """Revoke every token of a kind that stands for ``subject``."""
-    connection.execute(
+def revoke_tokens(connection: Connection, kind: TokenKind, subject: str, now: datetime) -> int:
+    """Revoke every token of a kind that stands for ``subject``; gives their number."""
+    revoked = connection.execute(
         update(t.tokens)
         .where(t.tokens.c.kind == kind.value, t.tokens.c.subject == subject, t.tokens.c.revoked_at.is_(None))
         .values(revoked_at=now.isoformat())
     )
+    return revoked.rowcount
 
 
 def hear(connection: Connection, kind: str, names: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """Reading for people: what API, pages and tables show, as plain dictionaries with a bound on their number."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, true
@@ -308,13 +309,31 @@ def host_faults(connection: Connection) -> list[Row]:
 
 
 def counts(connection: Connection) -> Row:
-    """The numbers that gauges show: units by state, runs that wait, runs that hold a lease."""
-    by_state = dict.fromkeys(DEVICE_STATES, 0)
-    for device in devices(connection):
-        by_state[device["state"]] += 1
+    """The numbers that gauges show: units by state, runs that wait, runs that hold a lease, what is in quarantine."""
     waiting = views.count(connection, t.runs, t.runs.c.state == "waiting")
     active = views.count(connection, t.runs, t.runs.c.state.in_([state.value for state in HOLDS_A_LEASE]))
     out = dict.fromkeys(("device", "bench"), 0)
     for resource in quarantine_views.quarantines(connection):
         out[resource.partition(":")[0]] += 1
-    return {"devices": by_state, "waiting": waiting, "active": active, "quarantined": out}
+    return {"devices": device_states(connection), "waiting": waiting, "active": active, "quarantined": out}
+
+
+def device_states(connection: Connection) -> dict[str, int]:
+    """How many units are in each state."""
+    by_state = dict.fromkeys(DEVICE_STATES, 0)
+    for device in devices(connection):
+        by_state[device["state"]] += 1
+    return by_state
+
+
+def oldest_waiting_since(connection: Connection) -> datetime | None:
+    """Since when the run waits that has waited longest, of those whose batch is not held; None where none does."""
+    r, b = t.runs.c, t.batches.c
+    since = connection.execute(
+        select(r.queued_at)
+        .join(t.batches, b.batch == r.batch)
+        .where(r.state == "waiting", b.state != "held")
+        .order_by(r.queued_at)
+        .limit(1)
+    ).scalar_one_or_none()
+    return datetime.fromisoformat(since) if since else None

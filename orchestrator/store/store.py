@@ -22,7 +22,8 @@ from lab_inventory.errors import Conflict, Unavailable
 from orchestrator.lifecycle import batch, certificate, device, host, lease, person, quarantine, run, subscription
 from orchestrator.lifecycle.machine import Fact, Machine
 from orchestrator.pipeline.publish import notices
-from orchestrator.store import migrating, probing
+from orchestrator.pipeline.tally import Tally, add_up
+from orchestrator.store import migrating, probing, tallies
 from orchestrator.store import tables as t
 from orchestrator.store.engine import BUSY_TIMEOUT_S, engine_at, may_pass, opening, reading_options, refused
 from orchestrator.store.journal import GENESIS, next_row
@@ -82,10 +83,11 @@ NOTICES_TOLD_MAX = 40
 
 @dataclass(kw_only=True)
 class _Step:
-    """A transaction that goes on in this thread, and the facts to be told of when it is committed."""
+    """A transaction that goes on in this thread, the facts to be told of when it is committed, and what they count."""
 
     connection: Connection
     facts: list[Fact] = field(default_factory=list)
+    counted: Tally = field(default_factory=dict)
     lab_changed: bool = False
 
 
@@ -131,7 +133,7 @@ class Store:
         """
         with self._step() as step:
             made = tuple(facts(head(step.connection)) if callable(facts) else facts)
-            self._apply(step.connection, made)
+            add_up(step.counted, self._apply(step.connection, made))
             if idempotent is not None:
                 step.connection.execute(insert(t.idempotency).values(asdict(idempotent)))
             step.facts.extend(made)
@@ -144,7 +146,7 @@ class Store:
             for group in groups:
                 try:
                     with step.connection.begin_nested():
-                        self._apply(step.connection, group)
+                        counted = self._apply(step.connection, group)
                 except Conflict as conflict:
                     answers.append(conflict)
                 except IntegrityError as error:
@@ -152,6 +154,7 @@ class Store:
                 else:
                     answers.append(None)
                     step.facts.extend(group)
+                    add_up(step.counted, counted)
         return tuple(answers)
 
     @contextmanager
@@ -190,6 +193,7 @@ class Store:
                 with outer.connection.begin_nested():
                     yield inner
                 outer.facts.extend(inner.facts)
+                add_up(outer.counted, inner.counted)
                 outer.lab_changed |= inner.lab_changed
                 return
             with self._writing, self.engine.connect().execution_options(assay_writes=True) as connection:
@@ -198,6 +202,7 @@ class Store:
                     with connection.begin():
                         self._require_leading(connection)
                         yield step
+                        tallies.add(connection, step.counted)
                         self._announce(step)
                 finally:
                     self._here.step = None
@@ -264,13 +269,16 @@ class Store:
         finally:
             self._writing.release()
 
-    def _apply(self, connection: Connection, facts: Sequence[Fact]) -> None:
+    def _apply(self, connection: Connection, facts: Sequence[Fact]) -> Tally:
+        """Write facts and journal; gives what they count, which is written at the end of the transaction."""
+        counted: Tally = {}
         tail = head(connection)
         end = (tail.length, tail.hash)
         at = self._clock.now().isoformat()
         for fact in facts:
-            state = self._next_state(connection, fact)
+            before, state = self._next_state(connection, fact)
             write(connection, fact, state)
+            add_up(counted, tallies.counted(connection, fact, before, state))
             if not fact.journaled:
                 continue
             body = canonical_bytes(fact.journal_entry()).decode()
@@ -285,14 +293,16 @@ class Store:
             )
             connection.execute(insert(t.journal).values(asdict(row)))
             end = (row.seq, row.hash)
+        return counted
 
     @staticmethod
-    def _next_state(connection: Connection, fact: Fact) -> str:
+    def _next_state(connection: Connection, fact: Fact) -> tuple[str | None, str]:
+        """The state before, None at birth or where there is none, and the one after."""
         kept = MACHINES.get(fact.machine)
         if kept is None:
-            return ""
+            return None, ""
         current = connection.execute(select(kept.state).where(kept.key == fact.entity)).scalar_one_or_none()
-        return kept.machine.next(current, fact).value
+        return current, kept.machine.next(current, fact).value
 
     def _tell(self, facts: Sequence[Fact]) -> None:
         if facts:

@@ -229,6 +229,7 @@ runs = Table(
 )
 
 Index("runs_by_place", runs.c.host, runs.c.slot)
+Index("runs_by_turn", runs.c.state, runs.c.queued_at)
 
 quarantines = Table(
     "quarantines",
@@ -352,3 +353,44 @@ heard = Table(
     Column("number", Integer, nullable=False),
 )
 """What followers heard of hosts and leases, for the leader: a number that grows, and no time (docs/decisions/0004)."""
+
+agent_authority = Table(
+    "agent_authority",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("audience", Word, nullable=False),
+    Column("secret", Word, nullable=False),
+)
+"""One row: what agents prove themselves to, and with what the servers of a lab mark their challenges."""
+
+agent_keys = Table(
+    "agent_keys",
+    metadata,
+    Column("host", Word, primary_key=True),
+    Column("public_key", Word, nullable=False),
+    Column("joined_at", Word, nullable=False),
+    Column("revoked_at", Word),
+    Column("revoked_by", Word, nullable=False, server_default=""),
+    Column("reason", Word, nullable=False, server_default=""),
+)
+"""The public half of the key with which the agent of a host joined last."""
+
+used_challenges = Table(
+    "used_challenges",
+    metadata,
+    Column("digest", Word, primary_key=True),
+    Column("at", Word, nullable=False, index=True),
+)
+"""Challenges that were answered well; forgotten after a day, when they are long too old to be answered."""
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("metric", Word, primary_key=True),
+    Column("labels", Word, primary_key=True),
+    Column("part", Word, primary_key=True),
+    Column("value", Float, nullable=False),
+)
+"""What has been counted (docs/decisions/0010). ``labels``: their values as a JSON list. ``part``: of a histogram the
+upper end of a bucket or ``sum``, else empty. A row for each series, whatever the lab has done.
+"""

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from lab_inventory.errors import AssayError, BadInput, Forbidden, Unauthorised
 from orchestrator import logs
-from orchestrator.api.parts import COOKIES, Parts, PartsOf, Public, address_of, by_cookie, cookie_of
+from orchestrator.api.parts import COOKIES, Parts, PartsOf, Public, address_of, by_cookie, cookie_of, whence
 from orchestrator.people import PAGE_TTL
 from orchestrator.store import people_views
 from orchestrator.store.people_views import PersonView
@@ -63,7 +63,7 @@ def sign_in(
 
 
 def _who(request: Request, parts: Parts, person: str, password: str, code: str) -> PersonView:
-    address = f"address {address_of(request)}"
+    address = whence(request)
     if code:
         with parts.admission.counting_failures(address):
             return parts.people.by_code(code)

@@ -3,21 +3,31 @@
 It records reports as the real one does: each once, only in sequence, and none whose evidence it misses.
 """
 
+import base64
 import json
 import threading
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from lab_inventory.lab import Host
-from lab_inventory.messages import RunReport
+from lab_inventory.messages import RunReport, proof_text
 
 TOKEN = "asy_join_" + "x" * 20
-CREDENTIAL = "asy_agent_" + "y" * 20
+AUDIENCE = "lab-of-the-tests"
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 class StandInOrchestrator:
-    """``refuse_all``: answer every request with that status. ``orders``: standings of runs other than renewed."""
+    """``refuse_all``: answer every request with that status. ``orders``: standings of runs other than renewed.
+
+    ``lives_s``: how long a credential lives. ``revoked``: why the keys of all hosts are.
+    """
 
     def __init__(self, host: Host | None = None) -> None:
         self.host = host
@@ -28,6 +38,13 @@ class StandInOrchestrator:
         self.recorded: dict[str, list[RunReport]] = {}
         self.artifacts: dict[str, bytes] = {}
         self.tokens = {TOKEN}
+        self.keys: dict[str, Ed25519PublicKey] = {}
+        self.challenges: set[str] = set()
+        self.credentials: set[str] = set()
+        self.proofs = 0
+        self.lives_s = 3600.0
+        self.ttl_s = 900.0
+        self.revoked = ""
         self.lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
 
@@ -77,7 +94,13 @@ class StandInOrchestrator:
                 return self.refuse_all, {"title": "refused", "detail": "the credential was revoked"}
             if path == "/v1/agents/join":
                 return self._join(body)
-            if authorization != f"Bearer {CREDENTIAL}":
+            if path == "/v1/agents/challenge":
+                made = f"challenge-{len(self.challenges) + self.proofs}"
+                self.challenges.add(made)
+                return 200, {"version": 1, "challenge": made}
+            if path == "/v1/agents/credential":
+                return self._prove(body)
+            if authorization.removeprefix("Bearer ") not in self.credentials:
                 return 401, {"title": "The credential is unknown", "detail": ""}
             kind = path.removeprefix("/v1/agents/")
             return 200, {"heartbeat": self._heartbeat, "renewals": self._renew, "reports": self._receive}[kind](body)
@@ -86,7 +109,18 @@ class StandInOrchestrator:
         if body["token"] not in self.tokens:
             return 401, {"title": "The join token is unknown or was used", "detail": "make another"}
         self.tokens.remove(body["token"])
-        return 200, {"version": 1, "agent": "agent-1", "host": body["host"], "credential": CREDENTIAL}
+        self.keys[body["host"]] = Ed25519PublicKey.from_public_bytes(_bytes(body["public_key"]))
+        return 200, {"version": 1, "agent": "agent-1", "host": body["host"], "audience": AUDIENCE}
+
+    def _prove(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if self.revoked or body["challenge"] not in self.challenges or body["host"] not in self.keys:
+            return 401, {"title": "The key is not good", "detail": self.revoked or "join again"}
+        self.challenges.remove(body["challenge"])
+        signed = proof_text(AUDIENCE, body["host"], body["challenge"])
+        self.keys[body["host"]].verify(_bytes(body["signature"]), signed)
+        self.proofs += 1
+        self.credentials.add(f"asy_agent_{self.proofs}")
+        return 200, {"version": 1, "credential": f"asy_agent_{self.proofs}", "lives_s": self.lives_s}
 
     def _heartbeat(self, body: dict[str, Any]) -> dict[str, Any]:
         self.heartbeats.append(body)
@@ -96,7 +130,12 @@ class StandInOrchestrator:
     def _renew(self, body: dict[str, Any]) -> dict[str, Any]:
         self.renewals.append(body)
         leases = [
-            {"run": one["run"], "standing": self.orders.get(one["run"], "renewed"), "ttl_s": 900.0, "reason": "told so"}
+            {
+                "run": one["run"],
+                "standing": self.orders.get(one["run"], "renewed"),
+                "ttl_s": self.ttl_s,
+                "reason": "told so",
+            }
             for one in body["renewals"]
         ]
         return {"version": 1, "leases": leases}

@@ -10,8 +10,8 @@ from agent_nouns import HOST, host, slot
 from stand_in_orchestrator import TOKEN, StandInOrchestrator
 
 from agents.bench_file import keep_bench
-from agents.credential import join
 from agents.doctor import Finding, all_well, examine
+from agents.key import join
 from agents.settings import AgentSettings
 from agents.wire import Wire
 from lab_inventory.clock import SystemClock
@@ -32,29 +32,26 @@ async def test_a_joined_agent_with_a_free_slot_is_well(tmp_path: Path, orchestra
     keep_bench(tmp_path, host(slot("slot-1", "127.0.0.1:0")), SystemClock())
     found = await findings(settings(tmp_path, orchestrator.url))
     assert all_well(list(found.values())), found
-    assert found["credential"].detail == "accepted as agent-1 of host host-a"
+    assert found["key"].detail == "accepted as agent-1 of host host-a"
     assert found["clock"].ok
     assert "baresip" in found["drivers"].detail
 
 
-async def test_a_credential_that_is_no_longer_valid_is_broken(
-    tmp_path: Path, orchestrator: StandInOrchestrator
-) -> None:
+async def test_a_key_that_was_revoked_is_broken(tmp_path: Path, orchestrator: StandInOrchestrator) -> None:
     wire = Wire(orchestrator.url, timeout_s=5)
     await join(wire, tmp_path, host=HOST, token=TOKEN, clock=SystemClock())
     await wire.close()
-    kept = tmp_path / "credential.json"
-    kept.write_text(kept.read_text().replace("asy_agent_", "asy_agent_other"))
+    orchestrator.revoked = "the key of host-a was revoked"
     found = await findings(settings(tmp_path, orchestrator.url))
-    assert not found["credential"].ok
-    assert "The credential is unknown" in found["credential"].detail
+    assert not found["key"].ok
+    assert "the key of host-a was revoked" in found["key"].detail
 
 
 async def test_an_orchestrator_that_is_away_is_told_once_and_in_words(tmp_path: Path) -> None:
     found = await findings(settings(tmp_path, "http://127.0.0.1:1"))
     assert not found["orchestrator"].ok
     assert "does not answer" in found["orchestrator"].detail
-    assert "credential" not in found
+    assert "key" not in found
 
 
 async def test_a_registrar_address_that_another_program_has_is_broken(

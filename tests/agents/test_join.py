@@ -9,7 +9,7 @@ from pathlib import Path
 from agent_nouns import HOST
 from stand_in_orchestrator import TOKEN, StandInOrchestrator
 
-from agents.credential import kept_credential
+from agents.key import kept_key
 from agents.serve import sole_agent
 
 
@@ -35,8 +35,8 @@ async def test_the_token_is_exchanged_for_a_credential_that_only_its_owner_reads
     ended = await run(tmp_path / "work", orchestrator.url, f"{TOKEN}\n")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert TOKEN not in ended.stdout
-    assert kept_credential(tmp_path / "work", HOST) is not None
-    assert (tmp_path / "work" / "credential.json").stat().st_mode & 0o077 == 0
+    assert kept_key(tmp_path / "work", HOST) is not None
+    assert (tmp_path / "work" / "agent-key.json").stat().st_mode & 0o077 == 0
 
 
 async def test_a_wrong_token_or_none_is_told_in_words_and_nothing_is_kept(
@@ -48,7 +48,7 @@ async def test_a_wrong_token_or_none_is_told_in_words_and_nothing_is_kept(
     assert "The join token is unknown or was used" in wrong.stderr
     assert "asy_join_wrong" not in wrong.stderr
     assert "there is no join token on standard input" in none.stderr
-    assert kept_credential(tmp_path, HOST) is None
+    assert kept_key(tmp_path, HOST) is None
 
 
 async def test_while_an_agent_serves_nobody_joins_in_its_place(
@@ -57,4 +57,4 @@ async def test_while_an_agent_serves_nobody_joins_in_its_place(
     with sole_agent(tmp_path):
         ended = await run(tmp_path, orchestrator.url, f"{TOKEN}\n")
     assert ended.returncode == 2
-    assert kept_credential(tmp_path, HOST) is None
+    assert kept_key(tmp_path, HOST) is None

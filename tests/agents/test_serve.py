@@ -16,7 +16,7 @@ from agent_nouns import HOST, RememberingLog, assignment, case, host, until
 from fake_agent import DRIVERS, FakeProbe
 from stand_in_orchestrator import TOKEN, StandInOrchestrator
 
-from agents.credential import kept_credential
+from agents.key import kept_key
 from agents.processes import ProcessMark
 from agents.run_directory import RunDirectory
 from agents.serve import serve
@@ -121,7 +121,7 @@ async def test_an_agent_joins_shows_its_devices_takes_a_run_and_delivers_all_of_
 async def test_the_credential_is_kept_for_its_owner_alone_and_used_again(agents_here: AgentProcesses) -> None:
     first = agents_here.start()
     await agents_here.serving()
-    path = agents_here.work / "credential.json"
+    path = agents_here.work / "agent-key.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     first.terminate()
     await asyncio.to_thread(first.wait, 10)
@@ -207,6 +207,59 @@ async def test_a_refused_credential_is_told_plainly_and_the_agent_stays(agents_h
     assert agent.poll() is None
 
 
+async def test_a_revoked_agent_takes_no_run_and_the_one_that_goes_on_stops_with_its_lease(
+    agents_here: AgentProcesses,
+) -> None:
+    orchestrator = agents_here.orchestrator
+    orchestrator.ttl_s = 9.0
+    agents_here.start()
+    heartbeat = await agents_here.serving()
+    await _post(heartbeat["inbox"], assignment(cases=LONG, ttl_s=9.0))
+    mark = await agents_here.running()
+    with orchestrator.lock:
+        orchestrator.revoked = "the key of host-a was revoked by op: stolen"
+        orchestrator.credentials.clear()
+    await until(lambda: "credential-refused" in agents_here.log_slugs())
+    assert mark.is_alive()
+    refused = await _post(heartbeat["inbox"], assignment("run-2", slot_name="slot-2"))
+    assert refused.answer is Acceptance.REFUSED
+    assert "this agent is refused: " in refused.reason
+    assert "was revoked by op: stolen" in refused.reason
+    await until(lambda: not mark.is_alive())
+    assert agents_here.directory().exit_record() is not None
+
+
+async def test_a_credential_is_renewed_before_its_end_and_at_once_when_it_is_refused(
+    agents_here: AgentProcesses,
+) -> None:
+    orchestrator = agents_here.orchestrator
+    orchestrator.lives_s = 1.5
+    agents_here.start()
+    await agents_here.serving()
+    await until(lambda: orchestrator.proofs >= 3)
+    orchestrator.lives_s = 3600.0
+    seen = orchestrator.proofs
+    await until(lambda: orchestrator.proofs > seen)
+    with orchestrator.lock:
+        orchestrator.credentials.clear()
+    seen, beats = orchestrator.proofs, len(orchestrator.heartbeats)
+    await until(lambda: len(orchestrator.heartbeats) > beats)
+    assert orchestrator.proofs == seen + 1
+    assert "credential-refused" not in agents_here.log_slugs()
+
+
+async def test_the_credential_of_an_agent_from_before_there_were_keys_brings_a_key_without_being_asked(
+    agents_here: AgentProcesses,
+) -> None:
+    orchestrator = agents_here.orchestrator
+    orchestrator.tokens = {"asy_agent_of_before"}
+    old = {"version": 1, "agent": "agent-1", "host": HOST, "credential": "asy_agent_of_before"}
+    (agents_here.work / "credential.json").write_text(json.dumps(old))
+    agents_here.start(join_token="asy_join_used_long_ago")
+    await agents_here.serving()
+    assert kept_key(agents_here.work, HOST) is not None
+
+
 async def test_an_agent_that_starts_while_the_orchestrator_is_away_knows_its_bench(agents_here: AgentProcesses) -> None:
     first = agents_here.start()
     heartbeat = await agents_here.serving()
@@ -237,7 +290,7 @@ async def serve_here(chosen: AgentSettings, stop: asyncio.Event | None = None) -
 async def test_a_wrong_join_token_is_an_error_and_no_loop(tmp_path: Path, orchestrator: StandInOrchestrator) -> None:
     with pytest.raises(WireTrouble, match="The join token is unknown or was used: make another"):
         await serve_here(settings(tmp_path, orchestrator.url, join_token="asy_join_wrong"))
-    assert kept_credential(tmp_path, HOST) is None
+    assert kept_key(tmp_path, HOST) is None
 
 
 async def test_without_a_join_token_the_operator_is_told_what_to_set(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.e2e.stack import Phone, Stack, until
 DISPATCHES = 20
 LATENCY_P99_S_MAX = 2.0
 MEMORY_MIB_MAX = 1200.0
-_BUCKET = re.compile(r'assay_dispatch_latency_seconds_bucket\{le="([^"]+)"\} ([0-9.]+)')
+_BUCKET = re.compile(r'assay_dispatch_latency_seconds_bucket\{lab="[^"]*",le="([^"]+)"\} ([0-9.]+)')
 
 
 def figures() -> Iterator[dict[str, Any]]:

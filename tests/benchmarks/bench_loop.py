@@ -88,13 +88,18 @@ def lab() -> Lab:
     return Lab.model_validate({"lab": "bench", "site": "here", "hosts": hosts})
 
 
-def fill(desk: Desk) -> None:
-    """Register the devices of every host, and queue the runs."""
+def fill_devices(desk: Desk) -> None:
+    """Register the devices of every host."""
     desk.keep_programmes(shipped_programmes())
     desk.apply_lab(lab(), "bench")
     for host in range(HOSTS):
         units = tuple(registration(host, slot, desk) for slot in range(SLOTS))
         desk.heartbeat(f"host-{host}", Heartbeat(agent_version="1", boot="b", inbox="/run/x", devices=units))
+
+
+def fill(desk: Desk) -> None:
+    """Register the devices of every host, and queue the runs."""
+    fill_devices(desk)
     features = {"codec.pcmu": True, "codec.pcma": True, "codec.g722": True, "dtmf.events": True, "hold": True}
     for batch in range(QUEUED // SUBMISSIONS_PER_BATCH):
         submissions = tuple(

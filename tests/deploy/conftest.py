@@ -45,11 +45,11 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Builds:
     return Builds(**made)
 
 
-def a_lab(work: Path, hosts: int) -> Iterator[SshLab]:
+def a_lab(work: Path, hosts: int, *, tls: bool = False) -> Iterator[SshLab]:
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    lab = SshLab(work, hosts)
+    lab = SshLab(work, hosts, tls=tls)
     try:
         lab.start()
         yield lab
@@ -59,7 +59,7 @@ def a_lab(work: Path, hosts: int) -> Iterator[SshLab]:
 
 @pytest.fixture(scope="module")
 def five_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshLab]:
-    yield from a_lab(tmp_path_factory.mktemp("lab"), 5)
+    yield from a_lab(tmp_path_factory.mktemp("lab"), 5, tls=True)
 
 
 @pytest.fixture(scope="module")

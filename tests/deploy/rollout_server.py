@@ -1,6 +1,6 @@
 """The whole server in a process of its own, without Ray: what it places is posted to the inboxes of the agents.
 
-The inbox of a host is reached through the host's own directory: WORK HOST-ADDRESS PORT.
+The inbox of a host is reached through the host's own directory: WORK HOST-ADDRESS PORT [CERTIFICATE KEY].
 """
 
 import socket
@@ -41,7 +41,16 @@ def main() -> None:
     hosts = frozenset(f"host-{number}" for number in range(1, 10))
     settings = Settings(data=work / "data", host=host, port=port, free_bytes_min=0)
     app = create_app(settings, InProcessDispatcher(answer, hosts=hosts))
-    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
+    certificate, key = sys.argv[4:] if len(sys.argv) > 4 else (None, None)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
 
 
 main()

@@ -22,6 +22,8 @@ import httpx
 import yaml
 
 from lab_inventory.clock import SystemClock
+from lab_inventory.trust import trust
+from orchestrator.lab_ca import make
 from tests.first_person import let_in
 
 ROOT = Path(__file__).parents[2]
@@ -254,16 +256,21 @@ class SshHost:
 class SshLab:
     """Hosts on a bridge, and a server that they reach."""
 
-    def __init__(self, work: Path, hosts: int, network: str = "10.213.77", kind: type[SshHost] = SshHost) -> None:
+    def __init__(self, work: Path, hosts: int, network: str = "10.213.77", kind: type[SshHost] = SshHost,
+        *, tls: bool = False,
+    ) -> None:  # fmt: skip
         self.work = work
+        self.tls = make(work / "tls", [f"{network}.1"], SystemClock().now()) if tls else None
         self.network = network
         self.bridge = f"as{os.getpid() % 100000}"
-        self.server_url = f"http://{network}.1:{SERVER_PORT}"
+        self.server_url = f"http{'s' if tls else ''}://{network}.1:{SERVER_PORT}"
         self._server: subprocess.Popen[bytes] | None = None
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(work / "key"))
         self._make_phones()
         self.hosts = [kind(self, number) for number in range(1, hosts + 1)]
-        self.http = httpx.Client(base_url=self.server_url, timeout=30)
+        self.http = httpx.Client(
+            base_url=self.server_url, timeout=30, verify=trust(self.tls.ca if self.tls else None), trust_env=False
+        )
         self.lab = {"lab": "test", "site": "a test", "hosts": [_host(host.name) for host in self.hosts]}
         self._write()
 
@@ -290,7 +297,13 @@ class SshLab:
             "server": self.server_url,
             "build": build,
             "ssh": {"port": PORT, "key_file": "key", "known_hosts": "known_hosts"},
-            "agent": {"python": "/opt/python/bin/python3", "supervisor": "process", **agent},
+            "agent": {
+                "python": "/opt/python/bin/python3",
+                "supervisor": "process",
+                "trusted_network": self.tls is None,
+                **agent,
+            },
+            **({"ca": "tls/lab-ca.pem"} if self.tls else {}),
             "limits": {"parallel": 5, "out_of_service": 5, "verify_s": 60, "free_bytes_min": 100_000_000, **limits},
             "hosts": [{"name": host.name, "address": host.address} for host in self.hosts],
         }
@@ -329,9 +342,10 @@ class SshLab:
 
     def start_server(self) -> None:
         command = [str(Path(__file__).with_name("rollout_server.py")), str(self.work)]
+        certificate = [str(self.tls.certificate), str(self.tls.key)] if self.tls else []
         with (self.work / "server.log").open("ab") as log:
             self._server = subprocess.Popen(
-                [sys.executable, *command, f"{self.network}.1", str(SERVER_PORT)],
+                [sys.executable, *command, f"{self.network}.1", str(SERVER_PORT), *certificate],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, start_new_session=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )  # fmt: skip

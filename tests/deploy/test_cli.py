@@ -20,8 +20,8 @@ def test_the_commands_and_options_are_these_and_each_has_a_help_text() -> None:
     }
     assert found == {
         "build": ["source", "out", "constraints", "dependencies", "output"],
-        "plan": ["lab", "rollout", "build", "server", "output"],
-        "apply": ["lab", "rollout", "build", "server", "output"],
+        "plan": ["lab", "rollout", "build", "server", "ca", "output"],
+        "apply": ["lab", "rollout", "build", "server", "ca", "output"],
     }
     for command in group.commands.values():  # type: ignore[attr-defined]
         assert command.help

@@ -84,7 +84,7 @@ def test_the_agent_is_not_root_and_its_directory_is_its_own(five_hosts: SshLab, 
     for host in five_hosts.hosts:
         assert host.inside("stat", "-c", "%U", f"/proc/{host.agent_pid()}").strip() == "assay"
         assert host.inside("stat", "-c", "%U %a", "/var/lib/assay-agent").strip() == "assay 700"
-        assert host.inside("stat", "-c", "%U %a", "/var/lib/assay-agent/credential.json").strip() == "assay 600"
+        assert host.inside("stat", "-c", "%U %a", "/var/lib/assay-agent/agent-key.json").strip() == "assay 600"
 
 
 def test_the_udev_rules_are_in_place_for_the_agents_group(five_hosts: SshLab, upgraded: Applied) -> None:

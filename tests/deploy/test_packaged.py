@@ -90,7 +90,7 @@ def test_an_agent_is_started_without_anything_of_the_connection_in_its_environme
 
 def rollout(**change: object) -> Rollout:
     content = {
-        "server": "http://10.0.0.1:8470",
+        "server": "https://10.0.0.1:8470",
         "build": "b",
         "ssh": {"key_file": "k", "known_hosts": "k"},
         "hosts": [{"name": "host-1", "address": "10.0.0.2"}],
@@ -112,10 +112,23 @@ def test_other_settings_make_another_release_of_the_same_build_and_the_same_sett
     one, made = rollout(), manifest(tmp_path)
     first = release_of(one, one.hosts[0], made)
     assert release_of(rollout(), one.hosts[0], made) == first
-    other = rollout(server="http://10.0.0.9:8470")
+    other = rollout(server="https://10.0.0.9:8470")
     second = release_of(other, other.hosts[0], made)
     assert (second.build, second.name == first.name) == (first.build, False)
     assert f"ASSAY_DEPLOY_RELEASE={second.name}" in second.files["agent.env"]
+
+
+def test_a_ca_comes_with_the_release_and_another_ca_makes_another_release(tmp_path: Path) -> None:
+    made = manifest(tmp_path)
+    names = set()
+    for text in ("one CA\n", "another CA\n"):
+        wanted = rollout(ca_certificates=text)
+        release = release_of(wanted, wanted.hosts[0], made)
+        names.add(release.name)
+        assert release.files["lab-ca.pem"] == text
+        path = f"/opt/assay-agent/releases/{release.name}/lab-ca.pem"
+        assert f"ASSAY_AGENT_CA_FILE={path}\n" in release.files["agent.env"]
+    assert len(names) == 2
 
 
 def test_a_build_whose_file_is_not_what_the_manifest_says_or_whose_manifest_reaches_out_is_refused(

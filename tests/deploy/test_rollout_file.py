@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from deploy.rollout_file import Rollout, SupervisorName, read_rollout
+from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from lab_inventory.lab import read_lab
+from orchestrator.lab_ca import make
 
 LAB = read_lab(Path(__file__).parents[2] / "deploy/demo/lab.yaml")
 HOST = {"name": "demo-host", "address": "10.0.0.11"}
@@ -16,7 +18,7 @@ HOST = {"name": "demo-host", "address": "10.0.0.11"}
 
 def content(**change: Any) -> dict[str, Any]:
     ssh = {"key_file": "key", "known_hosts": "known_hosts"}
-    return {"server": "http://10.0.0.1:8470", "build": "builds/one", "ssh": ssh, "hosts": [HOST]} | change
+    return {"server": "https://10.0.0.1:8470", "build": "builds/one", "ssh": ssh, "hosts": [HOST]} | change
 
 
 def read(folder: Path, **change: Any) -> Rollout:
@@ -90,3 +92,24 @@ def test_pinning_cannot_be_left_out(tmp_path: Path) -> None:
         read(tmp_path, ssh={"key_file": "key"})
     with pytest.raises(BadInput, match=r"ssh\.strict_host_key_checking .*: is not a field here"):
         read(tmp_path, ssh={"key_file": "key", "known_hosts": "k", "strict_host_key_checking": False})
+
+
+def test_a_ca_is_read_with_the_file_and_one_that_is_none_is_refused(tmp_path: Path) -> None:
+    files = make(tmp_path / "tls", ["10.0.0.1"], SystemClock().now())
+    found = read(tmp_path, ca="tls/lab-ca.pem")
+    assert found.ca_certificates == files.ca.read_text()
+    (tmp_path / "none.pem").write_text("none")
+    with pytest.raises(BadInput, match="has no certificate in it"):
+        read(tmp_path, ca="none.pem")
+    with pytest.raises(BadInput, match="cannot be read: No such file"):
+        read(tmp_path, ca="missing.pem")
+    with pytest.raises(BadInput, match=r"ca and agent\.ca_file both stand there"):
+        read(tmp_path, ca="tls/lab-ca.pem", agent={"ca_file": "/etc/ca.pem"})
+
+
+def test_plain_http_to_another_machine_is_refused_unless_its_network_is_said_to_be_trusted(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is plain http to another machine: secrets would go over the wire in the clear"):
+        read(tmp_path, server="http://10.0.0.1:8470")
+    assert read(tmp_path, server="http://10.0.0.1:8470", agent={"trusted_network": True}).agent.trusted_network
+    with pytest.raises(BadInput, match="is not https, so ca says nothing"):
+        read(tmp_path, server="http://10.0.0.1:8470", ca="x.pem", agent={"trusted_network": True})

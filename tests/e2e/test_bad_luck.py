@@ -1,13 +1,14 @@
 """Real processes are killed in the middle of a real run."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
-from stack import Phone, Stack, reports_digest, until
+from stack import HOST, Phone, Stack, reports_digest, until
+
+from agents.key import kept_key
 
 PHONE = Phone()
 
@@ -47,7 +48,8 @@ def test_agent_and_run_killed_the_run_is_repeated_and_its_late_report_does_not_c
     batch = stack.submit(PHONE)
     first = stack.until_running(batch)
     process = run_process(stack, first["run"])
-    credential = next((stack.work / "agent").glob("*credential*")).read_text()
+    key = kept_key(stack.work / "agent", HOST)
+    assert key is not None
     stack.kill("agent")
     process.kill()
     until(
@@ -68,7 +70,9 @@ def test_agent_and_run_killed_the_run_is_repeated_and_its_late_report_does_not_c
         "at": "2026-01-01T00:00:00Z",
         "body": {"kind": "ended", "outcome": "completed", "within_deadline": True},
     }
-    token = json.loads(credential)["credential"] if credential.lstrip().startswith("{") else credential.strip()
+    asked = httpx.post(f"{stack.address}/v1/agents/challenge", json={"host": HOST}).json()["challenge"]
+    proof = {"host": HOST, "challenge": asked, "signature": key.sign(asked)}
+    token = httpx.post(f"{stack.address}/v1/agents/credential", json=proof).json()["credential"]
     reply = httpx.post(
         f"{stack.address}/v1/agents/reports",
         headers={"Authorization": f"Bearer {token}"},

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import httpx
 import uvicorn
+from agent_by_hand import joined
 from fastapi import FastAPI
 from lab_world import basic, lab, measurements_of, registration, submission
 
@@ -65,9 +66,8 @@ class LabServer:
         """Apply a lab file and let the agent of host-1 join."""
         content = json.loads((made or lab()).model_dump_json())
         assert (await self.operator.put("/v1/lab", json=content)).status_code == 204
-        token = (await self.operator.post("/v1/hosts/host-1/join-token")).json()["token"]
-        reply = await self.agent.post("/v1/agents/join", json={"token": token, "host": "host-1", "agent_version": "1"})
-        self.agent.headers["Authorization"] = f"Bearer {reply.json()['credential']}"
+        self.key, credential = await joined(self.operator, self.agent)
+        self.agent.headers["Authorization"] = f"Bearer {credential}"
 
     def people(self) -> list[dict[str, Any]]:
         """Everybody who was let in."""

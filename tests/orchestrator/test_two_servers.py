@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from agent_by_hand import joined as proven
 from lab_server import serving
 from lab_world import lab, registration, submission
 from sqlalchemy import select
@@ -134,9 +135,8 @@ class Agent:
 async def joined(server: ServerProcess, slots: int) -> Agent:
     content = json.loads(lab(slots).model_dump_json())
     assert (await server.client.put("/v1/lab", json=content)).status_code == 204
-    token = (await server.client.post("/v1/hosts/host-1/join-token")).json()["token"]
-    request = {"token": token, "host": "host-1", "agent_version": "1"}
-    return Agent((await server.client.post("/v1/agents/join", json=request)).json()["credential"])
+    _, credential = await proven(server.client, server.client)
+    return Agent(credential)
 
 
 def findings(url: str) -> tuple[str, ...]:
@@ -339,6 +339,34 @@ async def test_a_run_goes_through_both_servers_to_its_certificate(tmp_path: Path
         assert done["entries"][0]["earned"] == "certified"
         assert follower.taken.empty()
     assert findings(url) == ()
+
+
+async def test_what_two_servers_did_together_is_counted_once_and_told_alike_by_both(tmp_path: Path, url: str) -> None:
+    """The leader places and dispatches, the follower commits the run's beginning and its end."""
+    async with both(tmp_path / "data", url) as (leader, follower):
+        await leader.join()
+        follower.agent.headers["Authorization"] = leader.agent.headers["Authorization"]
+        await follower.heartbeat(registration())
+        batch = (await follower.submit()).json()["batch"]
+        async with asyncio.timeout(TIMEOUT_S):
+            assignment = await leader.taken.get()
+        await follower.until(f"/v1/runs/{assignment.run}", lambda run: run["ray_node"] is not None)
+        await follower.deliver(assignment)
+        await follower.until(f"/v1/batches/{batch}", lambda found: found["state"] == "completed")
+        told = [(await server.operator.get("/metrics")).text.splitlines() for server in (leader, follower)]
+    of_the_lab = [[line for line in lines if 'lab="test"' in line] for lines in told]
+    assert of_the_lab[0] == of_the_lab[1]
+    for series in (
+        'assay_runs_completed_total{category="ip-phone",lab="test"} 1.0',
+        'assay_queue_wait_seconds_count{category="ip-phone",lab="test"} 1.0',
+        'assay_run_duration_seconds_count{category="ip-phone",lab="test"} 1.0',
+        'assay_dispatch_latency_seconds_count{lab="test"} 1.0',
+        'assay_certificates{lab="test",state="granted"} 1.0',
+    ):
+        assert series in of_the_lab[0]
+    assert "assay_leading 1.0" in told[0]
+    assert "assay_leading 0.0" in told[1]
+    assert 'assay_device_seconds_total{state="idle"} 0.0' in told[1]
 
 
 async def test_the_same_key_at_both_servers_at_once_is_one_batch(tmp_path: Path, url: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from agent_by_hand import KeyByHand
 from lab_server import LabServer, serving
 from lab_world import registration
 
@@ -126,8 +127,7 @@ async def test_a_join_token_is_good_once_for_its_host_and_for_this_lab(server: L
     token = (await server.operator.post("/v1/hosts/host-1/join-token")).json()["token"]
 
     async def join(shown: str, host: str = "host-1", at: LabServer = server) -> int:
-        body = {"token": shown, "host": host, "agent_version": "1"}
-        return (await at.agent.post("/v1/agents/join", json=body)).status_code
+        return (await KeyByHand(host).join(at.agent, shown)).status_code
 
     async with serving(tmp_path / "other") as elsewhere:
         await elsewhere.join()

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from agent_by_hand import KeyByHand
 from lab_server import LabServer
 from lab_world import registration
 
@@ -68,7 +69,7 @@ async def test_no_token_is_ever_in_the_log(server: LabServer, capsys: pytest.Cap
     await server.join()
     async with server.client(token) as stranger:
         assert (await stranger.get("/v1/batches", params={"token": token})).status_code == 401
-        await stranger.post("/v1/agents/join", json={"token": token, "host": "host-1", "agent_version": "1"})
+        await stranger.post("/v1/agents/join", json=KeyByHand().asking(token))
         await stranger.post("/v1/agents/join", json={"token": token})
     await server.operator.get(f"/v1/batches/{server.token}")
     told = capsys.readouterr().err

@@ -6,6 +6,7 @@ import json
 
 import httpx
 import pytest
+from agent_by_hand import KeyByHand
 from fastapi.routing import APIRoute
 from lab_server import LabServer
 from lab_world import lab, registration
@@ -14,7 +15,8 @@ from orchestrator.api import agents, operators, people
 
 HELD = {"reason": ""}
 OF_AGENTS = {"/v1/agents/heartbeat", "/v1/agents/renewals", "/v1/agents/reports"}
-OF_NOBODY = {"/v1/agents/join", "/v1/sign-in", "/v1/certificates/{certificate}"}
+OF_NOBODY = {"/v1/agents/join", "/v1/agents/challenge", "/v1/agents/credential"}
+OF_NOBODY |= {"/v1/sign-in", "/v1/certificates/{certificate}"}
 ROUTES = [
     (sorted(route.methods)[0], route.path)
     for router in (agents.router, operators.router, people.router)
@@ -67,7 +69,7 @@ async def test_an_agent_may_not_do_what_operators_do_nor_an_operator_what_agents
 async def test_a_join_token_works_once_and_only_for_its_host(server: LabServer) -> None:
     await server.join()
     token = (await server.operator.post("/v1/hosts/host-1/join-token")).json()["token"]
-    asked = {"token": token, "host": "host-1", "agent_version": "1"}
+    asked = KeyByHand().asking(token)
     assert is_problem(await server.operator.post("/v1/agents/join", json=asked | {"host": "host-2"}), 401)
     assert (await server.operator.post("/v1/agents/join", json=asked)).status_code == 200
     again = await server.operator.post("/v1/agents/join", json=asked)

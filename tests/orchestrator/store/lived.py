@@ -46,7 +46,7 @@ def live(world: World) -> None:
         way=Way.WEBHOOK,
         target="https://chat.example/",
         events=("batch.completed",),
-        secret="whsec_AAAA",  # noqa: S106
+        secret="whsec_AAAA",
         by="anna",
         at=world.clock.now(),
     )
