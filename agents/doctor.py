@@ -16,6 +16,7 @@ from pathlib import Path
 from agents.bench_file import kept_bench
 from agents.credential import kept_credential
 from agents.drivers import installed_drivers
+from agents.ray_node import why_not_joined
 from agents.serve import sole_agent
 from agents.settings import AgentSettings
 from agents.version import VERSION
@@ -44,6 +45,7 @@ async def examine(settings: AgentSettings, clock: Clock) -> tuple[Finding, ...]:
     """Every finding; none raises."""
     findings = [_versions(), _guarded("work directory", lambda: _work_directory(settings))]
     findings += await _orchestrator(settings, clock)
+    findings.append(await _ray(settings))
     findings.append(_guarded("drivers", _drivers))
     findings.append(_guarded("power program", lambda: _power_program(settings)))
     findings += _slots(settings)
@@ -108,6 +110,20 @@ async def _orchestrator(settings: AgentSettings, clock: Clock) -> list[Finding]:
         return [reached, await _credential(settings, wire), _guarded("clock", lambda: _clock(date, clock.now()))]
     finally:
         await wire.close()
+
+
+async def _ray(settings: AgentSettings) -> Finding:
+    address = settings.ray_address
+    if address is None:
+        far = settings.inbox_listen
+        detail = f"no Ray node here: the door of a stronger host reaches {far}" if far else "embedded in the server"
+        return Finding(check="ray cluster", ok=True, detail=detail)
+    try:
+        why = await why_not_joined(settings, address)
+    except OSError as error:
+        why = describe(error)
+    detail = why or f"{address} lets this host join" + ("" if settings.ray_token_file else ", and everybody: no token")
+    return Finding(check="ray cluster", ok=not why, detail=detail)
 
 
 async def _credential(settings: AgentSettings, wire: Wire) -> Finding:

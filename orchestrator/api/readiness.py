@@ -220,6 +220,8 @@ class Health:
             Part(part=f"host {host}", state=State.DEGRADED, reason=f"it takes no run now: {why}")
             for host, why in sorted((watch.refusing() | said).items())
         ]
+        # What the host itself says of it is nearer to the cause than that nobody answers there.
+        not_ready |= {host: why for host, why in watch.ray_trouble.items() if why and host in not_ready}
         return host_parts(hosts, not_ready, unheard_s) + full + quarantine_parts(out) + fault_parts(faults)
 
 

@@ -15,6 +15,7 @@ from orchestrator.cli import (
     hosts,
     lab,
     quarantine,
+    ray_head,
     serve,
     submit,
     verify,
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve.serve)
+app.command("ray-head")(ray_head.ray_head)
 app.command()(doctor.doctor)
 app.add_typer(lab.app, name="lab")
 app.add_typer(hosts.app, name="hosts")
