@@ -24,6 +24,7 @@ from orchestrator.dispatch.lines import ORDER, Answer, Down, Start, Up, Watch, W
 CALL_TIMEOUT_S = 10.0
 CREATE_TIMEOUT_S = 60.0
 PROBE_S = 5.0
+HEAD_LOOK_S = 3.0
 CONNECT_TIMEOUT_S = 5.0
 FAILURES_MAX = 6
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -44,7 +45,7 @@ def main() -> None:
     try:
         driver = Driver(out)
         node = _connect(options.address, options.local_host, options.folder, options.access)
-        asyncio.run(driver.run(node))
+        asyncio.run(driver.run(node, options.address))
     except Exception as error:  # Ray raises what it likes; whatever it was, the server is told why
         reason = str(error) if type(error) is RuntimeError else f"{type(error).__name__}: {error}"
         out.write(Down(reason=reason[:1000]).model_dump_json() + "\n")
@@ -120,14 +121,16 @@ class Driver:
         self._calls: set[asyncio.Task[None]] = set()
         self._hopeless = asyncio.Event()
 
-    async def run(self, node: str) -> None:
-        """Serve orders until the input ends, or until no worker can be made any more."""
+    async def run(self, node: str, address: str | None) -> None:
+        """Serve orders until the input ends, the cluster's head is away, or no worker can be made any more."""
         import ray  # noqa: PLC0415
 
         self._tell(Up(ray_version=ray.__version__, ray_node=node))
         reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         ends = {asyncio.create_task(self._serve(reader)), asyncio.create_task(self._give_up())}
+        if address is not None:
+            ends.add(asyncio.create_task(self._miss_head(address)))
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -148,6 +151,20 @@ class Driver:
         # After a restart of the cluster's head an old driver can call actors and make none: only a new one can.
         await self._hopeless.wait()
         self._tell(Down(reason="Ray makes no worker for this driver any more; a new driver is started"))
+
+    async def _miss_head(self, address: str) -> None:
+        """Ends once the head does not answer twice in a row; Ray says nothing of it for a minute, then aborts."""
+        missed = ""
+        while True:
+            await asyncio.sleep(HEAD_LOOK_S)
+            try:
+                await asyncio.to_thread(_require_reachable, address)
+                missed = ""
+            except RuntimeError as error:
+                if missed:
+                    self._tell(Down(reason=str(error)))
+                    return
+                missed = str(error)
 
     def _tell(self, told: Up | Worker | Answer | Down) -> None:
         self._out.write(told.model_dump_json() + "\n")
