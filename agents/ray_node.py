@@ -20,7 +20,7 @@ from agents.words import describe
 from lab_inventory.clock import Clock
 from lab_inventory.errors import AssayError
 from lab_inventory.noun import host_and_port
-from lab_inventory.ray_access import DOOR_STANDS, HOST_LABEL, RayAccess, door_label, what_ray_means
+from lab_inventory.ray_access import DOOR_STANDS, HOST_LABEL, NODE_PORTS, RayAccess, door_label, what_ray_means
 from lab_inventory.reading import parse_message
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -46,6 +46,7 @@ def ray_command(settings: AgentSettings, address: str) -> list[str]:
         f"--temp-dir={settings.ray_temp_dir}",
         "--include-log-monitor=false",
         "--disable-usage-stats",
+        *NODE_PORTS,
     ]
     if settings.ray_node_ip is not None:
         command.append(f"--node-ip-address={settings.ray_node_ip}")

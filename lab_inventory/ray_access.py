@@ -24,10 +24,22 @@ HEALTH_CHECK = {
 }
 """A head counts a node that is silent for about 9 s as lost; by Ray's defaults it takes more than a minute."""
 
+NODE_PORTS = (
+    "--node-manager-port=6380",
+    "--object-manager-port=6381",
+    "--runtime-env-agent-port=6382",
+    "--dashboard-agent-grpc-port=6383",
+    "--dashboard-agent-listen-port=6384",
+    "--metrics-export-port=6385",
+    "--min-worker-port=6400",
+    "--max-worker-port=6499",
+)
+"""Where a node listens, so that a firewall can be told: Ray would take any. One node to a machine."""
+
 _AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _TLS = ("RAY_USE_TLS", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
 _VERSIONS = re.compile(
-    r"The cluster was started with:\s*Ray: (?P<ray>\S+)\s*Python: (?P<python>\S+)\s*"
+    r"Version mismatch: The cluster was started with:\s*Ray: (?P<ray>\S+)\s*Python: (?P<python>\S+)\s*"
     r"This process[^:]*was started with:\s*Ray: (?P<our_ray>\S+)\s*Python: (?P<our_python>\S+)"
 )
 
@@ -94,7 +106,7 @@ def what_ray_means(text: str, *, address: str, access: RayAccess) -> str:
     if found := _VERSIONS.search(text):
         return (
             f"the Ray cluster at {address} has Ray {found['ray']} with Python {found['python']}, here are Ray "
-            f"{found['our_ray']} with Python {found['our_python']}: they must be equal, Python to the patch level"
+            f"{found['our_ray']} with Python {found['our_python']}: they must be equal"
         )
     if "InvalidAuthToken" in text or "AuthenticationError" in text:
         if access.token_file is None:

@@ -12,7 +12,7 @@ import typer
 
 from lab_inventory.errors import BadInput
 from lab_inventory.noun import host_and_port
-from lab_inventory.ray_access import HEALTH_CHECK
+from lab_inventory.ray_access import HEALTH_CHECK, NODE_PORTS
 from orchestrator.cli.serve import Data
 from orchestrator.settings import Settings, read_settings
 
@@ -67,6 +67,7 @@ def head_command(settings: Settings, folder: Path) -> list[str]:
         "--include-dashboard=false",
         "--include-log-monitor=false",
         "--disable-usage-stats",
+        *NODE_PORTS,
     ]
 
 
