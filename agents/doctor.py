@@ -17,6 +17,7 @@ from agents.bench_file import kept_bench
 from agents.drivers import installed_drivers
 from agents.key import FILE, kept_key, old_credential
 from agents.proof import Proof
+from agents.ray_node import why_not_joined
 from agents.serve import sole_agent, wire_of
 from agents.settings import AgentSettings
 from agents.version import VERSION
@@ -45,6 +46,7 @@ async def examine(settings: AgentSettings, clock: Clock) -> tuple[Finding, ...]:
     """Every finding; none raises."""
     findings = [_versions(), _guarded("work directory", lambda: _work_directory(settings))]
     findings += await _orchestrator(settings, clock)
+    findings.append(await _ray(settings))
     findings.append(_guarded("drivers", _drivers))
     findings.append(_guarded("power program", lambda: _power_program(settings)))
     findings += _slots(settings)
@@ -109,6 +111,20 @@ async def _orchestrator(settings: AgentSettings, clock: Clock) -> list[Finding]:
         return [reached, await _key(settings, wire, clock), _guarded("clock", lambda: _clock(date, clock.now()))]
     finally:
         await wire.close()
+
+
+async def _ray(settings: AgentSettings) -> Finding:
+    address = settings.ray_address
+    if address is None:
+        far = settings.inbox_listen
+        detail = f"no Ray node here: the door of a stronger host reaches {far}" if far else "embedded in the server"
+        return Finding(check="ray cluster", ok=True, detail=detail)
+    try:
+        why = await why_not_joined(settings, address)
+    except OSError as error:
+        why = describe(error)
+    detail = why or f"{address} lets this host join" + ("" if settings.ray_token_file else ", and everybody: no token")
+    return Finding(check="ray cluster", ok=not why, detail=detail)
 
 
 async def _key(settings: AgentSettings, wire: Wire, clock: Clock) -> Finding:

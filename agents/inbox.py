@@ -54,8 +54,21 @@ class Inbox:
             self._path.unlink(missing_ok=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.converse(reader, writer)
+
+    async def converse(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        allowed: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        """Take one assignment of a connection. With ``allowed``, a line that it lets pass has to come before."""
         try:
             async with self._places, asyncio.timeout(READ_TIMEOUT_S):
+                if allowed is not None and not allowed(await reader.readline()):
+                    self._log.warning("inbox-not-allowed", peer=str(writer.get_extra_info("peername"))[:100])
+                    return
                 line = await reader.readline()
                 if line:
                     answer = self._answer(line)

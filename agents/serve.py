@@ -19,6 +19,7 @@ from agents.adopt import Drivers
 from agents.bench_file import keep_bench, kept_bench
 from agents.delivery import Delivery
 from agents.endure import endure
+from agents.far_inbox import FarInbox
 from agents.inbox import Inbox
 from agents.key import AgentKey, join, kept_key, old_credential
 from agents.launch import RUN_COMMAND
@@ -88,20 +89,26 @@ class Agent:
             bench_told=self._bench_told,
         )
         self._inbox = Inbox(settings.inbox_path, self._take, log)
+        self._far_inbox = None if settings.inbox_listen is None else FarInbox(settings, self._inbox, clock)
+        self._ray_node = None if settings.ray_address is None else RayNode(settings, settings.ray_address, clock, log)
 
     async def carry_on(self, stop: asyncio.Event) -> None:
         """Serve until told to stop. Runs are adopted before slots are watched, for they hold their slots' addresses."""
         self._runs.adopt()
         self._bench_known()
         await self._inbox.open()
+        if self._far_inbox is not None:
+            await self._far_inbox.open()
         parts = {"delivery": self._delivery.carry_on, "slots": self._look_at_slots, "spools": self._look_at_spools}
-        if self._settings.ray_address is not None:
-            parts["ray node"] = RayNode(self._settings, self._settings.ray_address, self._clock, self._log).carry_on
+        if self._ray_node is not None:
+            parts["ray node"] = self._ray_node.carry_on
         tasks = [asyncio.create_task(endure(name, part, self._clock, self._log)) for name, part in parts.items()]
         self._log.info("agent-serves", host=self._settings.host, inbox=str(self._settings.inbox_path), boot=self._boot)
         try:
             await stop.wait()
         finally:
+            if self._far_inbox is not None:
+                await self._far_inbox.close()
             await self._inbox.close()
             for task in tasks:
                 task.cancel()
@@ -126,8 +133,9 @@ class Agent:
         heartbeat = Heartbeat(
             agent_version=VERSION,
             boot=self._boot,
-            inbox=str(self._settings.inbox_path),
+            inbox=str(self._settings.inbox_path) if self._far_inbox is None else self._far_inbox.name,
             full=self._runs.full(),
+            ray="" if self._ray_node is None else self._ray_node.trouble,
             devices=self._slots.devices()[:_LISTED_MAX],
             faults=self._slots.faults()[:_LISTED_MAX],
             runs=self._runs.held()[:_LISTED_MAX],

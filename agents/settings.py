@@ -4,13 +4,14 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lab_inventory.errors import BadInput, Problem
 from lab_inventory.noun import Address, Name
+from lab_inventory.ray_access import RayAccess
 
 # sockaddr_un holds 108 bytes with its closing zero; some platforms hold fewer.
 SOCKET_PATH_BYTES_MAX = 99
@@ -48,6 +49,39 @@ class AgentSettings(BaseSettings):
         default=None, description="join this Ray cluster; none: embedded, nothing to do"
     )
     ray_node_ip: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f.:]+$", description="this host's address in it")
+    ray_token_file: Path | None = Field(default=None, description="the cluster's token, readable by this user only")
+    ray_tls_cert: Path | None = Field(default=None, description="with key and CA: TLS between this node and the others")
+    ray_tls_key: Path | None = None
+    ray_tls_ca: Path | None = None
+    ray_doors_of: tuple[Name, ...] = Field(
+        default=(), max_length=64, description="weaker hosts without a Ray node, whose doors may stand at this one's"
+    )
+
+    inbox_listen: Address | None = Field(
+        default=None,
+        description="where the door at a stronger host reaches this inbox, by TLS; none: it is local",
+    )
+    inbox_cert: Path | None = Field(default=None, description="the certificate shown there; any will do, it is pinned")
+    inbox_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _what_belongs_together_is_whole(self) -> Self:
+        _ = self.ray_access
+        if self.inbox_listen is not None and not (self.inbox_cert and self.inbox_key):
+            raise ValueError("an inbox that listens needs ASSAY_AGENT_INBOX_CERT and ASSAY_AGENT_INBOX_KEY")
+        if self.inbox_listen is not None and self.ray_address is not None:
+            raise ValueError("a host has a Ray node (ray_address) or an inbox that listens (inbox_listen), not both")
+        return self
+
+    @property
+    def ray_access(self) -> RayAccess:
+        """How this host gets into the Ray cluster."""
+        return RayAccess(
+            token_file=self.ray_token_file,
+            tls_cert=self.ray_tls_cert,
+            tls_key=self.ray_tls_key,
+            tls_ca=self.ray_tls_ca,
+        )
 
     @property
     def runs_dir(self) -> Path:

@@ -52,6 +52,10 @@ def release_of(rollout: Rollout, target: Target, manifest: Manifest) -> Release:
         "ASSAY_AGENT_TRUSTED_NETWORK": "true" if agent.trusted_network else None,
         "ASSAY_AGENT_RAY_ADDRESS": agent.ray_address,
         "ASSAY_AGENT_RAY_NODE_IP": target.ray_node_ip,
+        "ASSAY_AGENT_RAY_TOKEN_FILE": agent.ray_token_file,
+        "ASSAY_AGENT_RAY_TLS_CERT": agent.ray_tls_cert,
+        "ASSAY_AGENT_RAY_TLS_KEY": agent.ray_tls_key,
+        "ASSAY_AGENT_RAY_TLS_CA": agent.ray_tls_ca,
         "ASSAY_DEPLOY_DIR": agent.install_dir,
     }
     text = "".join(f"{name}={quote(value)}\n" for name, value in settings.items() if value is not None)

@@ -74,6 +74,10 @@ class Agent(Noun):
     python: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/][A-Za-z0-9._/-]{0,149}$")] = "python3"
     supervisor: SupervisorName = SupervisorName.SYSTEMD
     ray_address: Address | None = None
+    ray_token_file: HostPath | None = None
+    ray_tls_cert: HostPath | None = None
+    ray_tls_key: HostPath | None = None
+    ray_tls_ca: HostPath | None = None
     ca_file: HostPath | None = None
     trusted_network: bool = False
 

@@ -107,13 +107,15 @@ class Heartbeat(Message):
     """What a host is and has now: complete, so that a lost one costs nothing.
 
     ``boot`` changes with each start of the agent. ``inbox`` is where the host's Ray worker posts assignments. ``full``:
-    why the host takes no run now; empty where it does.
+    why the host takes no run now; empty where it does. ``ray``: why its Ray node is not in the cluster; empty where it
+    is, and where the host is to have none.
     """
 
     agent_version: Label
     boot: Name
     inbox: Label
     full: Text = Field(default="", exclude_if=lambda given: not given)
+    ray: Text = Field(default="", exclude_if=lambda given: not given)
     devices: tuple[Registration, ...] = Field(default=(), max_length=256)
     faults: tuple[SlotFault, ...] = Field(default=(), max_length=256)
     runs: tuple[HeldRun, ...] = Field(default=(), max_length=256)

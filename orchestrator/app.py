@@ -178,7 +178,9 @@ def _ray(settings: Settings, store: Store) -> Dispatcher:
         with store.reading() as connection:
             lab = views.lab(connection)
         local_host = lab.hosts[0].name if lab else "local"
-    return RayDispatcher(driver_command(address=settings.ray_address, local_host=local_host))
+    return RayDispatcher(
+        driver_command(address=settings.ray_address, local_host=local_host, access=settings.ray_access)
+    )
 
 
 class Waker:

@@ -80,6 +80,7 @@ class Desk:
                     raise NotFound(f"host {host} is not in the lab file; apply a lab file that has it")
                 passed_on = self._pass_on(connection, keeping.HOST, {host: PASS_ON_S}) if not self.leads() else {}
                 self.watch.heard_at_s[host] = self.clock.boottime_s()
+                self.watch.ray_trouble[host] = heartbeat.ray
                 registered = register(heartbeat, view.config, known, self.clock.now(), self.clock.new_id)
                 changed = keeping.keep_heartbeat(connection, host, heartbeat, registered.refusals)
                 if changed:

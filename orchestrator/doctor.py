@@ -25,8 +25,9 @@ from pydantic import ValidationError
 
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError, Unavailable
-from lab_inventory.noun import Noun
+from lab_inventory.noun import Noun, host_and_port
 from lab_inventory.programme import shipped_programmes
+from lab_inventory.ray_access import what_ray_means
 from lab_inventory.trust import connection_trouble, trust
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
@@ -35,6 +36,7 @@ from orchestrator.tls import EXPIRY_WARNED, pair_of, require_safe_to_listen
 
 ASK_TIMEOUT_S = 10.0
 RAY_TIMEOUT_S = 60.0
+REACH_TIMEOUT_S = 5.0
 CLOCK_BACK_MAX = timedelta(seconds=5)
 PYTHON_MIN = (3, 11)
 
@@ -62,6 +64,7 @@ def examine(settings: Settings, clock: Clock, server: str | None = None, ca: Pat
     looks: Sequence[tuple[str, Callable[[], Finding]]] = (
         ("python", python_version),
         ("ray", ray_version),
+        ("ray cluster", lambda: ray_cluster(settings)),
         ("programmes", _programmes),
         ("data directory", lambda: _data_directory(settings)),
         ("database", lambda: _database(settings, database)),
@@ -116,6 +119,39 @@ def ray_version() -> Finding:
         said = (done.stderr.strip().splitlines() or ["without a word"])[-1]
         return Finding(check="ray", ok=False, detail=f"{installed} cannot be imported: {said[:200]}")
     return Finding(check="ray", ok=True, detail=installed)
+
+
+def ray_cluster(settings: Settings) -> Finding:
+    """Ask the cluster that the settings name, as the server's driver would; by another program: no Ray is in here."""
+    address = settings.ray_address
+    if address is None:
+        return Finding(check="ray cluster", ok=True, detail="none is set: the server has a Ray of its own")
+    access = settings.ray_access
+    if wrong := access.unusable():
+        return Finding(check="ray cluster", ok=False, detail=wrong)
+    try:
+        socket.create_connection(host_and_port(address), timeout=REACH_TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        return Finding(check="ray cluster", ok=False, detail=f"no Ray cluster answers at {address}: {error}")
+    command = [str(Path(sys.executable).with_name("ray")), "health-check", f"--address={address}"]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=RAY_TIMEOUT_S,
+            check=False,
+            env=access.environment(os.environ),
+        )
+    except subprocess.TimeoutExpired:
+        return Finding(check="ray cluster", ok=False, detail=f"{address} does not answer within {RAY_TIMEOUT_S:g} s")
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["without a word"])[-1][:200]
+        meaning = what_ray_means(done.stderr, address=address, access=access)
+        return Finding(check="ray cluster", ok=False, detail=meaning or f"the cluster at {address} is not well: {said}")
+    secured = [name for name, on in (("token", access.token_file), ("TLS", access.tls_cert)) if on]
+    detail = f"{address} answers, with {' and '.join(secured) or 'no token'}"
+    return Finding(check="ray cluster", ok=True, detail=detail)
 
 
 def _programmes() -> Finding:

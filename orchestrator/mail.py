@@ -80,4 +80,5 @@ class Mail:
 
 
 def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)[:200]
+    # Python's email library decodes what looks like an encoded word, line ends and all, and writes that as the header.
+    return "".join(char if char.isprintable() else " " for char in text).replace("=?", "= ?")[:200]

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lab_inventory.errors import BadInput, Problem
+from lab_inventory.ray_access import RayAccess
 
 _SQLITE = "sqlite:///"
 Network = IPv4Network | IPv6Network
@@ -25,7 +26,8 @@ class SmtpSecurity(StrEnum):
 
 class Settings(BaseSettings):
     """What an operator may set. ``ray_address`` None: a Ray of its own on this machine, for the one host
-    ``ray_local_host`` (by default the first host of the lab file). ``free_bytes_min``: with less free space under
+    ``ray_local_host`` (by default the first host of the lab file); with one, ``ray_token_file`` and the three files of
+    ``ray_tls_…`` are how this machine gets into that cluster. ``free_bytes_min``: with less free space under
     ``data`` no evidence is taken. ``database_url``: where the tables are, by default in a SQLite file under ``data``;
     it may hold a password, so it is never shown. ``lease_ttl_s``: a run stops by itself after two thirds of it without
     a server; by default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
@@ -46,6 +48,10 @@ class Settings(BaseSettings):
     issuer: str = "Assay demonstration lab"
     ray_address: str | None = None
     ray_local_host: str | None = None
+    ray_token_file: Path | None = None
+    ray_tls_cert: Path | None = None
+    ray_tls_key: Path | None = None
+    ray_tls_ca: Path | None = None
     lease_ttl_s: float = Field(default=1200.0, gt=0)
     host_silent_s: float = Field(default=30.0, gt=0)
     body_bytes_max: int = Field(default=4_000_000, gt=0)
@@ -110,6 +116,22 @@ class Settings(BaseSettings):
         if not self.database_url:
             self.database_url = f"{_SQLITE}{self.data / 'assay.sqlite'}"
         return self
+
+    @model_validator(mode="after")
+    def _ray_access_is_whole(self) -> Self:
+        # Raises what is wrong with the files that are named together.
+        _ = self.ray_access
+        return self
+
+    @property
+    def ray_access(self) -> RayAccess:
+        """How this machine gets into the Ray cluster."""
+        return RayAccess(
+            token_file=self.ray_token_file,
+            tls_cert=self.ray_tls_cert,
+            tls_key=self.ray_tls_key,
+            tls_ca=self.ray_tls_ca,
+        )
 
     @property
     def sqlite_path(self) -> Path | None:

@@ -15,6 +15,7 @@ REFUSED_WAIT_MAX_S = 600.0
 class Watch:
     """Times are seconds of CLOCK_BOOTTIME; ``not_ready`` says of a host why its Ray worker cannot be reached.
 
+    ``ray_trouble``: what a host's agent says of why its Ray node is not in the cluster.
     ``refused``: hosts whose agent refused a run, with the time until which it is not asked again, how often in a row,
     and why.
     ``lab_changed``: something that placing looks at was written that is no fact: the lab file, or a host's inbox.
@@ -28,6 +29,7 @@ class Watch:
     dispatched_at_s: dict[str, float] = field(default_factory=dict)
     placed_at_s: dict[str, float] = field(default_factory=dict)
     not_ready: dict[str, str] = field(default_factory=dict)
+    ray_trouble: dict[str, str] = field(default_factory=dict)
     refused: dict[str, tuple[float, int, str]] = field(default_factory=dict)
     told: dict[tuple[str, str], int] = field(default_factory=dict)
     passed_on_s: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Watch:
         for known in (self.renewed_at_s, self.heard_at_s, self.dispatched_at_s, self.placed_at_s, self.not_ready):
             known.clear()
         self.refused.clear()
+        self.ray_trouble.clear()
         self.told.clear()
         self.passed_at_s = None
         self.lab_changed = True

@@ -89,6 +89,13 @@ def disk_part(free_bytes: int, floor_bytes: int) -> Part:
     return Part(part="disk", state=State.OK, reason=left)
 
 
+def worker_troubles(not_ready: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+    """Why the workers of hosts cannot be reached. What a host itself tells of its Ray node is nearer to the cause than
+    that nobody answers there.
+    """
+    return {host: told.get(host) or why for host, why in not_ready.items()}
+
+
 def host_parts(hosts: Iterable[str], not_ready: Mapping[str, str], unheard_s: Mapping[str, float]) -> list[Part]:
     """Each host's Ray worker and agent; ``unheard_s`` has the silent agents and for how long they are."""
     found = []
@@ -229,7 +236,7 @@ class Health:
             Part(part=f"host {host}", state=State.DEGRADED, reason=f"it takes no run now: {why}")
             for host, why in sorted((watch.refusing() | said).items())
         ]
-        of_hosts = host_parts(hosts, not_ready, unheard_s) + full
+        of_hosts = host_parts(hosts, worker_troubles(not_ready, watch.ray_trouble), unheard_s) + full
         return of_hosts + quarantine_parts(out) + paused_parts(paused) + fault_parts(faults)
 
 

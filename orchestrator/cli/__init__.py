@@ -20,6 +20,7 @@ from orchestrator.cli import (
     people,
     programme,
     quarantine,
+    ray_head,
     serve,
     submit,
     subscriptions,
@@ -48,6 +49,7 @@ def options(
 
 
 app.command()(serve.serve)
+app.command("ray-head")(ray_head.ray_head)
 app.command()(doctor.doctor)
 app.add_typer(people.app, name="people")
 app.add_typer(tokens.app, name="tokens")

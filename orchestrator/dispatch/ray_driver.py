@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lab_inventory.clock import SystemClock
+from lab_inventory.ray_access import DOOR_STANDS, RayAccess, door_label, what_ray_means
 from orchestrator.dispatch.lines import ORDER, Answer, Down, Start, Up, Watch, Worker
 
 CALL_TIMEOUT_S = 10.0
 CREATE_TIMEOUT_S = 60.0
 PROBE_S = 5.0
+HEAD_LOOK_S = 3.0
 CONNECT_TIMEOUT_S = 5.0
 FAILURES_MAX = 6
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -33,6 +35,7 @@ def main() -> None:
     """Run until standard input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--address")
+    parser.add_argument("--access", type=RayAccess.model_validate_json, default=RayAccess())
     parser.add_argument("--local-host", default="local")
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
@@ -41,24 +44,30 @@ def main() -> None:
     os.dup2(2, 1)
     try:
         driver = Driver(out)
-        node = _connect(options.address, options.local_host, options.folder)
-        asyncio.run(driver.run(node))
+        node = _connect(options.address, options.local_host, options.folder, options.access)
+        asyncio.run(driver.run(node, options.address))
     except Exception as error:  # Ray raises what it likes; whatever it was, the server is told why
-        out.write(Down(reason=f"{type(error).__name__}: {error}"[:1000]).model_dump_json() + "\n")
+        reason = str(error) if type(error) is RuntimeError else f"{type(error).__name__}: {error}"
+        out.write(Down(reason=reason[:1000]).model_dump_json() + "\n")
     finally:
         _disconnect()
         shutil.rmtree(options.folder, ignore_errors=True)
 
 
-def _connect(address: str | None, local_host: str, folder: Path) -> str:
-    """Connect to the cluster at ``address``, or start a Ray of our own; gives the id of this node."""
+def _connect(address: str | None, local_host: str, folder: Path, access: RayAccess) -> str:
+    """Connect to the cluster at ``address``, or start a Ray of our own; gives the id of this node.
+
+    Raises RuntimeError, or whatever Ray does, where that cannot be.
+    """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address is None:
         # A Ray of our own listens on this machine: only who has the token, which dies with it, may use it.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = SystemClock().token("")
     else:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        if wrong := access.unusable():
+            raise RuntimeError(wrong)
+        os.environ.update(access.environment(os.environ))
         _require_reachable(address)
     import ray  # noqa: PLC0415  (after the environment is set, which Ray reads when it is imported)
 
@@ -69,14 +78,21 @@ def _connect(address: str | None, local_host: str, folder: Path) -> str:
             num_cpus=1,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
-            labels={"lab-host": local_host},
+            labels={door_label(local_host): DOOR_STANDS},
             # Ray opens its directory to everybody; the private one around it keeps its sockets to this user.
             _temp_dir=str(folder / "r"),
             _node_ip_address="127.0.0.1",
             **common,
         )
     else:
-        ray.init(address=address, **common)
+        try:
+            # A wrong token is told here within a second; ray.init would try for 20 s and not say why.
+            internals: Any = ray._raylet
+            internals.GcsClient(address=address)
+            ray.init(address=address, **common)
+        except Exception as error:
+            meaning = what_ray_means(f"{type(error).__name__}: {error}", address=address, access=access)
+            raise RuntimeError(meaning or f"{type(error).__name__}: {error}") from error
     return str(ray.get_runtime_context().get_node_id())
 
 
@@ -105,14 +121,16 @@ class Driver:
         self._calls: set[asyncio.Task[None]] = set()
         self._hopeless = asyncio.Event()
 
-    async def run(self, node: str) -> None:
-        """Serve orders until the input ends, or until no worker can be made any more."""
+    async def run(self, node: str, address: str | None) -> None:
+        """Serve orders until the input ends, the cluster's head is away, or no worker can be made any more."""
         import ray  # noqa: PLC0415
 
         self._tell(Up(ray_version=ray.__version__, ray_node=node))
         reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         ends = {asyncio.create_task(self._serve(reader)), asyncio.create_task(self._give_up())}
+        if address is not None:
+            ends.add(asyncio.create_task(self._miss_head(address)))
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -133,6 +151,20 @@ class Driver:
         # After a restart of the cluster's head an old driver can call actors and make none: only a new one can.
         await self._hopeless.wait()
         self._tell(Down(reason="Ray makes no worker for this driver any more; a new driver is started"))
+
+    async def _miss_head(self, address: str) -> None:
+        """Ends once the head does not answer twice in a row; Ray says nothing of it for a minute, then aborts."""
+        missed = ""
+        while True:
+            await asyncio.sleep(HEAD_LOOK_S)
+            try:
+                await asyncio.to_thread(_require_reachable, address)
+                missed = ""
+            except RuntimeError as error:
+                if missed:
+                    self._tell(Down(reason=str(error)))
+                    return
+                missed = str(error)
 
     def _tell(self, told: Up | Worker | Answer | Down) -> None:
         self._out.write(told.model_dump_json() + "\n")
@@ -167,7 +199,7 @@ class Driver:
             else:
                 await asyncio.wait_for(worker.ping.remote(), CALL_TIMEOUT_S)
         except TimeoutError:
-            return False, f"no Ray node with the label lab-host={host} answers"
+            return False, f"no Ray node that has the door of {host} answers: does its agent join the cluster?"
         except Exception as error:  # Ray raises what it likes; none of it may end this process
             self._workers.pop(host, None)
             return False, f"its Ray worker failed: {type(error).__name__}"
@@ -203,7 +235,7 @@ def _worker_of(host: str) -> Any:
         name=f"assay-host-{host}",
         lifetime="detached",
         get_if_exists=True,
-        label_selector={"lab-host": host},
+        label_selector={door_label(host): DOOR_STANDS},
         max_concurrency=64,
     ).remote()
 

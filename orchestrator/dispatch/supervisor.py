@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from lab_inventory.messages import Acceptance
+from lab_inventory.ray_access import RayAccess
 from orchestrator.dispatch.lines import TOLD, Answer, Down, Start, Up, Watch, Worker
 from orchestrator.dispatch.port import Report
 from orchestrator.loop import Dispatch, DispatchAnswered, WorkerLost, WorkerReady
@@ -21,9 +22,14 @@ STARTING = "the Ray driver is starting"
 _ACCEPTANCES = {answer.value: answer for answer in Acceptance}
 
 
-def driver_command(*, address: str | None, local_host: str) -> list[str]:
-    """What starts a driver: at a cluster's ``address``, or with a Ray of its own that stands for ``local_host``."""
+def driver_command(*, address: str | None, local_host: str, access: RayAccess | None = None) -> list[str]:
+    """What starts a driver: at a cluster's ``address``, or with a Ray of its own that stands for ``local_host``.
+
+    ``access`` names files and holds no secret: it may stand on a command line.
+    """
     options = ["--address", address] if address else ["--local-host", local_host]
+    if access is not None:
+        options += ["--access", access.model_dump_json()]
     return [sys.executable, "-m", "orchestrator.dispatch.ray_driver", *options]
 
 

@@ -10,9 +10,10 @@ from agent_nouns import HOST, RememberingLog, until
 import agents.ray_node
 from agents.endure import endure
 from agents.processes import ProcessMark, mark_of
-from agents.ray_node import RayNode, ray_command, ray_environment
+from agents.ray_node import RayNode, ray_command, ray_environment, why_not_joined
 from agents.settings import AgentSettings
 from lab_inventory.clock import SystemClock
+from lab_inventory.ray_access import RayAccess
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 STUBBORN = [
@@ -22,9 +23,18 @@ STUBBORN = [
 ]
 
 
+async def _lets_join(settings: AgentSettings, address: str) -> str:
+    return ""
+
+
 @pytest.fixture(autouse=True)
 def _private_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+
+
+@pytest.fixture(autouse=True)
+def _a_cluster_that_lets_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents.ray_node, "why_not_joined", _lets_join)
 
 
 def settings(work: Path, **more: object) -> AgentSettings:
@@ -72,7 +82,35 @@ async def test_a_node_that_dies_is_started_again(tmp_path: Path, monkeypatch: py
     )
     await until(lambda: log.slugs().count("ray-node-ended") >= 2)
     keeping.cancel()
-    assert ("ray-node-ended", {"status": 3}) in log.lines
+    ended = {
+        "status": 3,
+        "reason": f"its Ray node ended with status 3 and is started again; see {tmp_path}/ray-node.log",
+    }
+    assert ("ray-node-ended", ended) in log.lines
+
+
+async def test_a_cluster_that_lets_nobody_in_is_not_joined_and_why_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(settings: AgentSettings, address: str) -> str:
+        return "wrong token"
+
+    monkeypatch.setattr(agents.ray_node, "why_not_joined", refuses)
+    closed = node(tmp_path, monkeypatch, SLEEPS)
+    await closed.carry_on()
+    assert closed.trouble == "wrong token"
+    assert left_over(tmp_path) is None
+
+
+async def test_a_head_that_is_not_there_is_told_without_asking_ray(tmp_path: Path) -> None:
+    assert "no Ray cluster answers at 127.0.0.1:9" in await why_not_joined(settings(tmp_path), "127.0.0.1:9")
+
+
+async def test_a_token_that_others_may_read_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    token.chmod(0o644)
+    assert "others may read" in await why_not_joined(settings(tmp_path, ray_token_file=token), "127.0.0.1:9")
 
 
 async def test_a_node_that_a_killed_agent_left_is_ended_before_the_next_begins(
@@ -92,8 +130,10 @@ async def test_a_node_that_a_killed_agent_left_is_ended_before_the_next_begins(
 
 def test_the_node_is_pinned_by_label_and_has_a_short_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
-    command = ray_command(settings(tmp_path / ("x" * 150), ray_node_ip="10.0.0.7"), "10.0.0.1:6379")
-    assert "--labels=lab-host=host-a" in command
+    command = ray_command(
+        settings(tmp_path / ("x" * 150), ray_node_ip="10.0.0.7", ray_doors_of=("small-1",)), "10.0.0.1:6379"
+    )
+    assert "--labels=lab-host=host-a,lab-door.host-a=here,lab-door.small-1=here" in command
     assert "--address=10.0.0.1:6379" in command
     assert "--node-ip-address=10.0.0.7" in command
     [folder] = [part.removeprefix("--temp-dir=") for part in command if part.startswith("--temp-dir=")]
@@ -101,6 +141,6 @@ def test_the_node_is_pinned_by_label_and_has_a_short_directory(tmp_path: Path, m
 
 
 def test_the_authentication_of_ray_is_always_said_and_the_agents_secrets_never() -> None:
-    plain = ray_environment({"PATH": "/bin", "ASSAY_AGENT_JOIN_TOKEN": "x"})
+    plain = ray_environment(RayAccess(), {"PATH": "/bin", "ASSAY_AGENT_JOIN_TOKEN": "x"})
     assert plain == {"PATH": "/bin", "RAY_AUTH_MODE": "disabled", "RAY_memory_monitor_refresh_ms": "0"}
-    assert ray_environment({"RAY_AUTH_MODE": "token"})["RAY_AUTH_MODE"] == "token"
+    assert ray_environment(RayAccess(), {"RAY_AUTH_MODE": "token"})["RAY_AUTH_MODE"] == "token"

@@ -243,12 +243,15 @@ async def test_an_email_says_what_happened_and_where_to_look(tmp_path: Path, mai
     assert f"https://lab.example/submissions/{submission}" in str(message.get_payload())
 
 
-def test_nothing_that_is_sent_becomes_a_header(mailbox: tuple[Mailbox, int]) -> None:
+@pytest.mark.parametrize(
+    "subject", ["evil\r\nBcc: eve@example.org", "=?utf-8?q?x=0d=0aBcc:_eve@example.org?=", "=?=?utf-8?q?=0d=0aBcc:_e?="]
+)
+def test_nothing_that_is_sent_becomes_a_header(mailbox: tuple[Mailbox, int], subject: str) -> None:
     box, port = mailbox
     settings = Settings(
         smtp_host="127.0.0.1", smtp_port=port, smtp_security=SmtpSecurity.NONE, smtp_from="lab@example.org"
     )
-    said = Mail(settings, SystemClock()).send("anna@example.org", "x-1", "evil\r\nBcc: eve@example.org", "text")
+    said = Mail(settings, SystemClock()).send("anna@example.org", "x-1", subject, "text")
     assert said.arrived, said.words
     ((to, message),) = box.took
     assert to == ["anna@example.org"]

@@ -10,6 +10,7 @@ from orchestrator.api.readiness import (
     host_parts,
     loop_part,
     readiness_of,
+    worker_troubles,
 )
 
 
@@ -43,3 +44,9 @@ def test_two_hosts_may_call_their_slots_the_same() -> None:
     faults = [{"host": host, "slot": "slot-1", "slug": "s", "detail": host} for host in ("a", "b")]
     found = [(part.part, part.reason) for part in fault_parts(faults)]
     assert found == [("slot slot-1", "a"), ("slot slot-1 of b", "b")]
+
+
+def test_why_a_host_is_not_in_the_cluster_is_told_in_its_own_words() -> None:
+    not_ready = {"host-1": "no Ray node answers", "host-2": "no Ray node answers"}
+    told = {"host-1": "wrong token", "host-2": "", "host-3": "wrong token"}
+    assert worker_troubles(not_ready, told) == {"host-1": "wrong token", "host-2": "no Ray node answers"}
