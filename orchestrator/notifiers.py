@@ -70,7 +70,7 @@ class Notifiers:
         secret = new_secret(self._clock) if way is Way.WEBHOOK else ""
         wanted = tuple(sorted(set(events)))
         with self._store.deciding() as connection:
-            if len(subscription_views.listed(connection)) >= SUBSCRIPTIONS_MAX:
+            if subscription_views.number(connection) >= SUBSCRIPTIONS_MAX:
                 raise Conflict(f"there are {SUBSCRIPTIONS_MAX} subscriptions already; remove one")
             now = self._clock.now()
             added = SubscriptionAdded(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +19,7 @@ from lab_inventory.clock import SystemClock
 from orchestrator import notifiers
 from orchestrator.mail import Mail, why_no_address
 from orchestrator.settings import Settings, SmtpSecurity, read_settings
+from tests.faults.lab import free_ports
 from tests.security.test_webhook import certificate
 
 HERE: dict[str, Any] = {"webhook_networks": "127.0.0.0/8"}
@@ -211,16 +211,10 @@ class Mailbox:
         return "250 OK"
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
-
-
 @pytest.fixture
 def mailbox() -> Iterator[tuple[Mailbox, int]]:
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
+    controller = Controller(box, hostname="127.0.0.1", port=free_ports(1)[0])
     controller.start()
     yield box, controller.port
     controller.stop()
@@ -270,7 +264,7 @@ def test_a_mail_server_is_spoken_to_in_clear_on_this_machine_only_and_its_certif
     with pytest.raises(Exception, match="cannot be used"):
         read_settings(smtp_host="mail.example", smtp_security="none", smtp_from="a@x.org")
     context = certificate(tmp_path / "server.pem", name="localhost")
-    port = free_port()
+    (port,) = free_ports(1)
     controller = Controller(Mailbox(), hostname="127.0.0.1", port=port, tls_context=context)
     controller.start()
     try:
