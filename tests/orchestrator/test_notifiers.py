@@ -16,9 +16,11 @@ from lab_server import LabServer, serving
 from receivers import Hook, hook
 
 from lab_inventory.clock import SystemClock
+from lab_inventory.errors import NoRoom
 from orchestrator import notifiers
 from orchestrator.mail import Mail, why_no_address
 from orchestrator.settings import Settings, SmtpSecurity, read_settings
+from orchestrator.store import subscription_views
 from tests.faults.lab import free_ports
 from tests.security.test_webhook import certificate
 
@@ -150,6 +152,26 @@ async def test_who_says_gone_is_told_nothing_more_and_the_lab_says_so_until_some
     assert (await server.operator.post("/v1/subscriptions/chat/remove")).status_code == 204
     assert await listed(server) == {}
     assert (await server.operator.post("/v1/subscriptions/chat/test")).status_code == 404
+
+
+async def test_what_cannot_be_counted_is_not_sent_again_at_once(
+    server: LabServer, chat: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> None:
+        refused.set()
+        raise NoRoom("the database cannot grow")
+
+    refused = threading.Event()
+    monkeypatch.setattr(subscription_views, "keep_delivered", refuse)
+    monkeypatch.setattr(notifiers, "FIRST_AGAIN_S", 0.5)
+    await server.join()
+    await subscribe(server, "chat", chat.url, "host.drained")
+    began_s = SystemClock().boottime_s()
+    await server.operator.post("/v1/hosts/host-1/drain", json={"reason": "x"})
+    assert await asyncio.to_thread(refused.wait, 20)
+    got = await asyncio.to_thread(chat.wait, 3)
+    assert SystemClock().boottime_s() - began_s >= 1.0
+    assert len({delivery for delivery, _ in got}) == 1
 
 
 async def test_after_a_day_of_failures_a_subscription_is_paused(
