@@ -5,7 +5,6 @@ predecessor. Keys have mode 0600.
 """
 
 import ipaddress
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab_inventory.errors import BadInput, Conflict
+from orchestrator.new_file import write_new
 
 CA_LIVES = timedelta(days=3650)
 SERVER_LIVES = timedelta(days=397)
@@ -72,12 +72,12 @@ def make(folder: Path, names: Sequence[str], now: datetime) -> Files:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not files.ca.exists() and not files.ca_key.exists():
         ca_key = ec.generate_private_key(ec.SECP256R1())
-        _write_new(files.ca_key, _key_bytes(ca_key), 0o600)
-        _write_new(files.ca, _pem(_ca(ca_key, folder, now)), 0o644)
+        write_new(files.ca_key, _key_bytes(ca_key), 0o600)
+        write_new(files.ca, _pem(_ca(ca_key, folder, now)), 0o644)
     ca, ca_key = _kept_ca(files)
     key = ec.generate_private_key(ec.SECP256R1())
-    _write_new(files.key, _key_bytes(key), 0o600)
-    _write_new(files.certificate, _pem(_server(key.public_key(), alternatives, ca, ca_key, now)), 0o644)
+    write_new(files.key, _key_bytes(key), 0o600)
+    write_new(files.certificate, _pem(_server(key.public_key(), alternatives, ca, ca_key, now)), 0o644)
     return files
 
 
@@ -97,7 +97,7 @@ def renew(folder: Path, now: datetime) -> Files:
         raise BadInput(f"{files.certificate} was not made by 'assay tls make': renew it where it came from")
     draft = files.certificate.with_suffix(".pem.new")
     draft.unlink(missing_ok=True)
-    _write_new(draft, _pem(_server(key, names, ca, ca_key, now)), 0o644)
+    write_new(draft, _pem(_server(key, names, ca, ca_key, now)), 0o644)
     draft.replace(files.certificate)
     return files
 
@@ -202,12 +202,3 @@ def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -23,7 +23,7 @@ from orchestrator.lifecycle.subscription import (
 )
 from orchestrator.logs import Log
 from orchestrator.mail import Mail, why_no_address
-from orchestrator.pipeline.notify import EVENTS, JournaledEvent, again_after_s, gives_up
+from orchestrator.pipeline.notify import EVENTS, FIRST_AGAIN_S, JournaledEvent, again_after_s, gives_up
 from orchestrator.store import subscription_views
 from orchestrator.store.store import Store, Superseded, head
 from orchestrator.store.subscription_views import SubscriptionView
@@ -47,6 +47,7 @@ class Notifiers:
         self._mail = mail
         self._server = server
         self._looked_to: dict[str, int] = {}
+        self._not_before_s: dict[str, float] = {}
         self._woken: asyncio.Event | None = None
         self._running: asyncio.AbstractEventLoop | None = None
 
@@ -70,7 +71,7 @@ class Notifiers:
         secret = new_secret(self._clock) if way is Way.WEBHOOK else ""
         wanted = tuple(sorted(set(events)))
         with self._store.deciding() as connection:
-            if len(subscription_views.listed(connection)) >= SUBSCRIPTIONS_MAX:
+            if subscription_views.number(connection) >= SUBSCRIPTIONS_MAX:
                 raise Conflict(f"there are {SUBSCRIPTIONS_MAX} subscriptions already; remove one")
             now = self._clock.now()
             added = SubscriptionAdded(
@@ -153,6 +154,10 @@ class Notifiers:
             for view in subscription_views.live(connection):
                 if view.subscription in busy:
                     continue
+                held_s = self._not_before_s.get(view.subscription, 0.0) - self._clock.boottime_s()
+                if held_s > 0:
+                    wait_s = min(wait_s, held_s)
+                    continue
                 if view.next_try_at is not None and view.next_try_at > now:
                     wait_s = min(wait_s, (view.next_try_at - now).total_seconds())
                     continue
@@ -179,6 +184,8 @@ class Notifiers:
         except Superseded:
             return  # whoever leads now sends it again, under the same id
         except AssayError as error:
+            # It may have arrived: without a pause it would be sent again and again for as long as nothing can be kept.
+            self._not_before_s[view.subscription] = self._clock.boottime_s() + FIRST_AGAIN_S
             self._log.error("notice-not-counted", error=error, subscription=view.subscription)
             return
         tell = self._log.info if said.arrived else self._log.warning

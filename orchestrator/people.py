@@ -1,7 +1,6 @@
 """People and their tokens: letting in, changing, shutting out; signing in. Only the digest of a token is kept."""
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from orchestrator.lifecycle.person import (
     TokenState,
 )
 from orchestrator.lifecycle.rights import Principal, Role, Scope, against_roles
+from orchestrator.new_file import write_new
 from orchestrator.store import people_views
 from orchestrator.store.people_views import PersonView, TokenView
 from orchestrator.store.store import Store
@@ -111,10 +111,8 @@ class People:
         with self._store.deciding() as connection:
             self._active(name)
             self._require_another_admin(name)
-            facts: list[Fact] = [PersonDisabled(person=name, by=by, reason=reason, at=now)]
-            live = people_views.live_tokens_of(connection, name, *TokenKind)
-            facts += [TokenEnded(token=token, why="the person was disabled", by=by, at=now) for token in live]
-            self._store.commit(facts)
+            self._store.commit([PersonDisabled(person=name, by=by, reason=reason, at=now)])
+            self._end(people_views.live_tokens_of(connection, name, *TokenKind), "the person was disabled", by)
 
     def enable(self, name: str, by: str) -> None:
         """Let somebody in again who was disabled."""
@@ -160,14 +158,15 @@ class People:
 
     def first_token(self, name: str, path: Path) -> None:
         """An API token for somebody, written to a new file (mode 0600); raises Conflict where there is one already."""
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError as error:
-            raise Conflict(f"{path} is there already; remove it, or name another with --token-file") from error
-        except OSError as error:
-            raise BadInput(f"{path}: cannot be written: {error.strerror}") from error
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(self._token_for(name, path.name, frozenset(), DAYS_DEFAULT, name).secret + "\n")
+        if path.exists():
+            raise Conflict(f"{path} is there already; remove it, or name another with --token-file")
+        # One transaction: a token that cannot be written down is not made.
+        with self._store.deciding():
+            secret = self._token_for(name, path.name, frozenset(), DAYS_DEFAULT, name).secret
+            try:
+                write_new(path, f"{secret}\n".encode())
+            except OSError as error:
+                raise BadInput(f"{path}: cannot be written: {error.strerror}") from error
 
     def _token_for(self, name: str, title: str, scopes: frozenset[Scope], days: int, by: str) -> MadeToken:
         with self._store.deciding() as connection:
@@ -183,15 +182,13 @@ class People:
             may = found and (found.person.person == asking.subject or Scope.PEOPLE_WRITE in asking.scopes)
             if not found or not may:
                 raise NotFound(f"there is no token {token[:80]}")
-            self._end(found, "revoked", asking.subject)
+            self._end([token], "revoked", asking.subject)
 
     def code(self, name: str, by: str) -> MadeToken:
         """A code with which somebody may sign in once, within a day; earlier codes of theirs end."""
         with self._store.deciding() as connection:
             self._active(name)
-            now = self._clock.now()
-            earlier = people_views.live_tokens_of(connection, name, TokenKind.CODE)
-            self._store.commit([TokenEnded(token=one, why="a newer code", by=by, at=now) for one in earlier])
+            self._end(people_views.live_tokens_of(connection, name, TokenKind.CODE), "a newer code", by)
             return self._make(name, TokenKind.CODE, "a code for signing in", CODE_TTL, by, frozenset())
 
     def _make(
@@ -213,8 +210,9 @@ class People:
         self._store.commit([made])
         return MadeToken(token=made.token, secret=secret, expires_at=made.expires_at)
 
-    def _end(self, token: TokenView, why: str, by: str) -> None:
-        self._store.commit([TokenEnded(token=token.token, why=why, by=by, at=self._clock.now())])
+    def _end(self, tokens: Sequence[str], why: str, by: str) -> None:
+        now = self._clock.now()
+        self._store.commit([TokenEnded(token=token, why=why, by=by, at=now) for token in tokens])
 
     # Coming in
 
@@ -229,7 +227,7 @@ class People:
             found = self._live(secret, (TokenKind.CODE,))
             if found is None:
                 raise Unauthorised("this code is unknown, was used before or has expired; ask an admin for a new one")
-            self._end(found, "used", found.person.person)
+            self._end([found.token], "used", found.person.person)
         return found.person
 
     def by_password(self, name: str, password: str) -> PersonView:
@@ -246,9 +244,7 @@ class People:
         """A browser's token for the pages; the oldest of too many end."""
         with self._store.deciding() as connection:
             live = people_views.live_tokens_of(connection, person, TokenKind.PAGE)
-            now = self._clock.now()
-            surplus = live[: max(0, len(live) + 1 - TOKENS_MAX)]
-            self._store.commit([TokenEnded(token=one, why="too many", by=person, at=now) for one in surplus])
+            self._end(live[: max(0, len(live) + 1 - TOKENS_MAX)], "too many", person)
             return self._make(person, TokenKind.PAGE, "a browser", PAGE_TTL, person, frozenset())
 
     def api_token(self, person: str, title: str, scopes: frozenset[Scope], days: int) -> MadeToken:
@@ -260,7 +256,7 @@ class People:
         with self._store.deciding():
             found = self._live(secret, (TokenKind.PAGE,))
             if found is not None:
-                self._end(found, "signed out", found.person.person)
+                self._end([found.token], "signed out", found.person.person)
 
     def set_password(self, person: str, password: str, *, keep: str) -> None:
         """Choose a password; every browser but the one with the token ``keep`` is signed out."""
@@ -272,14 +268,9 @@ class People:
         now = self._clock.now()
         with self._store.deciding() as connection:
             self._active(person)
-            others = [
-                one
-                for one in people_views.live_tokens_of(connection, person, TokenKind.PAGE, TokenKind.CODE)
-                if one != keep
-            ]
-            facts: list[Fact] = [PasswordSet(person=person, password=kept, by=person, at=now)]
-            facts += [TokenEnded(token=one, why="a new password", by=person, at=now) for one in others]
-            self._store.commit(facts)
+            self._store.commit([PasswordSet(person=person, password=kept, by=person, at=now)])
+            live = people_views.live_tokens_of(connection, person, TokenKind.PAGE, TokenKind.CODE)
+            self._end([one for one in live if one != keep], "a new password", person)
 
     def _live(self, secret: str, kinds: Sequence[TokenKind]) -> TokenView | None:
         with self._store.reading() as connection:

@@ -7,7 +7,6 @@ key that is, only ``--issuer`` or the local trust file can say.
 """
 
 import json
-import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,6 +23,7 @@ from lab_inventory.errors import BadInput
 from lab_inventory.noun import Label, Noun
 from lab_inventory.reading import parse_message
 from orchestrator.lifecycle.certificate import Certificate
+from orchestrator.new_file import write_new
 
 ALGORITHM = "Ed25519"
 CERTIFICATE_BYTES_MAX = 1_000_000
@@ -85,11 +85,7 @@ class Signer:
         """Load the key at ``path``, or make one there with mode 0600. Raises BadInput where it is no usable key."""
         if not path.exists():
             key = OKPKey.generate_key("Ed25519", private=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(key.as_dict(private=True), file)
-                file.flush()
-                os.fsync(file.fileno())
+            write_new(path, json.dumps(key.as_dict(private=True)).encode())
             return cls(name=name, key=key)
         if path.stat().st_mode & 0o077:
             raise BadInput(f"{path}: the signing key can be read by others; set its mode to 0600")

@@ -88,20 +88,31 @@ def by_cookie(request: Request) -> Principal | None:
     return parts(request).people.by_token(secret, TokenKind.PAGE) if secret else None
 
 
-def principal(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Principal:
-    """Who is asking: by the bearer token, or to read only by the cookie of a browser; raises Unauthorised, TooMany."""
+def who_asks(request: Request, sent: HTTPAuthorizationCredentials | None, *, cookies: bool) -> Principal | None:
+    """Who is asking, by the bearer token or, where ``cookies`` count, a browser's; None where there is neither.
+
+    Raises Unauthorised for a token that is nobody's, TooMany.
+    """
     here = parts(request)
     if sent is not None:
         with here.admission.counting_failures(whence(request)):
             found = here.security.principal(sent.credentials.strip())
     else:
-        signed_in = by_cookie(request) if request.method in _READS else None
+        signed_in = by_cookie(request) if cookies else None
         if signed_in is None:
-            raise Unauthorised("a token is needed: send it as 'Authorization: Bearer TOKEN'")
+            return None
         found = signed_in
     logs.note(by=found.subject)
     if Role.AGENT not in found.roles:
         here.admission.admit(found.subject)
+    return found
+
+
+def principal(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Principal:
+    """Who is asking; a browser's cookie is enough to read. Raises Unauthorised, TooMany."""
+    found = who_asks(request, sent, cookies=request.method in _READS)
+    if found is None:
+        raise Unauthorised("a token is needed: send it as 'Authorization: Bearer TOKEN'")
     return found
 
 

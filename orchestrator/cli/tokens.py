@@ -1,6 +1,5 @@
 """``assay tokens`` and ``assay sign-in``: API tokens for oneself."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ import typer
 from lab_inventory.errors import BadInput
 from orchestrator.cli.client import DEFAULT_SERVER, Client, Output, Server, show
 from orchestrator.lifecycle.rights import Scope
+from orchestrator.new_file import write_new
 
 app = typer.Typer(help="Your API tokens.", no_args_is_help=True)
 Scopes = Annotated[list[Scope] | None, typer.Option("--scope", help="Only this; may be given several times.")]
@@ -67,9 +67,7 @@ def sign_in(
         typer.echo(made)
         return
     try:
-        descriptor = os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(token_file, f"{made}\n".encode())
     except OSError as error:
         typer.echo(made)
         raise BadInput(f"{token_file}: cannot be written: {error.strerror}; the token is above") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(made + "\n")

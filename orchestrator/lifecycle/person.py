@@ -60,26 +60,21 @@ class _OfPerson(Fact):
         return {"by": self.by}
 
 
-class PersonAdded(_OfPerson):
+class _RolesGiven(_OfPerson):
+    roles: tuple[Role, ...] = Field(min_length=1)
+    vendor: Label | None = None
+
+    def journal_entry(self) -> dict[str, str | int]:
+        """Who did it, and the roles."""
+        return {"by": self.by, "roles": words(self.roles), "vendor": self.vendor or NONE}
+
+
+class PersonAdded(_RolesGiven):
     """Somebody was let in."""
 
-    roles: tuple[Role, ...] = Field(min_length=1)
-    vendor: Label | None = None
 
-    def journal_entry(self) -> dict[str, str | int]:
-        """Who did it, and the roles."""
-        return {"by": self.by, "roles": words(self.roles), "vendor": self.vendor or NONE}
-
-
-class RolesChanged(_OfPerson):
+class RolesChanged(_RolesGiven):
     """Somebody has other roles from now on, instead of those before."""
-
-    roles: tuple[Role, ...] = Field(min_length=1)
-    vendor: Label | None = None
-
-    def journal_entry(self) -> dict[str, str | int]:
-        """Who did it, and the roles."""
-        return {"by": self.by, "roles": words(self.roles), "vendor": self.vendor or NONE}
 
 
 class PersonDisabled(_OfPerson):
@@ -98,43 +93,37 @@ class PasswordSet(_OfPerson):
     password: str = Field(repr=False)
 
 
-class TokenMade(Fact):
-    """A token was handed out; only its digest is kept."""
-
+class _OfToken(Fact):
     machine: ClassVar[str] = "token"
     token: Name
+    by: Label
+    at: AwareDatetime
+
+    @property
+    def entity(self) -> str:
+        """The token's id."""
+        return self.token
+
+
+class TokenMade(_OfToken):
+    """A token was handed out; only its digest is kept."""
+
     person: Name
     kind: TokenKind
     title: Label
     digest: str
     scopes: tuple[Scope, ...] = ()
     expires_at: AwareDatetime
-    by: Label
-    at: AwareDatetime
-
-    @property
-    def entity(self) -> str:
-        """The token's id."""
-        return self.token
 
     def journal_entry(self) -> dict[str, str | int]:
         """For whom, of which kind, with which scopes, by whom."""
         return {"by": self.by, "person": self.person, "kind": self.kind.value, "scopes": words(self.scopes)}
 
 
-class TokenEnded(Fact):
+class TokenEnded(_OfToken):
     """A token is good for nothing any more."""
 
-    machine: ClassVar[str] = "token"
-    token: Name
     why: Label
-    by: Label
-    at: AwareDatetime
-
-    @property
-    def entity(self) -> str:
-        """The token's id."""
-        return self.token
 
     def journal_entry(self) -> dict[str, str | int]:
         """Who, and why."""

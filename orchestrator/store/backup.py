@@ -6,7 +6,6 @@ the archive, the journal's chain, and that the tables agree with it.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from sqlalchemy import Connection, MetaData, Table, select
 
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Conflict, Problem
+from orchestrator.new_file import write_new
 from orchestrator.store import migrating
 from orchestrator.store import tables as t
 from orchestrator.store.archive import FORMAT, ArchiveReader, ArchiveWriter, Manifest, reading, writing
@@ -238,8 +238,4 @@ def _require_no_other_key(archive: ArchiveReader, path: Path) -> None:
 def _restore_key(archive: ArchiveReader, path: Path) -> None:
     if KEY not in archive.manifest.members or path.exists():
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(b"".join(archive.chunks(KEY)))
-        file.flush()
-        os.fsync(file.fileno())
+    write_new(path, b"".join(archive.chunks(KEY)))

@@ -6,6 +6,7 @@ one chain.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,15 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from lab_inventory.errors import AssayError, BadInput, Conflict, NoRoom, Unavailable
 
 BUSY_TIMEOUT_S = 10.0
+LOOK_AGAIN_S = 0.02
 IDLE_IN_TRANSACTION_S = 3.0
 """A writer that says nothing for so long (a stopped process, a host without power) loses its transaction and lock."""
 
 CONNECT_TIMEOUT_S = 5
 LOCKS = 0x41535359
 """The first half of our advisory locks' keys ("ASSY")."""
+
+_pause = threading.Event()
 
 LOCK_OF_WRITERS = 1
 LOCK_OF_SCHEMA = 2
@@ -120,9 +124,24 @@ def _open_sqlite(_: Any, __: Any, arguments: list[Any], options: dict[str, Any])
 def _prepare_sqlite(dbapi_connection: Any, _: Any) -> None:
     # The driver must not open transactions by itself, or savepoints do not hold.
     dbapi_connection.isolation_level = None
-    busy_timeout = f"busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}"
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", busy_timeout):
+    dbapi_connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
+    _write_ahead(dbapi_connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(dbapi_connection: Any) -> None:
+    """Have a journal that is written ahead. While another makes a new file so, SQLite refuses and does not wait."""
+    for _ in range(int(BUSY_TIMEOUT_S / LOOK_AGAIN_S)):
+        try:
+            dbapi_connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            _pause.wait(LOOK_AGAIN_S)
+        else:
+            return
+    dbapi_connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, true
+from sqlalchemy import Connection, func, select
 
 from lab_inventory.device import Intent, Presence
 from orchestrator.lifecycle.host import HostIntent
@@ -129,7 +129,7 @@ def batches(connection: Connection, *, vendor: str | None = None, limit: int = 5
     counted: dict[str, dict[str, int]] = {}
     for row in connection.execute(
         select(s.batch, s.state, func.count().label("n"))
-        .where(s.batch.in_([row.batch for row in rows]), of_vendor(vendor))
+        .where(s.batch.in_([row.batch for row in rows]), views.of_vendor(vendor))
         .group_by(s.batch, s.state)
     ):
         counted.setdefault(row.batch, {})[row.state] = row.n
@@ -153,18 +153,13 @@ def _batch(row: Any, counted: dict[str, int]) -> Row:
     }
 
 
-def of_vendor(vendor: str | None) -> ColumnElement[bool]:
-    """The condition that a submission is this vendor's; None: anybody's."""
-    return true() if vendor is None else t.submissions.c.vendor == vendor
-
-
 def batch(connection: Connection, batch_id: str, vendor: str | None = None) -> Row | None:
     """One batch with its submissions, their runs and what was earned; None where there is none.
 
     For a vendor it has only that vendor's submissions, and there is none where none of them is.
     """
     row = connection.execute(select(t.batches).where(t.batches.c.batch == batch_id)).first()
-    chosen = (t.submissions.c.batch == batch_id) & of_vendor(vendor)
+    chosen = (t.submissions.c.batch == batch_id) & views.of_vendor(vendor)
     rows = connection.execute(select(t.submissions).where(chosen).order_by(t.submissions.c.place)).all()
     if row is None or (vendor is not None and not rows):
         return None
@@ -211,7 +206,7 @@ def verdicts(connection: Connection, *, vendor: str | None = None, limit: int = 
         .join(t.judgements, j.submission == s.submission)
         .join(t.batches, t.batches.c.batch == s.batch)
         .outerjoin(t.certificates, c.submission == s.submission)
-        .where(of_vendor(vendor))
+        .where(views.of_vendor(vendor))
         .order_by(j.at.desc(), s.submission)
         .limit(min(limit, PAGE_MAX))
     )
@@ -266,7 +261,7 @@ def run(connection: Connection, run_id: str, vendor: str | None = None) -> Row |
     """One run with its reports, and those that do not count; for a vendor None where it is of another's product."""
     where = t.runs.c.run == run_id
     if vendor is not None:
-        where &= t.runs.c.submission.in_(select(t.submissions.c.submission).where(of_vendor(vendor)))
+        where &= t.runs.c.submission.in_(select(t.submissions.c.submission).where(views.of_vendor(vendor)))
     found = runs_of(connection, where)
     if not found:
         return None
@@ -287,7 +282,7 @@ def certificates(connection: Connection, *, vendor: str | None = None, limit: in
     rows = connection.execute(
         select(c.certificate, c.submission, c.level, c.state, c.at, c.document_digest)
         .join(t.submissions, t.submissions.c.submission == c.submission)
-        .where(of_vendor(vendor))
+        .where(views.of_vendor(vendor))
         .order_by(c.at.desc(), c.certificate)
         .limit(min(limit, PAGE_MAX))
         .offset(offset)

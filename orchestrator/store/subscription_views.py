@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from orchestrator.lifecycle.subscription import SubscriptionState, Way
 from orchestrator.pipeline.notify import EVENTS, ROWS_BEHIND_MAX, JournaledEvent, event_of
@@ -34,6 +34,17 @@ class SubscriptionView:
 
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _told(events: Iterable[str]) -> ColumnElement[bool]:
+    """The condition that a row of the journal is one of these events."""
+    return j.fact.in_([EVENTS[name] for name in events if name in EVENTS])
+
+
+def number(connection: Connection) -> int:
+    """How many subscriptions there are."""
+    there = s.state != SubscriptionState.REMOVED.value
+    return int(connection.execute(select(func.count()).select_from(t.subscriptions).where(there)).scalar_one())
 
 
 def subscription(connection: Connection, name: str) -> SubscriptionView | None:
@@ -76,10 +87,9 @@ def paused(connection: Connection) -> dict[str, str]:
 
 def next_event(connection: Connection, view: SubscriptionView, *, after: int) -> JournaledEvent | None:
     """The first row of the journal after ``after`` that this subscription is yet to be told of, or None."""
-    facts = [EVENTS[name] for name in view.events if name in EVENTS]
     columns = (j.seq, j.at, j.fact, j.machine, j.entity, j.body)
     row = connection.execute(
-        select(*columns).where(j.seq > max(after, view.delivered_seq), j.fact.in_(facts)).order_by(j.seq).limit(1)
+        select(*columns).where(j.seq > max(after, view.delivered_seq), _told(view.events)).order_by(j.seq).limit(1)
     ).first()
     if row is None:
         return None
@@ -95,8 +105,7 @@ def next_event(connection: Connection, view: SubscriptionView, *, after: int) ->
 
 def waiting(connection: Connection, events: Iterable[str], after: int) -> int:
     """How many rows of the journal wait to be told."""
-    facts = [EVENTS[name] for name in events if name in EVENTS]
-    chosen = select(j.seq).where(j.seq > after, j.fact.in_(facts)).limit(ROWS_BEHIND_MAX).subquery()
+    chosen = select(j.seq).where(j.seq > after, _told(events)).limit(ROWS_BEHIND_MAX).subquery()
     return int(connection.execute(select(func.count()).select_from(chosen)).scalar_one())
 
 
@@ -162,8 +171,7 @@ def pass_over(connection: Connection, view: SubscriptionView, head: int) -> None
     """Leave out what is further behind than is kept for a subscription, and count it."""
     after = head - ROWS_BEHIND_MAX
     if view.delivered_seq < after:
-        facts = [EVENTS[name] for name in view.events if name in EVENTS]
-        gone = select(func.count()).where(j.seq > view.delivered_seq, j.seq <= after, j.fact.in_(facts))
+        gone = select(func.count()).where(j.seq > view.delivered_seq, j.seq <= after, _told(view.events))
         number = int(connection.execute(gone).scalar_one())
         values = {"delivered_seq": after, "passed_over": s.passed_over + number}
         connection.execute(update(t.subscriptions).where(s.subscription == view.subscription).values(values))

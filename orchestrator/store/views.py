@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, true
 
 from lab_inventory.device import Identity, IdentityKind, Intent, Presence, Registration
 from lab_inventory.lab import Host, Lab
@@ -296,21 +296,23 @@ def run(connection: Connection, run_id: str) -> RunView | None:
     return _run(connection, row) if row else None
 
 
+def of_vendor(vendor: str | None) -> ColumnElement[bool]:
+    """The condition that a submission is this vendor's; None: anybody's."""
+    return true() if vendor is None else t.submissions.c.vendor == vendor
+
+
 def open_submissions_of_vendor(connection: Connection, vendor: str) -> int:
     """How many of a vendor's submissions are not judged yet."""
-    s = t.submissions.c
-    return count(connection, t.submissions, (s.vendor == vendor) & (s.state == SubmissionState.OPEN.value))
+    is_open = t.submissions.c.state == SubmissionState.OPEN.value
+    return count(connection, t.submissions, of_vendor(vendor) & is_open)
 
 
 def submission(connection: Connection, submission_id: str, vendor: str | None = None) -> SubmissionView | None:
     """One submission with its attempts and everything recorded, or None; for a vendor only its own."""
-    chosen = t.submissions.c.submission == submission_id
-    if vendor is not None:
-        chosen &= t.submissions.c.vendor == vendor
     row = connection.execute(
         select(t.submissions, t.batches.c.programme_digest)
         .join(t.batches, t.batches.c.batch == t.submissions.c.batch)
-        .where(chosen)
+        .where(t.submissions.c.submission == submission_id, of_vendor(vendor))
     ).first()
     if row is None:
         return None

@@ -14,8 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from lab_inventory.errors import Forbidden
-from orchestrator import logs
-from orchestrator.api.parts import Needs, bearer, by_cookie, cookie_of, principal, require
+from orchestrator.api.parts import Needs, bearer, cookie_of, require, who_asks
 from orchestrator.lifecycle.rights import Principal, Scope
 from orchestrator.pipeline.outcome import limit_in_words, value_in_words
 
@@ -53,12 +52,9 @@ class Shows(Needs):
         self, request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Principal:
         """Who is looking; raises SignInNeeded, Forbidden."""
-        if sent is not None:
-            return require(principal(request, sent), self.scope)
-        found = by_cookie(request)
+        found = who_asks(request, sent, cookies=True)
         if found is None:
             raise SignInNeeded
-        logs.note(by=found.subject)
         return require(found, self.scope)
 
 

@@ -1,12 +1,12 @@
 """Signing in and out, and the page of one's own account: the only pages that change anything."""
 
-import ipaddress
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from lab_inventory.errors import AssayError, BadInput, Forbidden, Unauthorised
+from lab_inventory.trust import is_loopback
 from orchestrator import logs
 from orchestrator.api.parts import COOKIES, Parts, PartsOf, Public, address_of, by_cookie, cookie_of, whence
 from orchestrator.people import PAGE_TTL
@@ -75,13 +75,7 @@ def _who(request: Request, parts: Parts, person: str, password: str, code: str) 
 
 def _require_safe(request: Request) -> None:
     """Raise Forbidden where the cookie would go over a network in clear."""
-    if request.url.scheme == "https":
-        return
-    try:
-        here = ipaddress.ip_address(address_of(request)).is_loopback
-    except ValueError:
-        here = False
-    if not here:
+    if request.url.scheme != "https" and not is_loopback(address_of(request)):
         raise Forbidden("signing in needs https, or a browser on the machine of the server")
 
 

@@ -139,19 +139,24 @@ def seconds(clock: SystemClock, action: Callable[[], object]) -> float:
     return clock.boottime_s() - began_s
 
 
+def desk_at(folder: Path, clock: SystemClock) -> Desk:
+    """A desk over an empty database of its own."""
+    return Desk(
+        store=Store(f"sqlite:///{folder}/assay.sqlite", clock),
+        artifacts=Artifacts(folder / "artifacts"),
+        clock=clock,
+        watch=Watch(started_s=clock.boottime_s()),
+        deciding=threading.RLock(),
+        wake=lambda: None,
+    )
+
+
 def figures() -> Iterator[dict[str, Any]]:
     """The figures, measured now."""
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{folder}/assay.sqlite", clock)
-        desk = Desk(
-            store=store,
-            artifacts=Artifacts(Path(folder) / "artifacts"),
-            clock=clock,
-            watch=Watch(started_s=clock.boottime_s()),
-            deciding=threading.RLock(),
-            wake=lambda: None,
-        )
+        desk = desk_at(Path(folder), clock)
+        store = desk.store
         fill(desk)
         loop = Loop(desk, NoSigner(), lease_ttl_s=900, host_silent_s=3600)
 

@@ -5,20 +5,15 @@ Prints one JSON line per figure; the baseline is a scrape of the same devices be
 
 import json
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lab_inventory.clock import SystemClock
 from lab_inventory.programme import shipped_programmes
-from orchestrator.desk import Desk
 from orchestrator.metrics import Metrics
 from orchestrator.store import listings
-from orchestrator.store.artifacts import Artifacts
-from orchestrator.store.store import Store
-from orchestrator.watch import Watch
-from tests.benchmarks.bench_loop import QUEUED, RUNS_OF_A_FIGURE, figure, fill, fill_devices, seconds
+from tests.benchmarks.bench_loop import QUEUED, RUNS_OF_A_FIGURE, desk_at, figure, fill, fill_devices, seconds
 
 SCRAPE_S_MAX = 0.1
 
@@ -27,15 +22,8 @@ def figures() -> Iterator[dict[str, Any]]:
     """The figures, measured now."""
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{folder}/assay.sqlite", clock)
-        desk = Desk(
-            store=store,
-            artifacts=Artifacts(Path(folder) / "artifacts"),
-            clock=clock,
-            watch=Watch(started_s=clock.boottime_s()),
-            deciding=threading.RLock(),
-            wake=lambda: None,
-        )
+        desk = desk_at(Path(folder), clock)
+        store = desk.store
         metrics = Metrics(store, shipped_programmes(), clock)
 
         def scrape_s() -> float:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -17,9 +16,12 @@ from lab_server import LabServer, serving
 from receivers import Hook, hook
 
 from lab_inventory.clock import SystemClock
+from lab_inventory.errors import NoRoom
 from orchestrator import notifiers
 from orchestrator.mail import Mail, why_no_address
 from orchestrator.settings import Settings, SmtpSecurity, read_settings
+from orchestrator.store import subscription_views
+from tests.faults.lab import free_ports
 from tests.security.test_webhook import certificate
 
 HERE: dict[str, Any] = {"webhook_networks": "127.0.0.0/8"}
@@ -152,6 +154,26 @@ async def test_who_says_gone_is_told_nothing_more_and_the_lab_says_so_until_some
     assert (await server.operator.post("/v1/subscriptions/chat/test")).status_code == 404
 
 
+async def test_what_cannot_be_counted_is_not_sent_again_at_once(
+    server: LabServer, chat: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> None:
+        refused.set()
+        raise NoRoom("the database cannot grow")
+
+    refused = threading.Event()
+    monkeypatch.setattr(subscription_views, "keep_delivered", refuse)
+    monkeypatch.setattr(notifiers, "FIRST_AGAIN_S", 0.5)
+    await server.join()
+    await subscribe(server, "chat", chat.url, "host.drained")
+    began_s = SystemClock().boottime_s()
+    await server.operator.post("/v1/hosts/host-1/drain", json={"reason": "x"})
+    assert await asyncio.to_thread(refused.wait, 20)
+    got = await asyncio.to_thread(chat.wait, 3)
+    assert SystemClock().boottime_s() - began_s >= 1.0
+    assert len({delivery for delivery, _ in got}) == 1
+
+
 async def test_after_a_day_of_failures_a_subscription_is_paused(
     server: LabServer, chat: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,16 +233,10 @@ class Mailbox:
         return "250 OK"
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
-
-
 @pytest.fixture
 def mailbox() -> Iterator[tuple[Mailbox, int]]:
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
+    controller = Controller(box, hostname="127.0.0.1", port=free_ports(1)[0])
     controller.start()
     yield box, controller.port
     controller.stop()
@@ -273,7 +289,7 @@ def test_a_mail_server_is_spoken_to_in_clear_on_this_machine_only_and_its_certif
     with pytest.raises(Exception, match="cannot be used"):
         read_settings(smtp_host="mail.example", smtp_security="none", smtp_from="a@x.org")
     context = certificate(tmp_path / "server.pem", name="localhost")
-    port = free_port()
+    (port,) = free_ports(1)
     controller = Controller(Mailbox(), hostname="127.0.0.1", port=port, tls_context=context)
     controller.start()
     try:

@@ -21,6 +21,7 @@ from lab_inventory.errors import BadInput
 from lab_inventory.trust import trust
 from orchestrator.lab_ca import Files, make, renew
 from tests.faults.__main__ import build_shim
+from tests.first_person import let_in
 
 ROOT = Path(__file__).parents[2]
 FAKE_AGENT = ROOT / "tests" / "agents" / "fake_agent.py"
@@ -48,7 +49,7 @@ class Server:
         self.process = process
         self.address = address
         self.folder = folder
-        token = (folder / "data/operator-token").read_text().strip()
+        token = let_in(folder / "data")
         headers = {"Authorization": f"Bearer {token}"}
         self.operator = httpx.AsyncClient(base_url=address, headers=headers, verify=trust(ca), timeout=TIMEOUT_S)
 
