@@ -1,8 +1,24 @@
 """What holds for every test: in CI nothing may be skipped, because a test that does not run proves nothing there."""
 
 import os
+from pathlib import Path
 
 import pytest
+
+HERE = Path(__file__).parent
+ALONE = ("agents", "bench_faults", "cluster", "contracts", "deploy", "e2e", "faults")
+ALONE_TOO = ("orchestrator/dispatch", "orchestrator/cli", "orchestrator/test_two_servers.py")
+"""Tests that measure time, start what must have the machine, or use fixed addresses: not beside each other."""
+
+LONG = ("simulation", "security/test_any_request.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(HERE / place) for place in (*ALONE, *ALONE_TOO)):
+            item.add_marker("alone")
+    # The longest first: two processes share what is not alone, and neither shall wait for the other's last test.
+    items.sort(key=lambda item: not any(item.path.is_relative_to(HERE / place) for place in LONG))
 
 
 @pytest.hookimpl(trylast=True)
