@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from fastapi import Path as PathParameter
 from pydantic import Field
 
-from lab_inventory.errors import BadInput, NotFound
+from lab_inventory.errors import BadInput, Conflict, NotFound
 from lab_inventory.lab import Lab
 from lab_inventory.noun import Noun, Text
 from orchestrator import logs
@@ -24,6 +24,7 @@ from orchestrator.api.parts import (
 from orchestrator.desk import BatchReply
 from orchestrator.lifecycle.rights import Principal
 from orchestrator.pipeline.submit import BatchRequest, VendorBound
+from orchestrator.reports.junit import junit
 from orchestrator.store import listings, views
 from orchestrator.store.store import head
 
@@ -167,6 +168,25 @@ def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row
         "runs": [run.run for run in view.runs],
         "judgement": judgement.model_dump(mode="json") if judgement else None,
     }
+
+
+@router.get(
+    "/submissions/{submission}/junit",
+    tags=["verdicts"],
+    response_class=Response,
+    responses={200: {"content": {"application/xml": {"schema": {"type": "string"}}}}},
+)
+def show_junit(submission: str, parts: PartsOf, asking: BatchesRead) -> Response:
+    """Every verdict of a judged submission as JUnit XML, for build servers."""
+    with parts.store.reading() as connection:
+        view = views.submission(connection, submission, asking.vendor)
+        judgement = views.judgement(connection, submission)
+        programme = views.programme(connection, view.programme_digest) if view else None
+    if view is None or programme is None:
+        raise NotFound(f"there is no submission {submission[:80]}")
+    if judgement is None:
+        raise Conflict(f"{submission} is {view.state.value}; expected one that is judged")
+    return Response(junit(judgement, view.content, programme), media_type="application/xml")
 
 
 @router.get("/devices", tags=["devices"])

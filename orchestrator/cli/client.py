@@ -46,11 +46,19 @@ class Client:
         """GET, as JSON."""
         return self._call("GET", path, params=query)
 
+    def document(self, path: str) -> bytes:
+        """GET, as it comes."""
+        return self._answer("GET", path).content
+
     def send(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         """POST or PUT a JSON body; ``key`` makes it repeatable."""
         return self._call(method, path, json=body, headers={"Idempotency-Key": key} if key else {})
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
+        answer = self._answer(method, path, **options)
+        return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.InvalidURL as error:
@@ -59,7 +67,7 @@ class Client:
             said = connection_trouble(error, self._server)
             raise Unavailable(f"no server answers as it should: {said}; is 'assay serve' running?") from error
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         raise _refusal(answer)
 
 

@@ -1,0 +1,1 @@
+"""What was judged, in the forms that people and programs read. Pure."""
