@@ -101,11 +101,20 @@ class Host(Noun):
         return next(((bench, slot) for bench, slot in self.slots() if slot.name == name), None)
 
 
+class Laboratory(Noun):
+    """Who answers for the tests: stands on every test report."""
+
+    name: Label
+    address: Label
+    contact: Label
+
+
 class Lab(Noun):
-    """A lab: one lab file."""
+    """A lab: one lab file. ``site``: where the tests are carried out."""
 
     lab: Name
     site: Label
+    laboratory: Laboratory | None = Field(default=None, exclude_if=lambda given: given is None)
     hosts: tuple[Host, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

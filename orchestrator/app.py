@@ -16,6 +16,7 @@ from lab_inventory.programme import shipped_programmes
 from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import people as people_api
+from orchestrator.api import reports as reports_api
 from orchestrator.api import subscriptions as subscriptions_api
 from orchestrator.api.access import Access
 from orchestrator.api.admission import Admission
@@ -27,6 +28,7 @@ from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher, Report
 from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
+from orchestrator.issuing import Issuing
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.logs import JsonLog, Log
 from orchestrator.loop import Effects, Event, Loop
@@ -95,6 +97,7 @@ def create_app(
         agent_keys=AgentKeys(store, clock),
         people=people,
         notifiers=notifiers,
+        issuing=Issuing(store, clock),
         admission=Admission(clock, requests_per_s=settings.requests_per_s),
         metrics=metrics,
         watchers=watchers,
@@ -125,7 +128,7 @@ def create_app(
     add_handlers(app)
     app.add_middleware(BodyCap, bytes_max=settings.body_bytes_max)
     app.add_middleware(Access, clock=clock, log=log)
-    for api in (agents, operators, people_api, subscriptions_api, health, pages, signing_in):
+    for api in (agents, operators, people_api, reports_api, subscriptions_api, health, pages, signing_in):
         app.include_router(api.router)
     layout.add_static(app)
     require_rights(app)

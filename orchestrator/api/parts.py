@@ -15,6 +15,7 @@ from orchestrator.api.readiness import Health
 from orchestrator.api.watchers import Watchers
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher
+from orchestrator.issuing import Issuing
 from orchestrator.lifecycle.person import TokenKind
 from orchestrator.lifecycle.rights import Principal, Role, Scope, scopes_of
 from orchestrator.logs import Log
@@ -42,6 +43,7 @@ class Parts:
     people: People
     admission: Admission
     notifiers: Notifiers
+    issuing: Issuing
     metrics: Metrics
     watchers: Watchers
     health: Health
@@ -148,6 +150,7 @@ LabWrite = Annotated[Principal, Depends(Needs(Scope.LAB_WRITE))]
 BatchesRead = Annotated[Principal, Depends(Needs(Scope.BATCHES_READ))]
 BatchesSubmit = Annotated[Principal, Depends(Needs(Scope.BATCHES_SUBMIT))]
 BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
+ReportsWrite = Annotated[Principal, Depends(Needs(Scope.REPORTS_WRITE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
 MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]
 PeopleWrite = Annotated[Principal, Depends(Needs(Scope.PEOPLE_WRITE))]

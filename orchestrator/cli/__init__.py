@@ -21,7 +21,7 @@ from orchestrator.cli import (
     programme,
     quarantine,
     ray_head,
-    report,
+    reports,
     serve,
     submit,
     subscriptions,
@@ -63,7 +63,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(programme.app, name="programme")
 app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
-app.command()(report.report)
+app.add_typer(reports.app, name="reports")
 app.command()(verify.verify)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")

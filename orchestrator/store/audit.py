@@ -98,6 +98,13 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
     "CertificateGranted": (
         (t.certificates, {"submission": "submission", "level": "level", "document_digest": "document_digest"}),
     ),
+    "ReportIssued": (
+        (
+            t.test_reports,
+            {"submission": "submission", "document_digest": "document_digest", "by": "by", "amends": "amends"},
+        ),
+    ),
+    "ReportAmended": ((t.test_reports, {"amended_by": "amended_by"}),),
     "PersonAdded": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
     "RolesChanged": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
     "SubscriptionAdded": ((t.subscriptions, {"way": "way", "events": "events"}),),

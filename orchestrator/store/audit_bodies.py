@@ -37,6 +37,7 @@ def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str
     yield from _judgements(connection)
     yield from _decisions(connection, rows)
     yield from _certificates(connection, rows)
+    yield from _test_reports(connection)
 
 
 def _read(noun: type[N], text: str) -> N | None:
@@ -187,3 +188,10 @@ def _certificates(connection: Connection, rows: list[JournalRow]) -> Iterator[st
         content = json.loads(row.document)["certificate"]
         if heads.get(content["journal_length"]) != content["journal_head"]:
             yield f"certificate {row.certificate} was granted on a journal that this is not"
+
+
+def _test_reports(connection: Connection) -> Iterator[str]:
+    r = t.test_reports.c
+    for row in connection.execute(select(r.number, r.document, r.document_digest)):
+        if sha256(row.document.encode()) != row.document_digest:
+            yield f"test report {row.number} was changed"

@@ -324,6 +324,21 @@ certificates = Table(
     Column("at", Word, nullable=False),
 )
 
+test_reports = Table(
+    "test_reports",
+    metadata,
+    Column("number", Word, primary_key=True),
+    Column("submission", ForeignKey("submissions.submission"), nullable=False, index=True),
+    Column("state", Word, nullable=False),
+    Column("amends", Word, nullable=False),
+    Column("amended_by", Word),
+    Column("document", Text, nullable=False),
+    Column("document_digest", Word, nullable=False),
+    Column("by", Word, nullable=False),
+    Column("at", Word, nullable=False),
+)
+"""Test reports as they were issued. ``amends``: the number of the one whose place it took, or ``none``."""
+
 idempotency = Table(
     "idempotency",
     metadata,

@@ -16,6 +16,7 @@ from orchestrator.lifecycle import host as h
 from orchestrator.lifecycle import lease as le
 from orchestrator.lifecycle import person as p
 from orchestrator.lifecycle import quarantine as q
+from orchestrator.lifecycle import report as rep
 from orchestrator.lifecycle import run as r
 from orchestrator.lifecycle import subscription as sub
 from orchestrator.lifecycle import verdict as v
@@ -320,6 +321,25 @@ def _certificate(connection: Connection, fact: c.CertificateGranted, state: str)
     )
 
 
+def _report_issued(connection: Connection, fact: rep.ReportIssued, state: str) -> None:
+    connection.execute(
+        insert(t.test_reports).values(
+            number=fact.number,
+            submission=fact.submission,
+            state=state,
+            amends=fact.amends or "none",
+            document=fact.document,
+            document_digest=fact.document_digest,
+            by=fact.by,
+            at=fact.at.isoformat(),
+        )
+    )
+
+
+def _report_amended(connection: Connection, fact: rep.ReportAmended, state: str) -> None:
+    _update(connection, t.test_reports, fact.number, state=state, amended_by=fact.amended_by)
+
+
 def _person_added(connection: Connection, fact: p.PersonAdded, state: str) -> None:
     connection.execute(
         insert(t.persons).values(
@@ -444,6 +464,8 @@ _WRITERS: dict[type[Fact], Writer] = {
     q.QuarantineEnded: _quarantine_ended,
     c.DecisionMade: _decision,
     c.CertificateGranted: _certificate,
+    rep.ReportIssued: _report_issued,
+    rep.ReportAmended: _report_amended,
     p.PersonAdded: _person_added,
     p.RolesChanged: _roles_changed,
     p.PersonDisabled: _person_moved,

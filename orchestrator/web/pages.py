@@ -14,7 +14,7 @@ from orchestrator.api.health import readiness
 from orchestrator.api.operators import batch_with_reasons, device_of
 from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
-from orchestrator.store import listings, views
+from orchestrator.store import listings, report_views, views
 from orchestrator.store.store import Reading
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
 
@@ -103,10 +103,13 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
     with parts.store.reading() as connection:
         view = views.submission(connection, submission, asking.vendor)
         judgement = views.judgement(connection, submission)
+        reports = report_views.issued(connection, submission)
         programme = views.programme(connection, view.programme_digest) if view else None
     if view is None or programme is None:
         raise NotFound(f"there is no submission {submission[:80]}")
-    return show("submission.html", request, asking, view=view, judgement=judgement, programme=programme)
+    return show(
+        "submission.html", request, asking, view=view, judgement=judgement, programme=programme, reports=reports
+    )
 
 
 @router.get("/devices/{device}")

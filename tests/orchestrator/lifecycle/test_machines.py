@@ -14,6 +14,7 @@ from orchestrator.lifecycle import (
     lease,
     person,
     quarantine,
+    report,
     run,
     subscription,
     verdict,
@@ -79,6 +80,8 @@ quarantine   quarantined QuarantineEnded     ended
 quarantine   probation   QuarantineEnded     ended
 quarantine   needs-person QuarantineEnded    ended
 certificate  -           CertificateGranted  granted
+report       -           ReportIssued        issued
+report       issued      ReportAmended       amended
 person       -           PersonAdded         active
 person       active      RolesChanged        active
 person       active      PasswordSet         active
@@ -106,6 +109,7 @@ TERMINAL = {
     "run": {"completed", "error", "cancelled", "lapsed"},
     "quarantine": set[str](),
     "certificate": set[str](),
+    "report": {"amended"},
     "person": set[str](),
     "token": {"ended"},
     "subscription": set[str](),
@@ -121,6 +125,7 @@ MACHINES: dict[str, Machine] = {
         run.MACHINE,
         quarantine.MACHINE,
         certificate.MACHINE,
+        report.MACHINE,
         person.MACHINE,
         person.TOKEN_MACHINE,
         subscription.MACHINE,
@@ -135,13 +140,14 @@ STATES: dict[str, list[str | None]] = {
     "run": [None, *run.RunState],
     "quarantine": [None, *quarantine.QuarantineState],
     "certificate": [None, *certificate.CertificateState],
+    "report": [None, *report.ReportState],
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
 }
 FACTS: dict[str, type[Fact]] = {
     name: of
-    for module in (batch, certificate, device, host, lease, person, quarantine, run, subscription, verdict)
+    for module in (batch, certificate, device, host, lease, person, quarantine, report, run, subscription, verdict)
     for name, of in vars(module).items()
     if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
 }
