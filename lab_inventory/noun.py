@@ -1,5 +1,6 @@
 """The base of every noun and the names they are written with. Takes nothing, does nothing: types only."""
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -31,3 +32,11 @@ def host_and_port(address: str) -> tuple[str, int]:
     """Split an :data:`Address` into its host and its port."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+_SAYS_NOTHING = re.compile(r"[\W_]*(n\W*a|tb[acd]|to\W?do|none|nil|unknown|x+|)[\W_]*", re.IGNORECASE)
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is empty or a filler like "N/A" or "TBD"."""
+    return _SAYS_NOTHING.fullmatch(text) is not None

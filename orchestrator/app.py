@@ -15,6 +15,7 @@ from lab_inventory.errors import AssayError
 from lab_inventory.programme import shipped_programmes
 from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
+from orchestrator.api import certificates as certificates_api
 from orchestrator.api import people as people_api
 from orchestrator.api import reports as reports_api
 from orchestrator.api import subscriptions as subscriptions_api
@@ -25,6 +26,7 @@ from orchestrator.api.problems import DOCUMENTED, BodyCap, add_handlers
 from orchestrator.api.readiness import Health
 from orchestrator.api.rights import require_rights
 from orchestrator.api.watchers import Watchers
+from orchestrator.certificates import Certificates
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher, Report
 from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
@@ -98,6 +100,7 @@ def create_app(
         people=people,
         notifiers=notifiers,
         issuing=Issuing(store, clock),
+        certificates=Certificates(store, clock, signer),
         admission=Admission(clock, requests_per_s=settings.requests_per_s),
         metrics=metrics,
         watchers=watchers,
@@ -128,7 +131,17 @@ def create_app(
     add_handlers(app)
     app.add_middleware(BodyCap, bytes_max=settings.body_bytes_max)
     app.add_middleware(Access, clock=clock, log=log)
-    for api in (agents, operators, people_api, reports_api, subscriptions_api, health, pages, signing_in):
+    for api in (
+        agents,
+        operators,
+        people_api,
+        certificates_api,
+        reports_api,
+        subscriptions_api,
+        health,
+        pages,
+        signing_in,
+    ):
         app.include_router(api.router)
     layout.add_static(app)
     require_rights(app)

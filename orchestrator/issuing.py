@@ -3,10 +3,11 @@
 from lab_inventory.canonical import canonical_bytes, sha256
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, NotFound, Problem
+from lab_inventory.noun import says_nothing
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.report import ReportAmended, ReportIssued
 from orchestrator.reports.content import Amends, TestReport, against, compose
-from orchestrator.reports.sheet import Sheet, says_nothing
+from orchestrator.reports.sheet import Sheet
 from orchestrator.store import report_views
 from orchestrator.store.store import Store
 

@@ -14,9 +14,10 @@ from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.messages import Acceptance
 from orchestrator.care import PROBATION_WAITS_S, Care
+from orchestrator.certificates import expire
 from orchestrator.desk import Desk
 from orchestrator.lifecycle.batch import BatchCompleted, SubmissionState
-from orchestrator.lifecycle.certificate import Certificate, CertificateGranted
+from orchestrator.lifecycle.certificate import Certificate, CertificateGranted, CertificateLink
 from orchestrator.lifecycle.lease import LeaseReleased
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import (
@@ -48,11 +49,15 @@ DISPATCH_AGAIN_S = 3.0
 
 
 class SignsCertificates(Protocol):
-    """Puts the issuer's signature on a certificate."""
+    """Puts the issuer's signature on a certificate, and on what becomes of it."""
 
     name: str
 
     def sign(self, certificate: Certificate) -> str:
+        """The signed document."""
+        ...
+
+    def sign_link(self, link: CertificateLink) -> str:
         """The signed document."""
         ...
 
@@ -150,11 +155,12 @@ class Loop:
             self._lapse(now, now_s)
             self._hear_silence(now, now_s)
             settled = self._settle(now)
+            expired = expire(self._store, self._signer, now)
             self.care.look(now, now_s)
             more = self._place(now, now_s)
             dispatches = self._dispatch(now_s)
             full = len(dispatches) >= DISPATCHES_PER_TICK_MAX
-            return Effects(dispatches=dispatches, again=more or settled or full)
+            return Effects(dispatches=dispatches, again=more or settled or expired or full)
 
     def _take(self, event: Event, now: datetime, now_s: float) -> None:
         if isinstance(event, WorkerReady):

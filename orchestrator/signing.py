@@ -1,32 +1,28 @@
-"""Signing certificates and verifying them without a server: Ed25519 as JWS (RFC 7515, RFC 9864) over RFC 8785 JSON.
+"""Signing what the lab answers for, and verifying it without a server.
 
-A certificate file is the canonical JSON of ``{"certificate": …, "signature": {"protected": …, "signature": …}}``: a JWS
-with detached content, whose payload is the canonical JSON of ``certificate``. Because the whole file must be canonical,
-no byte of it can change unnoticed. The key in the protected header lets anyone check that the file is intact; whose
-key that is, only ``--issuer`` or the local trust file can say.
+A document is as ``orchestrator.envelope`` writes it: a certificate, a link of its history, or a status list. Whose key
+signed it, only ``--issuer`` or the local trust file can say.
 """
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
-from pydantic import ValidationError
 
-from lab_inventory.canonical import canonical_bytes
 from lab_inventory.errors import BadInput
 from lab_inventory.noun import Label, Noun
 from lab_inventory.reading import parse_message
-from orchestrator.lifecycle.certificate import Certificate
+from orchestrator.envelope import ALGORITHM, key_of, public_of, seal, unseal
+from orchestrator.lifecycle.certificate import Certificate, CertificateLink, CertificateState, StatusList
 from orchestrator.new_file import write_new
 
-ALGORITHM = "Ed25519"
 CERTIFICATE_BYTES_MAX = 1_000_000
+STATUS_BYTES_MAX = 50_000_000
 
 
 class Finding(IntEnum):
@@ -35,6 +31,8 @@ class Finding(IntEnum):
     VALID = 0
     INVALID = 1
     ISSUER_UNKNOWN = 3
+    NOT_IN_FORCE = 4
+    STATUS_UNKNOWN = 5
 
 
 class PublicKey(Noun):
@@ -54,7 +52,7 @@ class Issuer(Noun):
     @property
     def thumbprint(self) -> str:
         """The key's SHA-256 thumbprint (RFC 7638)."""
-        return _key(self.key.model_dump()).thumbprint()
+        return key_of(self.key.model_dump()).thumbprint()
 
 
 class TrustFile(Noun):
@@ -105,17 +103,19 @@ class Signer:
     @property
     def issuer(self) -> Issuer:
         """The public half, to be given to those who verify."""
-        return Issuer(name=self.name, key=PublicKey.model_validate(_public(self._key)))
+        return Issuer(name=self.name, key=PublicKey.model_validate(public_of(self._key)))
 
     def sign(self, certificate: Certificate) -> str:
         """The certificate file for ``certificate``."""
-        header = {"alg": ALGORITHM, "kid": self._key.thumbprint(), "jwk": _public(self._key)}
-        signed = jws.serialize_json(
-            {"protected": header}, canonical_bytes(certificate), self._key, algorithms=[ALGORITHM]
-        )
-        signature = {"protected": signed["protected"], "signature": signed["signature"]}
-        document = {"certificate": certificate.model_dump(mode="json"), "signature": signature}
-        return canonical_bytes(document).decode()
+        return seal("certificate", certificate, self._key)
+
+    def sign_link(self, link: CertificateLink) -> str:
+        """The file for a link of a certificate's history."""
+        return seal("link", link, self._key)
+
+    def sign_status(self, status: StatusList) -> str:
+        """The file for a status list."""
+        return seal("status_list", status, self._key)
 
 
 def read_issuer(path: Path) -> Issuer:
@@ -135,39 +135,47 @@ def verify(data: bytes, *, named: Issuer | None = None, trusted: tuple[Issuer, .
 
     Total: whatever ``data`` is, it answers and never raises.
     """
-    words: list[str] = []
+    opened = unseal(data, "certificate", Certificate, bytes_max=CERTIFICATE_BYTES_MAX, what="a certificate")
+    if opened.wrong or opened.content is None:
+        words = (*opened.words, f"INVALID: {opened.wrong}")
+        return Verification(finding=Finding.INVALID, words=words, certificate=opened.content)
+    return _whose(opened.content, opened.thumbprint, named, trusted, opened.words)
 
-    def invalid(why: str, certificate: Certificate | None = None) -> Verification:
-        return Verification(finding=Finding.INVALID, words=(*words, f"INVALID: {why}"), certificate=certificate)
 
-    if len(data) > CERTIFICATE_BYTES_MAX:
-        return invalid(f"the file is larger than {CERTIFICATE_BYTES_MAX} bytes")
-    try:
-        document = json.loads(data)
-        certificate = Certificate.model_validate(document["certificate"])
-        protected, signature = document["signature"]["protected"], document["signature"]["signature"]
-        header = json.loads(_unpad(protected))
-        key = _key(header["jwk"])
-        signature_rewritten = _pad(_unpad(signature))
-        canonical = canonical_bytes(document)
-    except (ValueError, KeyError, TypeError, RecursionError, ValidationError, JoseError, AttributeError):
-        return invalid("the file is not a certificate of Assay")
-    if canonical != data or set(document) != {"certificate", "signature"}:
-        return invalid("the file was changed: it is not in the canonical form in which certificates are written")
-    if set(document["signature"]) != {"protected", "signature"} or signature_rewritten != signature:
-        return invalid("the file was changed: its signature is not written as it was")
-    words.append("The file is in canonical form (RFC 8785).")
-    if header.get("alg") != ALGORITHM or header.get("kid") != key.thumbprint():
-        return invalid("the signature's header does not fit its key", certificate)
-    payload = _pad(canonical_bytes(document["certificate"]))
-    try:
-        jws.deserialize_json(
-            {"payload": payload, "protected": protected, "signature": signature}, key, algorithms=[ALGORITHM]
-        )
-    except (JoseError, ValueError):
-        return invalid("the signature does not fit the content: the file was changed", certificate)
-    words.append(f"The Ed25519 signature fits the content; it was made with the key {key.thumbprint()}.")
-    return _whose(certificate, key.thumbprint(), named, trusted, tuple(words))
+def with_status(found: Verification, certificate_digest: str, data: bytes, now: datetime) -> Verification:
+    """Add to a verification that found no fault what a status list says. Total, as :func:`verify` is.
+
+    The list has to be signed with the same key, and to be good now: an old one may not know of a revocation.
+    """
+
+    def ended(finding: Finding, *last: str) -> Verification:
+        return replace(found, finding=finding, words=(*found.words, *last))
+
+    if found.finding not in (Finding.VALID, Finding.ISSUER_UNKNOWN) or found.certificate is None:
+        return found
+    opened = unseal(data, "status_list", StatusList, bytes_max=STATUS_BYTES_MAX, what="a status list")
+    status_list = opened.content
+    if opened.wrong or status_list is None:
+        return ended(Finding.STATUS_UNKNOWN, f"STATUS UNKNOWN: the status list cannot be used: {opened.wrong}")
+    if opened.thumbprint != found.issuer_thumbprint:
+        return ended(Finding.STATUS_UNKNOWN, "STATUS UNKNOWN: the status list is signed with another key.")
+    if now >= status_list.next_update:
+        words = f"STATUS UNKNOWN: the status list was good until {status_list.next_update:%Y-%m-%d %H:%M} UTC."
+        return ended(Finding.STATUS_UNKNOWN, words)
+    name = found.certificate.certificate
+    status = next((one for one in status_list.certificates if one.certificate == name), None)
+    if status is None:
+        return ended(Finding.STATUS_UNKNOWN, f"STATUS UNKNOWN: the status list does not have {name}.")
+    if status.links == 0 and status.head != certificate_digest:
+        return ended(Finding.INVALID, "INVALID: the status list speaks of another certificate under that name.")
+    said = f"status list {status_list.number} of {status_list.issued_at:%Y-%m-%d %H:%M} UTC"
+    if status.state is not CertificateState.GRANTED:
+        return ended(Finding.NOT_IN_FORCE, f"NOT IN FORCE: it is {status.state.value} ({said}).")
+    if status.ends_on is not None and now.date() > status.ends_on:
+        return ended(Finding.NOT_IN_FORCE, f"NOT IN FORCE: its last day was {status.ends_on} ({said}).")
+    until = f", up to and including {status.ends_on}" if status.ends_on else ""
+    limits = (f"Limits of use: {status.limits}",) if status.limits else ()
+    return ended(found.finding, f"It is in force{until} ({said}).", *limits)
 
 
 def _whose(
@@ -198,28 +206,8 @@ def _whose(
     )
 
 
-def _public(key: OKPKey) -> dict[str, Any]:
-    shown = key.as_dict(private=False)
-    return {name: shown[name] for name in ("crv", "kty", "x")}
-
-
-def _key(public: dict[str, Any]) -> OKPKey:
-    """The public key of a JWK; raises ValueError for any other kind of key, or one that brings more than it should."""
-    if set(public) != {"crv", "kty", "x"} or public["crv"] != ALGORITHM:
-        raise ValueError("not an Ed25519 public key")
-    return OKPKey.import_key(public)
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _pad(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _unpad(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

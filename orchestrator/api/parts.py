@@ -13,6 +13,7 @@ from orchestrator.agent_keys import AgentKeys
 from orchestrator.api.admission import Admission
 from orchestrator.api.readiness import Health
 from orchestrator.api.watchers import Watchers
+from orchestrator.certificates import Certificates
 from orchestrator.desk import Desk
 from orchestrator.dispatch.port import Dispatcher
 from orchestrator.issuing import Issuing
@@ -44,6 +45,7 @@ class Parts:
     admission: Admission
     notifiers: Notifiers
     issuing: Issuing
+    certificates: Certificates
     metrics: Metrics
     watchers: Watchers
     health: Health
@@ -150,6 +152,7 @@ LabWrite = Annotated[Principal, Depends(Needs(Scope.LAB_WRITE))]
 BatchesRead = Annotated[Principal, Depends(Needs(Scope.BATCHES_READ))]
 BatchesSubmit = Annotated[Principal, Depends(Needs(Scope.BATCHES_SUBMIT))]
 BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
+CertificatesWrite = Annotated[Principal, Depends(Needs(Scope.CERTIFICATES_WRITE))]
 ReportsWrite = Annotated[Principal, Depends(Needs(Scope.REPORTS_WRITE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
 MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]

@@ -12,6 +12,7 @@ from orchestrator.cli import (
     audit,
     backup,
     batch,
+    certificates,
     database,
     devices,
     doctor,
@@ -64,6 +65,7 @@ app.add_typer(programme.app, name="programme")
 app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.add_typer(reports.app, name="reports")
+app.add_typer(certificates.app, name="certificates")
 app.command()(verify.verify)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")

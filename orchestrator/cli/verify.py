@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from lab_inventory.canonical import sha256
+from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
-from orchestrator.cli.client import Output
-from orchestrator.signing import CERTIFICATE_BYTES_MAX, Verification, read_issuer, read_trust
+from orchestrator.cli.client import Client, Output
+from orchestrator.signing import CERTIFICATE_BYTES_MAX, Verification, read_issuer, read_trust, with_status
 from orchestrator.signing import verify as verify_document
 
 
@@ -17,9 +19,16 @@ def verify(
     file: Annotated[Path, typer.Argument(help="A certificate file.")],
     issuer: Annotated[Path | None, typer.Option(help="The issuer file of whom you trust.")] = None,
     trust: Annotated[Path | None, typer.Option(help="The trust file.", envvar="ASSAY_TRUST")] = None,
+    status_list: Annotated[
+        str | None, typer.Option(help="A status list: a file, or https://SERVER/v1/status-list to fetch it.")
+    ] = None,
     output: Output = "table",
 ) -> None:
-    """Verify a certificate. Status 0: valid; 1: changed or forged; 2: not readable; 3: intact, issuer unknown."""
+    """Verify a certificate, and with a status list that it is in force.
+
+    Status 0: valid; 1: changed or forged; 2: not readable; 3: intact, issuer unknown; 4: not in force; 5: whether it is
+    in force cannot be told.
+    """
     try:
         with file.open("rb") as source:
             data = source.read(CERTIFICATE_BYTES_MAX + 1)
@@ -27,15 +36,17 @@ def verify(
         raise BadInput(f"{file}: cannot be read: {error.strerror}") from error
     named = read_issuer(issuer) if issuer else None
     found = verify_document(data, named=named, trusted=read_trust(trust or _trust_file()))
+    if status_list is not None:
+        found = with_status(found, sha256(data), _status_list(status_list), SystemClock().now())
     if output == "json":
         content = found.certificate.model_dump(mode="json") if found.certificate else None
         typer.echo(json.dumps({"finding": found.finding.name, "words": found.words, "certificate": content}, indent=2))
     else:
-        typer.echo("\n".join(_words(found)))
+        typer.echo("\n".join(_words(found, checked=status_list is not None)))
     raise typer.Exit(int(found.finding))
 
 
-def _words(found: Verification) -> list[str]:
+def _words(found: Verification, *, checked: bool) -> list[str]:
     certificate = found.certificate
     lines: list[str] = []
     if certificate and certificate.notice:
@@ -52,9 +63,20 @@ def _words(found: Verification) -> list[str]:
             f"  does not cover: {certificate.profile_does_not_cover}",
             f"  granted {certificate.granted_at:%Y-%m-%d %H:%M:%S} UTC by {certificate.issuer}, "
             f"decided: {certificate.decided_by}",
-            "Not checked here: whether it was revoked since, and the evidence behind its digests.",
+            "Not checked here: the evidence behind its digests"
+            + ("." if checked else ", and whether it is in force (--status-list)."),
         ]
     return lines
+
+
+def _status_list(where: str) -> bytes:
+    if "://" not in where:
+        try:
+            return Path(where).read_bytes()
+        except OSError as error:
+            raise BadInput(f"{where}: cannot be read: {error.strerror}") from error
+    address, _, path = where.partition("/v1/")
+    return Client(address, token="").document(f"/v1/{path}")
 
 
 def _trust_file() -> Path:

@@ -1,9 +1,14 @@
-"""Decisions and certificates. Pure."""
+"""Decisions, certificates, and what becomes of a certificate: each step is a signed link of its history. Pure.
 
+The certificate itself is never changed. A link names the digest of the document before it, so that none can be left
+out or put in later; the newest says the state, the end date and the limits of use that hold now.
+"""
+
+from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from lab_inventory.device import Product
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
@@ -11,9 +16,13 @@ from orchestrator.lifecycle.machine import Fact, Machine
 
 
 class CertificateState(StrEnum):
-    """A certificate is granted once."""
+    """``withdrawn`` at the holder's wish, ``revoked`` against it: both for ever. ``expired`` until it is extended."""
 
     GRANTED = "granted"
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
 
 
 class DecisionMade(Fact):
@@ -92,8 +101,151 @@ class CertificateGranted(Fact):
         return {"submission": self.submission, "level": self.level, "document_digest": self.document_digest}
 
 
+class CertificateLink(Noun):
+    """One step of a certificate's history. This is the signed part.
+
+    ``number`` counts from 1. ``previous`` is the digest of the document before: the certificate, or the link before.
+    ``ends_on``: the last day of the certificate from now on, None where none is set. ``limits``: of its use from now.
+    """
+
+    format: Label = "assay-certificate-link/1"
+    certificate: Name
+    number: int = Field(ge=1)
+    previous: Sha256
+    event: Name
+    state: CertificateState
+    ends_on: date | None
+    limits: Text
+    reason: Text
+    by: Label
+    at: AwareDatetime
+    issuer: Label
+    demonstration: bool
+    notice: Text
+
+
+class CertificateStatus(Noun):
+    """What holds of one certificate. ``head`` is the digest of its newest document, ``links`` their number."""
+
+    certificate: Name
+    state: CertificateState
+    ends_on: date | None
+    limits: Text
+    links: int = Field(ge=0)
+    head: Sha256
+
+
+class StatusList(Noun):
+    """What holds of every certificate of an issuer. This is the signed part.
+
+    Good until ``next_update``; ``number`` grows with every change. ``journal_head`` is that of the issuer's journal.
+    """
+
+    format: Label = "assay-status-list/1"
+    issuer: Label
+    number: int = Field(ge=0)
+    issued_at: AwareDatetime
+    next_update: AwareDatetime
+    journal_head: Sha256
+    certificates: tuple[CertificateStatus, ...]
+
+
+class CertificateMoved(Fact):
+    """A link was signed; ``document`` is the whole signed file."""
+
+    certificate: Name
+    number: int = Field(ge=1)
+    ends_on: date | None
+    limits: Text
+    document: str
+    document_digest: Sha256
+    by: Label
+    at: AwareDatetime
+
+    @property
+    def entity(self) -> str:
+        """The certificate."""
+        return self.certificate
+
+    def journal_entry(self) -> dict[str, str | int]:
+        """The link by number and digest, and by whom."""
+        return {"link": self.number, "document_digest": self.document_digest, "by": self.by}
+
+
+class CertificateSuspended(CertificateMoved):
+    """It does not hold for now."""
+
+    machine: ClassVar[str] = "certificate"
+
+
+class CertificateReinstated(CertificateMoved):
+    """It holds again."""
+
+    machine: ClassVar[str] = "certificate"
+
+
+class CertificateReduced(CertificateMoved):
+    """It holds with limits of use from now on."""
+
+    machine: ClassVar[str] = "certificate"
+
+
+class CertificateExtended(CertificateMoved):
+    """It has another end date, or none any more."""
+
+    machine: ClassVar[str] = "certificate"
+
+
+class CertificateExpired(CertificateMoved):
+    """The day after its last day has come."""
+
+    machine: ClassVar[str] = "certificate"
+
+
+class CertificateWithdrawn(CertificateMoved):
+    """Its holder gave it up."""
+
+    machine: ClassVar[str] = "certificate"
+
+
+class CertificateRevoked(CertificateMoved):
+    """It was taken from its holder."""
+
+    machine: ClassVar[str] = "certificate"
+
+
+MOVES: dict[str, type[CertificateMoved]] = {
+    "suspended": CertificateSuspended,
+    "reinstated": CertificateReinstated,
+    "reduced": CertificateReduced,
+    "extended": CertificateExtended,
+    "expired": CertificateExpired,
+    "withdrawn": CertificateWithdrawn,
+    "revoked": CertificateRevoked,
+}
+"""The fact of each event; the event's name is what the link says."""
+
+_G, _S, _E = CertificateState.GRANTED, CertificateState.SUSPENDED, CertificateState.EXPIRED
+_W, _R = CertificateState.WITHDRAWN, CertificateState.REVOKED
+
 MACHINE = Machine(
     name="certificate",
-    transitions={(None, "CertificateGranted"): CertificateState.GRANTED},
-    terminal=frozenset(),
+    transitions={
+        (None, "CertificateGranted"): _G,
+        (_G, "CertificateSuspended"): _S,
+        (_S, "CertificateReinstated"): _G,
+        (_G, "CertificateReduced"): _G,
+        (_S, "CertificateReduced"): _S,
+        (_G, "CertificateExtended"): _G,
+        (_S, "CertificateExtended"): _S,
+        (_E, "CertificateExtended"): _G,
+        (_G, "CertificateExpired"): _E,
+        (_G, "CertificateWithdrawn"): _W,
+        (_S, "CertificateWithdrawn"): _W,
+        (_E, "CertificateWithdrawn"): _W,
+        (_G, "CertificateRevoked"): _R,
+        (_S, "CertificateRevoked"): _R,
+        (_E, "CertificateRevoked"): _R,
+    },
+    terminal=frozenset({_W, _R}),
 )

@@ -34,6 +34,8 @@ class Scope(StrEnum):
     """Hold, release and cancel batches."""
     REPORTS_WRITE = "reports:write"
     """Issue and amend test reports."""
+    CERTIFICATES_WRITE = "certificates:write"
+    """Suspend, reinstate, reduce, extend, withdraw and revoke certificates."""
     EVIDENCE_READ = "evidence:read"
     """What the instruments recorded."""
     METRICS_READ = "metrics:read"
@@ -51,7 +53,7 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.OPERATOR: _READS
     | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE, Scope.REPORTS_WRITE},
     Role.REVIEWER: _READS,
-    Role.DECIDER: _READS,
+    Role.DECIDER: _READS | {Scope.CERTIFICATES_WRITE},
     Role.VENDOR: frozenset({Scope.OWN, Scope.BATCHES_READ, Scope.BATCHES_SUBMIT}),
     Role.ADMIN: frozenset({Scope.OWN, Scope.LAB_READ, Scope.BATCHES_READ, Scope.METRICS_READ, Scope.PEOPLE_WRITE}),
     Role.AGENT: frozenset({Scope.AGENT}),

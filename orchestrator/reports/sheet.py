@@ -3,13 +3,10 @@
 Fields that are left out, empty, or filled with words that say nothing are told all at once, each with what is expected.
 """
 
-import re
 from datetime import date
 
 from lab_inventory.errors import Problem
-from lab_inventory.noun import Label, Noun, Text
-
-_SAYS_NOTHING = re.compile(r"[\W_]*(n\W*a|tb[acd]|to\W?do|none|nil|unknown|x+|)[\W_]*", re.IGNORECASE)
+from lab_inventory.noun import Label, Noun, Text, says_nothing
 
 
 class CustomerSheet(Noun):
@@ -67,11 +64,6 @@ def against_sheet(sheet: Sheet) -> tuple[Problem, ...]:
         for path, expected in ASKED.items()
         if (wrong := _wrong(_at(sheet, path)))
     )
-
-
-def says_nothing(text: str) -> bool:
-    """Whether a text is empty or a filler like "N/A" or "TBD"."""
-    return _SAYS_NOTHING.fullmatch(text) is not None
 
 
 def _at(sheet: Sheet, path: str) -> object:

@@ -15,7 +15,7 @@ from lab_inventory.device import Registration
 from lab_inventory.messages import RunReport
 from lab_inventory.programme import Programme
 from orchestrator.lifecycle.batch import Submission
-from orchestrator.lifecycle.certificate import DecisionMade
+from orchestrator.lifecycle.certificate import CertificateState, DecisionMade
 from orchestrator.lifecycle.lease import LeaseState
 from orchestrator.lifecycle.verdict import Judgement
 from orchestrator.pipeline.record import reports_digest
@@ -37,6 +37,7 @@ def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str
     yield from _judgements(connection)
     yield from _decisions(connection, rows)
     yield from _certificates(connection, rows)
+    yield from _links(connection, rows)
     yield from _test_reports(connection)
 
 
@@ -188,6 +189,32 @@ def _certificates(connection: Connection, rows: list[JournalRow]) -> Iterator[st
         content = json.loads(row.document)["certificate"]
         if heads.get(content["journal_length"]) != content["journal_head"]:
             yield f"certificate {row.certificate} was granted on a journal that this is not"
+
+
+def _links(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """The links of each certificate are those that were journaled, one follows on the other, and the newest holds."""
+    said: dict[str, list[str]] = {}
+    for entry in rows:
+        if entry.machine == "certificate" and entry.fact != "CertificateGranted":
+            said.setdefault(entry.entity, []).append(str(body_of(entry).get("document_digest")))
+    li, c = t.certificate_links.c, t.certificates.c
+    kept: dict[str, list[Any]] = {}
+    for link in connection.execute(select(t.certificate_links).order_by(li.certificate, li.number)):
+        kept.setdefault(link.certificate, []).append(link)
+    columns = (c.certificate, c.state, c.ends_on, c.limits, c.links, c.head, c.document_digest)
+    for row in connection.execute(select(*columns)):
+        there = kept.get(row.certificate, [])
+        if [sha256(link.document.encode()) for link in there] != said.get(row.certificate, []):
+            yield f"the links of certificate {row.certificate} are not those that were journaled"
+            continue
+        now = CertificateState.GRANTED.value, None, "", 0, row.document_digest
+        for link in there:
+            content = json.loads(link.document)["link"]
+            if content["previous"] != now[-1] or not content["number"] == link.number == now[-2] + 1:
+                yield f"link {link.number} of certificate {row.certificate} does not follow on what was before"
+            now = content["state"], content["ends_on"], content["limits"], link.number, link.document_digest
+        if (row.state, row.ends_on, row.limits, row.links, row.head) != now:
+            yield f"certificate {row.certificate} stands otherwise than its newest link says"
 
 
 def _test_reports(connection: Connection) -> Iterator[str]:

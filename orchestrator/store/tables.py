@@ -322,7 +322,23 @@ certificates = Table(
     Column("document", Text, nullable=False),
     Column("document_digest", Word, nullable=False),
     Column("at", Word, nullable=False),
+    Column("ends_on", Word),
+    Column("limits", Text, nullable=False, server_default=""),
+    Column("links", Integer, nullable=False, server_default="0"),
+    Column("head", Word, nullable=False, server_default=""),
 )
+"""What the newest link says, and how many there are. ``head``: the digest of the newest document."""
+
+certificate_links = Table(
+    "certificate_links",
+    metadata,
+    Column("certificate", ForeignKey("certificates.certificate"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+    Column("document_digest", Word, nullable=False),
+    Column("at", Word, nullable=False),
+)
+"""What became of certificates: every signed link, from 1 on."""
 
 test_reports = Table(
     "test_reports",

@@ -317,7 +317,30 @@ def _certificate(connection: Connection, fact: c.CertificateGranted, state: str)
             document=fact.document,
             document_digest=fact.document_digest,
             at=fact.at.isoformat(),
+            head=fact.document_digest,
         )
+    )
+
+
+def _certificate_moved(connection: Connection, fact: c.CertificateMoved, state: str) -> None:
+    connection.execute(
+        insert(t.certificate_links).values(
+            certificate=fact.certificate,
+            number=fact.number,
+            document=fact.document,
+            document_digest=fact.document_digest,
+            at=fact.at.isoformat(),
+        )
+    )
+    _update(
+        connection,
+        t.certificates,
+        fact.certificate,
+        state=state,
+        ends_on=fact.ends_on.isoformat() if fact.ends_on else None,
+        limits=fact.limits,
+        links=fact.number,
+        head=fact.document_digest,
     )
 
 
@@ -464,6 +487,7 @@ _WRITERS: dict[type[Fact], Writer] = {
     q.QuarantineEnded: _quarantine_ended,
     c.DecisionMade: _decision,
     c.CertificateGranted: _certificate,
+    **dict.fromkeys(c.MOVES.values(), _certificate_moved),
     rep.ReportIssued: _report_issued,
     rep.ReportAmended: _report_amended,
     p.PersonAdded: _person_added,

@@ -14,7 +14,7 @@ from orchestrator.api.health import readiness
 from orchestrator.api.operators import batch_with_reasons, device_of
 from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
-from orchestrator.store import listings, report_views, views
+from orchestrator.store import certificate_views, listings, report_views, views
 from orchestrator.store.store import Reading
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
 
@@ -132,10 +132,15 @@ def certificate_file(certificate: str, parts: PartsOf) -> Response:
 def certificate(certificate: str, request: Request, parts: PartsOf) -> HTMLResponse:
     """A certificate: what it covers, and how to verify it."""
     document = _document(parts, certificate)
+    with parts.store.reading() as connection:
+        view = certificate_views.certificate(connection, certificate)
+        links = certificate_views.links(connection, certificate)
     return show(
         "certificate.html",
         request,
         by_cookie(request),
         certificate=json.loads(document)["certificate"],
+        standing=view.status.model_dump(mode="json") if view else {},
+        history=[json.loads(link)["link"] for link in links],
         document=document,
     )

@@ -169,7 +169,7 @@ class World:
             wake=lambda: None,
         )
         signer = Signer(name="Test lab", key=OKPKey.generate_key("Ed25519", private=True))
-        self.issuer = signer.issuer
+        self.signer, self.issuer = signer, signer.issuer
         self.loop = Loop(self.desk, signer, lease_ttl_s=TTL_S, host_silent_s=30.0)
 
     def reopen(self) -> None:

@@ -80,6 +80,20 @@ quarantine   quarantined QuarantineEnded     ended
 quarantine   probation   QuarantineEnded     ended
 quarantine   needs-person QuarantineEnded    ended
 certificate  -           CertificateGranted  granted
+certificate  granted     CertificateSuspended suspended
+certificate  suspended   CertificateReinstated granted
+certificate  granted     CertificateReduced  granted
+certificate  suspended   CertificateReduced  suspended
+certificate  granted     CertificateExtended granted
+certificate  suspended   CertificateExtended suspended
+certificate  expired     CertificateExtended granted
+certificate  granted     CertificateExpired  expired
+certificate  granted     CertificateWithdrawn withdrawn
+certificate  suspended   CertificateWithdrawn withdrawn
+certificate  expired     CertificateWithdrawn withdrawn
+certificate  granted     CertificateRevoked  revoked
+certificate  suspended   CertificateRevoked  revoked
+certificate  expired     CertificateRevoked  revoked
 report       -           ReportIssued        issued
 report       issued      ReportAmended       amended
 person       -           PersonAdded         active
@@ -108,7 +122,7 @@ TERMINAL = {
     "lease": {"released", "lapsed", "revoked"},
     "run": {"completed", "error", "cancelled", "lapsed"},
     "quarantine": set[str](),
-    "certificate": set[str](),
+    "certificate": {"withdrawn", "revoked"},
     "report": {"amended"},
     "person": set[str](),
     "token": {"ended"},

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from on_record import SHEET
 
-from orchestrator.reports.sheet import ASKED, Sheet, against_sheet, says_nothing
+from lab_inventory.noun import says_nothing
+from orchestrator.reports.sheet import ASKED, Sheet, against_sheet
 
 
 def with_field(path: str, value: Any) -> Sheet:

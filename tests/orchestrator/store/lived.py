@@ -9,22 +9,28 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from orchestrator.certificates import Certificates
+from orchestrator.issuing import Issuing
 from orchestrator.lifecycle.rights import Role
 from orchestrator.lifecycle.subscription import SubscriptionAdded, Way
 from orchestrator.people import People
+from orchestrator.pipeline.certificate_life import CertificateOrder, Event
+from orchestrator.store import listings
 from orchestrator.store.migrating import newest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lab_world import TTL_S, World, registration
+from lab_world import TTL_S, World, lab, registration
+from reports.on_record import LABORATORY, SHEET
 
 FOLDER = Path(__file__).parent / "lived"
 
 
 def live(world: World) -> None:
-    """An attempt that lapsed, its late reports, a second attempt, a certificate, a run that goes on, and people."""
+    """An attempt that lapsed, its late reports, a second attempt, a certificate with its history, reports, people."""
+    world.desk.apply_lab(lab().model_copy(update={"laboratory": LABORATORY}), "admin")
     world.heartbeat(registration(1))
-    world.submit()
+    (submission,) = world.submit().submissions
     (dispatch,) = world.tick()
     first = world.take(dispatch)
     world.clock.advance(TTL_S + 1)
@@ -34,6 +40,13 @@ def live(world: World) -> None:
     world.deliver(first, *world.whole_run(first)[:3])
     world.deliver(second, *world.whole_run(second))
     world.tick()
+    issuing = Issuing(world.store, world.clock)
+    report = issuing.issue(submission, SHEET, "anna")
+    issuing.amend(report.number, "The condition of the item was noted wrongly.", SHEET, "anna")
+    with world.store.reading() as connection:
+        (row,) = listings.certificates(connection)
+    suspended = CertificateOrder(event=Event.SUSPENDED, reason="The firmware that is sold is another.")
+    Certificates(world.store, world.clock, world.signer).order(row["certificate"], suspended, "dora")
     world.submit(key="key-2")
     world.take(*world.tick())
     people = People(world.store, world.clock)

@@ -1,0 +1,136 @@
+"""What becomes of certificates: orders, expiry, the status list, the bundle. Commits, then answers."""
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from lab_inventory.canonical import canonical_bytes, sha256
+from lab_inventory.clock import Clock
+from lab_inventory.errors import InvariantBroken, NotFound
+from orchestrator.bundle import Bundled, bundle
+from orchestrator.lifecycle.certificate import CertificateLink, CertificateStatus, StatusList
+from orchestrator.pipeline.certificate_life import CertificateOrder, CertificateView, expiry, moved, next_link
+from orchestrator.signing import Signer
+from orchestrator.store import certificate_views, listings, views
+from orchestrator.store.store import JournalHead, Store, head
+
+STATUS_GOOD_FOR = timedelta(hours=24)
+STATUS_SIGNED_AGAIN = timedelta(hours=1)
+BY_ITSELF = "assay"
+
+
+class SignsLinks(Protocol):
+    """Puts the issuer's signature on what becomes of a certificate."""
+
+    def sign_link(self, link: CertificateLink) -> str:
+        """The signed document."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listed:
+    """A status list that was signed: of which state of the journal, and when."""
+
+    journal: str
+    signed_at: datetime
+    document: str
+
+
+class Certificates:
+    """The desk for certificates that were granted; safe to be called from several threads."""
+
+    def __init__(self, store: Store, clock: Clock, signer: Signer) -> None:
+        self._store = store
+        self._clock = clock
+        self._signer = signer
+        self._listing = threading.Lock()
+        self._listed: _Listed | None = None
+
+    def order(self, name: str, order: CertificateOrder, by: str) -> CertificateLink:
+        """Carry out an order; raises NotFound, BadInput, and Conflict where the state does not allow it."""
+        with self._store.deciding() as connection:
+            link = next_link(
+                _there(certificate_views.certificate(connection, name), name), order, by, self._clock.now()
+            )
+            keep_link(self._store, self._signer, link)
+        return link
+
+    def issuer(self) -> str:
+        """The name of the issuer with its public key, as JSON."""
+        return self._signer.issuer.model_dump_json()
+
+    def status_list(self) -> str:
+        """What holds of every certificate, signed; again when something happened, or after an hour."""
+        with self._listing:
+            with self._store.reading() as connection:
+                now = self._clock.now()
+                journal = head(connection)
+                listed = self._listed
+                if listed and listed.journal == journal.hash and now - listed.signed_at < STATUS_SIGNED_AGAIN:
+                    return listed.document
+                statuses = certificate_views.statuses(connection)
+            document = self._sign(journal, statuses, now)
+            self._listed = _Listed(journal=journal.hash, signed_at=now, document=document)
+            return document
+
+    def _sign(self, journal: JournalHead, statuses: tuple[CertificateStatus, ...], now: datetime) -> str:
+        return self._signer.sign_status(
+            StatusList(
+                issuer=self._signer.name,
+                number=journal.length,
+                issued_at=now,
+                next_update=now + STATUS_GOOD_FOR,
+                journal_head=journal.hash,
+                certificates=statuses,
+            )
+        )
+
+    def bundle(self, name: str, vendor: str | None = None) -> bytes:
+        """Everything by which a third party verifies a certificate without this server, as a zip; raises NotFound."""
+        status_list = self.status_list()
+        with self._store.reading() as connection:
+            view = _there(certificate_views.certificate(connection, name, vendor), name)
+            document = listings.certificate_document(connection, name)
+            judgement = views.judgement(connection, view.certificate.submission)
+            recorded = views.submission(connection, view.certificate.submission)
+            links = certificate_views.links(connection, name)
+        if document is None or judgement is None or recorded is None:
+            raise InvariantBroken(f"certificate {name} has no document, judgement or submission")
+        return bundle(
+            Bundled(
+                certificate=document,
+                links=links,
+                status_list=status_list,
+                issuer=self.issuer(),
+                judgement=canonical_bytes(judgement),
+                reports=tuple(report.report for report in recorded.reports),
+                evidence=view.certificate.evidence,
+            )
+        )
+
+
+def expire(store: Store, signer: SignsLinks, now: datetime) -> bool:
+    """Sign and keep the end of certificates whose last day is over; True where there may be more."""
+    with store.reading() as connection:
+        if not certificate_views.over(connection, now.date()):
+            return False
+    with store.deciding() as connection:
+        due = certificate_views.over(connection, now.date())
+        for view in due:
+            link = expiry(view, BY_ITSELF, now)
+            if link is not None:
+                keep_link(store, signer, link)
+    return len(due) >= certificate_views.DUE_MAX
+
+
+def keep_link(store: Store, signer: SignsLinks, link: CertificateLink) -> None:
+    """Sign a link and commit it."""
+    document = signer.sign_link(link)
+    store.commit([moved(link, document, sha256(document.encode()))])
+
+
+def _there(view: CertificateView | None, name: str) -> CertificateView:
+    if view is None:
+        raise NotFound(f"there is no certificate {name[:80]}")
+    return view

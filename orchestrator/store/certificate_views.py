@@ -1,0 +1,65 @@
+"""Reading certificates with what became of them."""
+
+import json
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from orchestrator.lifecycle.certificate import Certificate, CertificateState, CertificateStatus
+from orchestrator.pipeline.certificate_life import CertificateView
+from orchestrator.store import tables as t
+from orchestrator.store import views
+
+c, li = t.certificates.c, t.certificate_links.c
+DUE_MAX = 50
+LINKS_MAX = 1000
+
+
+def _status(row: Any) -> CertificateStatus:
+    return CertificateStatus(
+        certificate=row.certificate,
+        state=CertificateState(row.state),
+        ends_on=date.fromisoformat(row.ends_on) if row.ends_on else None,
+        limits=row.limits,
+        links=row.links,
+        head=row.head,
+    )
+
+
+def _view(row: Any) -> CertificateView:
+    content = Certificate.model_validate(json.loads(row.document)["certificate"])
+    return CertificateView(certificate=content, status=_status(row))
+
+
+def certificate(connection: Connection, name: str, vendor: str | None = None) -> CertificateView | None:
+    """A certificate as it stands, or None; for a vendor only its own."""
+    row = connection.execute(
+        select(t.certificates)
+        .join(t.submissions, t.submissions.c.submission == c.submission)
+        .where(c.certificate == name, views.of_vendor(vendor))
+    ).first()
+    return _view(row) if row else None
+
+
+def statuses(connection: Connection) -> tuple[CertificateStatus, ...]:
+    """What holds of every certificate, by name."""
+    columns = (c.certificate, c.state, c.ends_on, c.limits, c.links, c.head)
+    return tuple(_status(row) for row in connection.execute(select(*columns).order_by(c.certificate)))
+
+
+def over(connection: Connection, today: date) -> tuple[CertificateView, ...]:
+    """Certificates that are granted and whose last day is over, the oldest first; at most ``DUE_MAX``."""
+    where = (c.state == CertificateState.GRANTED.value) & (c.ends_on < today.isoformat())
+    return tuple(
+        _view(row)
+        for row in connection.execute(
+            select(t.certificates).where(where).order_by(c.ends_on, c.certificate).limit(DUE_MAX)
+        )
+    )
+
+
+def links(connection: Connection, name: str) -> tuple[str, ...]:
+    """The signed links of a certificate in their order, as documents."""
+    rows = connection.execute(select(li.document).where(li.certificate == name).order_by(li.number).limit(LINKS_MAX))
+    return tuple(rows.scalars())
