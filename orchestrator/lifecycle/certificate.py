@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from lab_inventory.device import Product
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
+from orchestrator.lifecycle import certificate_moved
 from orchestrator.lifecycle.machine import Fact, Machine
 
 
@@ -150,71 +151,49 @@ class StatusList(Noun):
     certificates: tuple[CertificateStatus, ...]
 
 
-class CertificateMoved(Fact):
-    """A link was signed; ``document`` is the whole signed file."""
-
-    certificate: Name
-    number: int = Field(ge=1)
-    ends_on: date | None
-    limits: Text
-    document: str
-    document_digest: Sha256
-    by: Label
-    at: AwareDatetime
-
-    @property
-    def entity(self) -> str:
-        """The certificate."""
-        return self.certificate
-
-    def journal_entry(self) -> dict[str, str | int]:
-        """The link by number and digest, and by whom."""
-        return {"link": self.number, "document_digest": self.document_digest, "by": self.by}
-
-
-class CertificateSuspended(CertificateMoved):
+class CertificateSuspended(certificate_moved.CertificateMoved):
     """It does not hold for now."""
 
     machine: ClassVar[str] = "certificate"
 
 
-class CertificateReinstated(CertificateMoved):
+class CertificateReinstated(certificate_moved.CertificateMoved):
     """It holds again."""
 
     machine: ClassVar[str] = "certificate"
 
 
-class CertificateReduced(CertificateMoved):
+class CertificateReduced(certificate_moved.CertificateMoved):
     """It holds with limits of use from now on."""
 
     machine: ClassVar[str] = "certificate"
 
 
-class CertificateExtended(CertificateMoved):
+class CertificateExtended(certificate_moved.CertificateMoved):
     """It has another end date, or none any more."""
 
     machine: ClassVar[str] = "certificate"
 
 
-class CertificateExpired(CertificateMoved):
+class CertificateExpired(certificate_moved.CertificateMoved):
     """The day after its last day has come."""
 
     machine: ClassVar[str] = "certificate"
 
 
-class CertificateWithdrawn(CertificateMoved):
+class CertificateWithdrawn(certificate_moved.CertificateMoved):
     """Its holder gave it up."""
 
     machine: ClassVar[str] = "certificate"
 
 
-class CertificateRevoked(CertificateMoved):
+class CertificateRevoked(certificate_moved.CertificateMoved):
     """It was taken from its holder."""
 
     machine: ClassVar[str] = "certificate"
 
 
-MOVES: dict[str, type[CertificateMoved]] = {
+MOVES: dict[str, type[certificate_moved.CertificateMoved]] = {
     "suspended": CertificateSuspended,
     "reinstated": CertificateReinstated,
     "reduced": CertificateReduced,

@@ -11,10 +11,10 @@ from orchestrator.lifecycle.certificate import (
     MOVES,
     Certificate,
     CertificateLink,
-    CertificateMoved,
     CertificateState,
     CertificateStatus,
 )
+from orchestrator.lifecycle.certificate_moved import CertificateMoved
 
 
 class Event(StrEnum):

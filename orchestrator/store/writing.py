@@ -20,6 +20,7 @@ from orchestrator.lifecycle import report as rep
 from orchestrator.lifecycle import run as r
 from orchestrator.lifecycle import subscription as sub
 from orchestrator.lifecycle import verdict as v
+from orchestrator.lifecycle.certificate_moved import CertificateMoved
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.store import tables as t
 
@@ -322,7 +323,7 @@ def _certificate(connection: Connection, fact: c.CertificateGranted, state: str)
     )
 
 
-def _certificate_moved(connection: Connection, fact: c.CertificateMoved, state: str) -> None:
+def _certificate_moved(connection: Connection, fact: CertificateMoved, state: str) -> None:
     connection.execute(
         insert(t.certificate_links).values(
             certificate=fact.certificate,

@@ -5,7 +5,7 @@ import inspect
 import small_lab
 
 from lab_inventory.device import Presence
-from orchestrator.lifecycle import batch, certificate, device, lease, quarantine, run, verdict
+from orchestrator.lifecycle import batch, certificate, device, lease, quarantine, report, run, verdict
 from orchestrator.lifecycle.batch import BatchHeld
 from orchestrator.lifecycle.device import PresenceObserved
 from orchestrator.lifecycle.machine import Fact
@@ -29,7 +29,7 @@ def test_what_is_said_twice_of_a_thing_is_told_once_and_in_order() -> None:
 def test_every_kind_of_fact_belongs_to_a_topic() -> None:
     kinds = {
         kind
-        for module in (batch, certificate, device, lease, quarantine, run, verdict)
+        for module in (batch, certificate, device, lease, quarantine, report, run, verdict)
         for name, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, Fact) and kind is not Fact and not name.startswith("_")
     }
