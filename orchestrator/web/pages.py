@@ -14,6 +14,7 @@ from orchestrator.api.health import readiness
 from orchestrator.api.operators import batch_with_reasons, device_of
 from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
+from orchestrator.pipeline.declared import findings
 from orchestrator.store import listings, views
 from orchestrator.store.store import Reading
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
@@ -106,7 +107,8 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         programme = views.programme(connection, view.programme_digest) if view else None
     if view is None or programme is None:
         raise NotFound(f"there is no submission {submission[:80]}")
-    return show("submission.html", request, asking, view=view, judgement=judgement, programme=programme)
+    found = findings(view, programme) if judgement else ()
+    return show("submission.html", request, asking, view=view, judgement=judgement, programme=programme, findings=found)
 
 
 @router.get("/devices/{device}")
