@@ -22,6 +22,7 @@ from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.samples import Samples
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.store.leadership import Leadership
@@ -40,6 +41,7 @@ class Parts:
     security: Security
     agent_keys: AgentKeys
     people: People
+    samples: Samples
     admission: Admission
     notifiers: Notifiers
     metrics: Metrics
@@ -148,6 +150,7 @@ LabWrite = Annotated[Principal, Depends(Needs(Scope.LAB_WRITE))]
 BatchesRead = Annotated[Principal, Depends(Needs(Scope.BATCHES_READ))]
 BatchesSubmit = Annotated[Principal, Depends(Needs(Scope.BATCHES_SUBMIT))]
 BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
+SamplesWrite = Annotated[Principal, Depends(Needs(Scope.SAMPLES_WRITE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
 MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]
 PeopleWrite = Annotated[Principal, Depends(Needs(Scope.PEOPLE_WRITE))]

@@ -20,6 +20,7 @@ from orchestrator.cli import (
     people,
     programme,
     quarantine,
+    samples,
     serve,
     submit,
     subscriptions,
@@ -57,6 +58,7 @@ app.add_typer(lab.app, name="lab")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(devices.app, name="devices")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(samples.app, name="samples")
 app.add_typer(programme.app, name="programme")
 app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")

@@ -32,6 +32,8 @@ class Scope(StrEnum):
     """Queue batches; a vendor only what is its own."""
     BATCHES_WRITE = "batches:write"
     """Hold, release and cancel batches."""
+    SAMPLES_WRITE = "samples:write"
+    """Receive, move, link, give back and dispose of samples. Announcing one goes with submitting."""
     EVIDENCE_READ = "evidence:read"
     """What the instruments recorded."""
     METRICS_READ = "metrics:read"
@@ -46,7 +48,8 @@ _READS = frozenset({Scope.OWN, Scope.LAB_READ, Scope.BATCHES_READ, Scope.EVIDENC
 
 SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.VIEWER: _READS | {Scope.METRICS_READ},
-    Role.OPERATOR: _READS | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE},
+    Role.OPERATOR: _READS
+    | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE, Scope.SAMPLES_WRITE},
     Role.REVIEWER: _READS,
     Role.DECIDER: _READS,
     Role.VENDOR: frozenset({Scope.OWN, Scope.BATCHES_READ, Scope.BATCHES_SUBMIT}),

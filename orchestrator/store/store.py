@@ -19,7 +19,18 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from lab_inventory.canonical import canonical_bytes
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Conflict, Unavailable
-from orchestrator.lifecycle import batch, certificate, device, host, lease, person, quarantine, run, subscription
+from orchestrator.lifecycle import (
+    batch,
+    certificate,
+    device,
+    host,
+    lease,
+    person,
+    quarantine,
+    run,
+    sample,
+    subscription,
+)
 from orchestrator.lifecycle.machine import Fact, Machine
 from orchestrator.pipeline.publish import notices
 from orchestrator.pipeline.tally import Tally, add_up
@@ -50,6 +61,7 @@ MACHINES = {
     "certificate": _Kept(certificate.MACHINE, t.certificates.c.state, t.certificates.c.certificate),
     "person": _Kept(person.MACHINE, t.persons.c.state, t.persons.c.person),
     "subscription": _Kept(subscription.MACHINE, t.subscriptions.c.state, t.subscriptions.c.subscription),
+    "sample": _Kept(sample.MACHINE, t.samples.c.state, t.samples.c.sample),
     "token": _Kept(person.TOKEN_MACHINE, t.person_tokens.c.state, t.person_tokens.c.token),
 }
 

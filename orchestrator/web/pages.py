@@ -15,7 +15,7 @@ from orchestrator.api.operators import batch_with_reasons, device_of
 from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
 from orchestrator.pipeline.declared import findings
-from orchestrator.store import listings, views
+from orchestrator.store import listings, sample_views, views
 from orchestrator.store.store import Reading
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
 
@@ -105,10 +105,20 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         view = views.submission(connection, submission, asking.vendor)
         judgement = views.judgement(connection, submission)
         programme = views.programme(connection, view.programme_digest) if view else None
+        samples = sample_views.samples(connection, vendor=asking.vendor, submission=submission)
     if view is None or programme is None:
         raise NotFound(f"there is no submission {submission[:80]}")
     found = findings(view, programme) if judgement else ()
-    return show("submission.html", request, asking, view=view, judgement=judgement, programme=programme, findings=found)
+    return show(
+        "submission.html",
+        request,
+        asking,
+        view=view,
+        judgement=judgement,
+        programme=programme,
+        findings=found,
+        samples=samples,
+    )
 
 
 @router.get("/devices/{device}")

@@ -15,6 +15,7 @@ from orchestrator.lifecycle import (
     person,
     quarantine,
     run,
+    sample,
     subscription,
     verdict,
 )
@@ -86,6 +87,32 @@ person       active      PersonDisabled      disabled
 person       disabled    PersonEnabled       active
 token        -           TokenMade           live
 token        live        TokenEnded          ended
+sample       -           SampleAnnounced     announced
+sample       announced   SampleReceived      received
+sample       announced   SampleLost          lost
+sample       announced   SampleLinked        announced
+sample       lost        SampleReceived      received
+sample       received    SampleStored        stored
+sample       received    SampleBroughtToBench at-bench
+sample       received    SampleReturned      returned
+sample       received    SampleDisposed      disposed
+sample       received    SampleLost          lost
+sample       received    SampleLinked        received
+sample       received    SampleUnitNamed     received
+sample       stored      SampleStored        stored
+sample       stored      SampleBroughtToBench at-bench
+sample       stored      SampleReturned      returned
+sample       stored      SampleDisposed      disposed
+sample       stored      SampleLost          lost
+sample       stored      SampleLinked        stored
+sample       stored      SampleUnitNamed     stored
+sample       at-bench    SampleStored        stored
+sample       at-bench    SampleBroughtToBench at-bench
+sample       at-bench    SampleReturned      returned
+sample       at-bench    SampleDisposed      disposed
+sample       at-bench    SampleLost          lost
+sample       at-bench    SampleLinked        at-bench
+sample       at-bench    SampleUnitNamed     at-bench
 subscription -           SubscriptionAdded   live
 subscription removed     SubscriptionAdded   live
 subscription live        SubscriptionPaused  paused
@@ -109,6 +136,7 @@ TERMINAL = {
     "person": set[str](),
     "token": {"ended"},
     "subscription": set[str](),
+    "sample": {"returned", "disposed"},
 }
 MACHINES: dict[str, Machine] = {
     machine.name: machine
@@ -124,6 +152,7 @@ MACHINES: dict[str, Machine] = {
         person.MACHINE,
         person.TOKEN_MACHINE,
         subscription.MACHINE,
+        sample.MACHINE,
     )
 }
 STATES: dict[str, list[str | None]] = {
@@ -138,10 +167,11 @@ STATES: dict[str, list[str | None]] = {
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
+    "sample": [None, *sample.SampleState],
 }
 FACTS: dict[str, type[Fact]] = {
     name: of
-    for module in (batch, certificate, device, host, lease, person, quarantine, run, subscription, verdict)
+    for module in (batch, certificate, device, host, lease, person, quarantine, run, sample, subscription, verdict)
     for name, of in vars(module).items()
     if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
 }
