@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime
 
-from lab_inventory.noun import Label, Name, Noun, Text
+from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 
 
 class Product(Noun):
@@ -13,6 +13,30 @@ class Product(Noun):
     maker: Label
     model: Label
     firmware: Label
+
+
+class Component(Noun):
+    """The firmware of one part of a product, as ``main``, ``dongle``, ``base``: exactly this one, by its hash."""
+
+    name: Name
+    version: Label
+    digest: Sha256
+
+
+class CompanionKind(StrEnum):
+    """What another product is to the one that is certified."""
+
+    HOST = "host"
+    DONGLE = "dongle"
+    BASE = "base"
+
+
+class Companion(Noun):
+    """Another product with which, and with which alone, a product is certified."""
+
+    kind: CompanionKind
+    product: Label
+    version: Label
 
 
 class IdentityKind(StrEnum):

@@ -11,15 +11,22 @@ A condition is a small language of its own, parsed here and never evaluated as c
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from lab_inventory.errors import Problem
 from lab_inventory.measurement import Unit
 from lab_inventory.noun import Label, Name, Noun, Text
 
-Answer = StrictBool | Label
+
+def _answered(given: object) -> object:
+    if given is None:
+        raise ValueError("is not answered; expected true, false, or one of its choices")
+    return given
+
+
+Answer = Annotated[StrictBool | Label, BeforeValidator(_answered)]
 Answers = dict[Name, Answer]
 IxitValues = dict[Name, StrictInt | StrictFloat | Label]
 
@@ -31,13 +38,26 @@ class AnswerKind(StrEnum):
     CHOICE = "choice"
 
 
+class SeenBy(Noun):
+    """How a feature shows on the wire: a quantity in bool to which an instrument says yes where the product has it."""
+
+    quantity: Name
+
+
 class Feature(Noun):
-    """One question of the proforma."""
+    """One question of the proforma. ``seen_by``: how a declaration is held against what instruments saw."""
 
     id: Name
     question: Text
     kind: AnswerKind = AnswerKind.YES_NO
     choices: tuple[Label, ...] = ()
+    seen_by: SeenBy | None = Field(default=None, exclude_if=lambda given: given is None)
+
+    @model_validator(mode="after")
+    def _seen_where_it_is_yes_or_no(self) -> Self:
+        if self.seen_by is not None and self.kind is not AnswerKind.YES_NO:
+            raise ValueError(f"{self.id} has choices and seen_by; expected seen_by only where the answer is yes or no")
+        return self
 
 
 class Rule(Noun):
@@ -78,24 +98,31 @@ class Proforma(Noun):
             raise ValueError(f"{text!r} names {', '.join(unknown)}; expected features of the proforma")
 
     def contradictions(self, answers: Answers, ixit: IxitValues) -> tuple[Problem, ...]:
-        """Everything that is wrong with the answers, all at once; empty where nothing is."""
+        """Everything that is wrong with the answers, all at once; empty where nothing is.
+
+        A rule is held against what is answered as it may be; where that does not decide it, it says nothing.
+        """
         problems: list[Problem] = []
         known = {feature.id: feature for feature in self.features}
         for name in sorted(answers.keys() - known.keys()):
             problems.append(Problem(path=f"ics.{name}", wrong="is not asked for", expected=_one_of(known)))
+        usable: Answers = {}
         for feature in self.features:
-            problems.extend(_answer_problems(feature, answers.get(feature.id)))
+            found = _answer_problems(feature, answers.get(feature.id))
+            problems.extend(found)
+            if not found:
+                usable[feature.id] = answers[feature.id]
         values = {item.id: item for item in self.ixit}
         for name in sorted(ixit.keys() - values.keys()):
             problems.append(Problem(path=f"ixit.{name}", wrong="is not asked for", expected=_one_of(values)))
         for item in self.ixit:
-            if item.default is None and item.id not in ixit:
-                problems.append(Problem(path=f"ixit.{item.id}", wrong="is missing", expected=item.title))
-        if not problems:
-            for rule in self.rules:
-                if holds(rule.when, answers) and not holds(rule.then, answers):
-                    wrong = f"{rule.when} is declared without {rule.then}"
-                    problems.append(Problem(path="ics", wrong=wrong, expected=rule.because))
+            problems.extend(_value_problems(item, ixit.get(item.id)))
+        for rule in self.rules:
+            wanted = parse_condition(rule.then)
+            if parse_condition(rule.when).decided(usable) is True and wanted.decided(usable) is False:
+                place = next(feature.id for feature in self.features if feature.id in wanted.names())
+                wrong = f"{rule.when} is declared without {rule.then}"
+                problems.append(Problem(path=f"ics.{place}", wrong=wrong, expected=rule.because))
         return tuple(problems)
 
     def with_defaults(self, ixit: IxitValues) -> IxitValues:
@@ -112,6 +139,16 @@ def _answer_problems(feature: Feature, answer: Answer | None) -> list[Problem]:
         return [Problem(path=path, wrong=f"is {answer!r}", expected="true or false")]
     if feature.kind is AnswerKind.CHOICE and answer not in feature.choices:
         return [Problem(path=path, wrong=f"is {answer!r}", expected=" or ".join(feature.choices))]
+    return []
+
+
+def _value_problems(item: IxitItem, value: int | float | str | None) -> list[Problem]:
+    path = f"ixit.{item.id}"
+    if value is None:
+        return [Problem(path=path, wrong="is missing", expected=item.title)] if item.default is None else []
+    if isinstance(value, str) and (item.unit is not None or isinstance(item.default, int | float)):
+        expected = f"a number in {item.unit}" if item.unit else f"a number, as {item.default}"
+        return [Problem(path=path, wrong=f"is {value!r}", expected=expected)]
     return []
 
 
@@ -135,6 +172,10 @@ class Term:
         """Whether the answers meet it; a feature without an answer counts as declared false."""
         return (answers.get(self.name, False) == self.value) is self.equal
 
+    def decided(self, answers: Answers) -> bool | None:
+        """Whether it is met; None where its feature has no answer."""
+        return self.holds(answers) if self.name in answers else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Combination:
@@ -153,6 +194,16 @@ class Combination:
             return not self.parts[0].holds(answers)
         met = (part.holds(answers) for part in self.parts)
         return all(met) if self.operator == "and" else any(met)
+
+    def decided(self, answers: Answers) -> bool | None:
+        """Whether it is met; None where that hangs on a feature that has no answer (Kleene's three-valued logic)."""
+        parts = [part.decided(answers) for part in self.parts]
+        if self.operator == "not":
+            return None if parts[0] is None else not parts[0]
+        decisive = self.operator == "or"
+        if decisive in parts:
+            return decisive
+        return None if None in parts else not decisive
 
 
 Condition = Term | Combination

@@ -229,6 +229,11 @@ class Programme(Noun):
                 if case.id not in tested:
                     wrong = f"test case {case.id} is measured and no requirement asks for it"
                     yield ("suites", n, "cases", m, "id"), wrong, "a requirement with it, or no such case"
+        seen = {check.quantity for r in self.requirements for check in r.checks if check.unit is Unit.BOOL}
+        for n, feature in enumerate(self.proforma.features):
+            if feature.seen_by is not None and feature.seen_by.quantity not in seen:
+                wrong = f"{feature.id} is seen by {feature.seen_by.quantity}, which no requirement asks for in bool"
+                yield ("proforma", "features", n, "seen_by", "quantity"), wrong, "a quantity in bool of a requirement"
 
     def _bad_conditions(self) -> Iterator[Mistake]:
         """Conditions that are none, or name a feature that is not asked for."""

@@ -18,6 +18,7 @@ from orchestrator.api import agents, health, operators
 from orchestrator.api import certificates as certificates_api
 from orchestrator.api import people as people_api
 from orchestrator.api import reports as reports_api
+from orchestrator.api import samples as samples_api
 from orchestrator.api import subscriptions as subscriptions_api
 from orchestrator.api.access import Access
 from orchestrator.api.admission import Admission
@@ -38,6 +39,7 @@ from orchestrator.mail import Mail
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.samples import Samples
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
@@ -47,7 +49,7 @@ from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
-from orchestrator.web import layout, pages, signing_in
+from orchestrator.web import layout, pages, sample_pages, signing_in
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -98,6 +100,7 @@ def create_app(
         security=Security(store, clock, people),
         agent_keys=AgentKeys(store, clock),
         people=people,
+        samples=Samples(store, clock),
         notifiers=notifiers,
         issuing=Issuing(store, clock),
         certificates=Certificates(store, clock, signer),
@@ -137,9 +140,11 @@ def create_app(
         people_api,
         certificates_api,
         reports_api,
+        samples_api,
         subscriptions_api,
         health,
         pages,
+        sample_pages,
         signing_in,
     ):
         app.include_router(api.router)

@@ -16,7 +16,7 @@ from orchestrator.logs import Field, Log
 _GIVEN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ROUTINE = frozenset({"/v1/agents/heartbeat", "/v1/agents/renewals"})
-_NAMED = ("run", "batch", "submission", "device", "certificate", "host")
+_NAMED = ("run", "batch", "submission", "device", "certificate", "host", "sample")
 CLIENT_LEFT = 499
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 """A browser that came over TLS once comes no other way for a year (RFC 6797)."""

@@ -23,6 +23,7 @@ from orchestrator.api.parts import (
 )
 from orchestrator.desk import BatchReply
 from orchestrator.lifecycle.rights import Principal
+from orchestrator.pipeline.declared import findings
 from orchestrator.pipeline.submit import BatchRequest, VendorBound
 from orchestrator.reports.junit import junit
 from orchestrator.store import listings, views
@@ -153,11 +154,12 @@ def cancel_batch(batch: str, order: OrderBody, parts: PartsOf, asking: BatchesWr
 
 @router.get("/submissions/{submission}", tags=["verdicts"])
 def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row:
-    """What was submitted and, once it is judged, every verdict with its grounds."""
+    """What was submitted and, once it is judged, every verdict with its grounds and every false declaration."""
     with parts.store.reading() as connection:
         view = views.submission(connection, submission, asking.vendor)
         judgement = views.judgement(connection, submission)
-    if view is None:
+        programme = views.programme(connection, view.programme_digest) if view else None
+    if view is None or programme is None:
         raise NotFound(f"there is no submission {submission[:80]}")
     return {
         "submission": view.submission,
@@ -167,6 +169,7 @@ def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row
         "programme_digest": view.programme_digest,
         "runs": [run.run for run in view.runs],
         "judgement": judgement.model_dump(mode="json") if judgement else None,
+        "findings": [found.model_dump(mode="json") for found in findings(view, programme)] if judgement else [],
     }
 
 

@@ -24,6 +24,7 @@ from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.samples import Samples
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.store.leadership import Leadership
@@ -42,6 +43,7 @@ class Parts:
     security: Security
     agent_keys: AgentKeys
     people: People
+    samples: Samples
     admission: Admission
     notifiers: Notifiers
     issuing: Issuing
@@ -154,6 +156,7 @@ BatchesSubmit = Annotated[Principal, Depends(Needs(Scope.BATCHES_SUBMIT))]
 BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
 CertificatesWrite = Annotated[Principal, Depends(Needs(Scope.CERTIFICATES_WRITE))]
 ReportsWrite = Annotated[Principal, Depends(Needs(Scope.REPORTS_WRITE))]
+SamplesWrite = Annotated[Principal, Depends(Needs(Scope.SAMPLES_WRITE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
 MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]
 PeopleWrite = Annotated[Principal, Depends(Needs(Scope.PEOPLE_WRITE))]

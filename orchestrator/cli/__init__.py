@@ -23,6 +23,7 @@ from orchestrator.cli import (
     quarantine,
     ray_head,
     reports,
+    samples,
     serve,
     submit,
     subscriptions,
@@ -61,6 +62,7 @@ app.add_typer(lab.app, name="lab")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(devices.app, name="devices")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(samples.app, name="samples")
 app.add_typer(programme.app, name="programme")
 app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")

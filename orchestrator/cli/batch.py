@@ -37,6 +37,26 @@ def show_batch(
     print_batch(client.get(f"/v1/batches/{batch}"), output)
 
 
+@app.command("submission")
+def show_submission(
+    submission: Annotated[str, typer.Argument(help="A submission, as 'assay batch show -o json' names it.")],
+    server: Server = DEFAULT_SERVER,
+    output: Output = "table",
+) -> None:
+    """A submission: what each level came to, and what was declared otherwise than it was seen."""
+    found = Client(server).get(f"/v1/submissions/{submission}")
+    if output == "json":
+        typer.echo(json.dumps(found, indent=2))
+        return
+    product = found["content"]["product"]
+    typer.echo(f"{found['content']['title']}: {product['maker']} {product['model']} {product['firmware']}")
+    typer.echo(f"{found['state']}, {found['batch']}")
+    for level in (found["judgement"] or {}).get("levels", []):
+        typer.echo(level["words"])
+    if found["findings"]:
+        show(found["findings"], ("feature", "kind", "words"), output, title="What was declared and what was seen")
+
+
 @app.command()
 def hold(batch: Batch, reason: Reason = "", server: Server = DEFAULT_SERVER) -> None:
     """Nothing more of it is placed; what runs goes on."""

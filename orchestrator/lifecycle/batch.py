@@ -5,12 +5,13 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from lab_inventory.device import Product
+from lab_inventory.device import Companion, Component, Product
 from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from orchestrator.lifecycle.machine import Fact, Machine
 
 SUBMISSIONS_PER_BATCH_MAX = 200
+PARTS_MAX = 16
 
 
 class BatchState(StrEnum):
@@ -33,7 +34,9 @@ class SubmissionState(StrEnum):
 class Submission(Noun):
     """What a vendor sends of one product. The programme is bound by its digest when the batch is accepted.
 
-    ``unit``: the one registered unit that it is to be tested on, where it must be that one.
+    ``components``: the firmware of each part, where the product has several or its hash is known. ``companions``: the
+    hosts and dongles with which it is to be certified. ``region``: the variant for one part of the world. ``unit``: the
+    one registered unit that it is to be tested on, where it must be that one.
     """
 
     title: Label
@@ -41,6 +44,9 @@ class Submission(Noun):
     product: Product
     hardware_revision: Label
     mode: Name
+    region: Label | None = Field(default=None, exclude_if=lambda given: given is None)
+    components: tuple[Component, ...] = Field(default=(), max_length=PARTS_MAX, exclude_if=lambda given: not given)
+    companions: tuple[Companion, ...] = Field(default=(), max_length=PARTS_MAX, exclude_if=lambda given: not given)
     profile: Name
     ics: Answers
     ixit: IxitValues = Field(default_factory=dict)

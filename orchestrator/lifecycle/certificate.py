@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from lab_inventory.device import Product
+from lab_inventory.device import Companion, Component, Product
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from orchestrator.lifecycle import certificate_moved
 from orchestrator.lifecycle.machine import Fact, Machine
@@ -61,6 +61,9 @@ class Certificate(Noun):
     product: Product
     hardware_revision: Label
     mode: Name
+    region: Label | None = Field(default=None, exclude_if=lambda given: given is None)
+    components: tuple[Component, ...] = Field(default=(), exclude_if=lambda given: not given)
+    companions: tuple[Companion, ...] = Field(default=(), exclude_if=lambda given: not given)
     level: Name
     level_title: Label
     programme: Name

@@ -36,6 +36,8 @@ class Scope(StrEnum):
     """Issue and amend test reports."""
     CERTIFICATES_WRITE = "certificates:write"
     """Suspend, reinstate, reduce, extend, withdraw and revoke certificates."""
+    SAMPLES_WRITE = "samples:write"
+    """Receive, move, link, give back and dispose of samples. Announcing one goes with submitting."""
     EVIDENCE_READ = "evidence:read"
     """What the instruments recorded."""
     METRICS_READ = "metrics:read"
@@ -51,7 +53,8 @@ _READS = frozenset({Scope.OWN, Scope.LAB_READ, Scope.BATCHES_READ, Scope.EVIDENC
 SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.VIEWER: _READS | {Scope.METRICS_READ},
     Role.OPERATOR: _READS
-    | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE, Scope.REPORTS_WRITE},
+    | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE}
+    | {Scope.REPORTS_WRITE, Scope.SAMPLES_WRITE},
     Role.REVIEWER: _READS,
     Role.DECIDER: _READS | {Scope.CERTIFICATES_WRITE},
     Role.VENDOR: frozenset({Scope.OWN, Scope.BATCHES_READ, Scope.BATCHES_SUBMIT}),

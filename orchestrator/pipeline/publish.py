@@ -21,6 +21,7 @@ _OF_MACHINE = {
     "person": "people",
     "token": "people",
     "subscription": "subscriptions",
+    "sample": "samples",
 }
 _WITHOUT_A_MACHINE: dict[type[Fact], str] = {
     PresenceObserved: "devices",

@@ -3,7 +3,7 @@
 A product of which no unit is registered is taken: units arrive later. The answer says so.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,8 @@ from orchestrator.lifecycle.snapshot import UnitKey
 from orchestrator.pipeline.plan import plan
 
 PRIORITY_DEFAULT = 50
+MAIN = "main"
+"""The part whose firmware a unit says on the wire."""
 
 
 class BatchRequest(Noun):
@@ -92,7 +94,7 @@ def submit(
     problems = [
         problem
         for number, submission in enumerate(request.submissions)
-        for problem in _problems(f"submissions[{number}]", submission, programme)
+        for problem in problems_of_submission(f"submissions[{number}]", submission, programme)
     ]
     if problems:
         return Refused(problems=tuple(problems))
@@ -166,7 +168,7 @@ def _no_programme(request: BatchRequest, programmes: Sequence[Programme]) -> Pro
     return Problem(path="programme", wrong=f"there is no programme {wanted}", expected=f"one of: {known}")
 
 
-def _problems(path: str, submission: Submission, programme: Programme) -> list[Problem]:
+def problems_of_submission(path: str, submission: Submission, programme: Programme) -> list[Problem]:
     """Everything that is wrong with one submission."""
     problems: list[Problem] = []
     if programme.profile(submission.profile) is None:
@@ -174,7 +176,8 @@ def _problems(path: str, submission: Submission, programme: Programme) -> list[P
         problems.append(
             Problem(path=f"{path}.profile", wrong=f"{submission.profile} is no profile of it", expected=profiles)
         )
-    for problem in programme.proforma.contradictions(submission.ics, submission.ixit):
+    found = (*programme.proforma.contradictions(submission.ics, submission.ixit), *_set_problems(submission))
+    for problem in found:
         problems.append(
             Problem(path=f"{path}.{problem.path}", wrong=problem.wrong, expected=problem.expected, line=problem.line)
         )
@@ -189,6 +192,24 @@ def _problems(path: str, submission: Submission, programme: Programme) -> list[P
         wrong = f"test case {case} needs another device beside the one under test"
         problems.append(Problem(path=f"{path}.profile", wrong=wrong, expected="a profile whose cases need one device"))
     return problems
+
+
+def _set_problems(submission: Submission) -> Iterator[Problem]:
+    """What contradicts itself in the set that is to be certified: parts and companions named twice, two firmwares."""
+    seen: set[str] = set()
+    for number, component in enumerate(submission.components):
+        place = f"components[{number}]"
+        if component.name in seen:
+            yield Problem(path=f"{place}.name", wrong=f"{component.name} stands twice", expected="each part once")
+        seen.add(component.name)
+        firmware = submission.product.firmware
+        if component.name == MAIN and component.version != firmware:
+            wrong = f"is {component.version!r}, and product.firmware is {firmware!r}"
+            yield Problem(path=f"{place}.version", wrong=wrong, expected="the same version in both places")
+    for number, companion in enumerate(submission.companions):
+        if companion in submission.companions[:number]:
+            wrong = f"{companion.product} {companion.version} stands twice"
+            yield Problem(path=f"companions[{number}]", wrong=wrong, expected="each companion once")
 
 
 def _needs_others(case_id: str, programme: Programme) -> bool:

@@ -14,6 +14,7 @@ from lab_inventory.canonical import digest, sha256
 from lab_inventory.device import Registration
 from lab_inventory.messages import RunReport
 from lab_inventory.programme import Programme
+from orchestrator.lifecycle import sample as sm
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.certificate import CertificateState, DecisionMade
 from orchestrator.lifecycle.lease import LeaseState
@@ -39,6 +40,7 @@ def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str
     yield from _certificates(connection, rows)
     yield from _links(connection, rows)
     yield from _test_reports(connection)
+    yield from _samples(connection, rows)
 
 
 def _read(noun: type[N], text: str) -> N | None:
@@ -222,3 +224,52 @@ def _test_reports(connection: Connection) -> Iterator[str]:
     for row in connection.execute(select(r.number, r.document, r.document_digest)):
         if sha256(row.document.encode()) != row.document_digest:
             yield f"test report {row.number} was changed"
+
+
+def _samples(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """What happened to each sample is what was journaled in this order, and a sample stands as that leaves it."""
+    said: dict[str, list[tuple[str, Any]]] = {}
+    for entry in rows:
+        if entry.machine == sm.MACHINE.name:
+            said.setdefault(entry.entity, []).append((entry.fact, body_of(entry).get("digest")))
+    kept: dict[str, list[Any]] = {}
+    for row in connection.execute(select(t.custody).order_by(t.custody.c.sample, t.custody.c.number)):
+        kept.setdefault(row.sample, []).append(row)
+    links: dict[str, set[str]] = {}
+    for row in connection.execute(select(t.sample_submissions)):
+        links.setdefault(row.sample, set()).add(row.submission)
+    stand = {row.sample: row._mapping for row in connection.execute(select(t.samples))}
+    for sample in sorted(said.keys() | kept.keys() | links.keys() | stand.keys()):
+        happened = kept.get(sample, [])
+        if [(row.fact, row.digest) for row in happened] != said.get(sample, []):
+            yield f"the custody of {sample} is not the one that was journaled"
+        known: dict[str, str | None] = {}
+        linked: set[str] = set()
+        for row in happened:
+            fact = _read(_CUSTODY[row.fact], row.body) if row.fact in _CUSTODY else None
+            if fact is None or digest(fact) != row.digest:
+                yield f"entry {row.number} in the custody of {sample} was changed"
+                continue
+            known |= fact.columns()
+            linked |= {fact.submission} if isinstance(fact, sm.SampleLinked) else set()
+        for column, value in known.items():
+            if sample in stand and stand[sample][column] != value:
+                yield f"sample {sample}: {column} is {stand[sample][column]}; its custody says {value}"
+        if linked != links.get(sample, set()):
+            yield f"sample {sample} is linked to other submissions than its custody says"
+
+
+_CUSTODY = {
+    of.__name__: of
+    for of in (
+        sm.SampleAnnounced,
+        sm.SampleReceived,
+        sm.SampleStored,
+        sm.SampleBroughtToBench,
+        sm.SampleReturned,
+        sm.SampleDisposed,
+        sm.SampleLost,
+        sm.SampleLinked,
+        sm.SampleUnitNamed,
+    )
+}

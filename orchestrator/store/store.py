@@ -29,6 +29,7 @@ from orchestrator.lifecycle import (
     quarantine,
     report,
     run,
+    sample,
     subscription,
 )
 from orchestrator.lifecycle.machine import Fact, Machine
@@ -62,6 +63,7 @@ MACHINES = {
     "report": _Kept(report.MACHINE, t.test_reports.c.state, t.test_reports.c.number),
     "person": _Kept(person.MACHINE, t.persons.c.state, t.persons.c.person),
     "subscription": _Kept(subscription.MACHINE, t.subscriptions.c.state, t.subscriptions.c.subscription),
+    "sample": _Kept(sample.MACHINE, t.samples.c.state, t.samples.c.sample),
     "token": _Kept(person.TOKEN_MACHINE, t.person_tokens.c.state, t.person_tokens.c.token),
 }
 

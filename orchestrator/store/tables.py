@@ -355,6 +355,48 @@ test_reports = Table(
 )
 """Test reports as they were issued. ``amends``: the number of the one whose place it took, or ``none``."""
 
+samples = Table(
+    "samples",
+    metadata,
+    Column("sample", Word, primary_key=True),
+    Column("state", Word, nullable=False),
+    Column("vendor", Word, nullable=False, index=True),
+    Column("maker", Word, nullable=False),
+    Column("model", Word, nullable=False),
+    Column("hardware_revision", Word, nullable=False),
+    Column("serial", Word),
+    Column("origin", Word),
+    Column("condition", Text, nullable=False, server_default=""),
+    Column("seal", Word, nullable=False, server_default=""),
+    Column("place", Word, nullable=False, server_default=""),
+    Column("holder", Word, nullable=False, server_default=""),
+    Column("unit", Word),
+    Column("announced_at", Word, nullable=False),
+    Column("received_at", Word),
+    Column("changed_at", Word, nullable=False),
+)
+"""What ``custody`` says last of each; the audit holds the two against each other."""
+
+Index("samples_by_product", samples.c.maker, samples.c.model, samples.c.serial)
+
+custody = Table(
+    "custody",
+    metadata,
+    Column("sample", ForeignKey("samples.sample"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("fact", Word, nullable=False),
+    Column("digest", Word, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""Everything that happened to a sample, as it was written down: the journal holds the digests, in the same order."""
+
+sample_submissions = Table(
+    "sample_submissions",
+    metadata,
+    Column("sample", ForeignKey("samples.sample"), primary_key=True),
+    Column("submission", ForeignKey("submissions.submission"), primary_key=True, index=True),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

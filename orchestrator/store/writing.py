@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from lab_inventory.canonical import digest
 from lab_inventory.errors import Conflict, InvariantBroken
 from lab_inventory.programme import Purpose
 from orchestrator.lifecycle import batch as b
@@ -18,6 +19,7 @@ from orchestrator.lifecycle import person as p
 from orchestrator.lifecycle import quarantine as q
 from orchestrator.lifecycle import report as rep
 from orchestrator.lifecycle import run as r
+from orchestrator.lifecycle import sample as sm
 from orchestrator.lifecycle import subscription as sub
 from orchestrator.lifecycle import verdict as v
 from orchestrator.lifecycle.certificate_moved import CertificateMoved
@@ -443,6 +445,24 @@ def _subscription_removed(connection: Connection, fact: sub.SubscriptionRemoved,
     _update(connection, t.subscriptions, fact.subscription, state=state, reason="", target="", secret="")
 
 
+def _sample_announced(connection: Connection, fact: sm.SampleAnnounced, state: str) -> None:
+    connection.execute(insert(t.samples).values(sample=fact.sample, state=state, **fact.columns()))
+    _custody(connection, fact, 1)
+
+
+def _sample_moved(connection: Connection, fact: sm.SampleReceived | sm.SampleLinked, state: str) -> None:
+    _update(connection, t.samples, fact.sample, state=state, **fact.columns())
+    numbers = select(func.max(t.custody.c.number)).where(t.custody.c.sample == fact.sample)
+    _custody(connection, fact, connection.execute(numbers).scalar_one() + 1)
+    if isinstance(fact, sm.SampleLinked):
+        connection.execute(insert(t.sample_submissions).values(sample=fact.sample, submission=fact.submission))
+
+
+def _custody(connection: Connection, fact: Fact, number: int) -> None:
+    values = {"fact": type(fact).__name__, "digest": digest(fact), "body": fact.model_dump_json()}
+    connection.execute(insert(t.custody).values(sample=fact.entity, number=number, **values))
+
+
 def _update(connection: Connection, table: Any, key: str, **values: Any) -> None:
     """Update the one row whose primary key is ``key``."""
     column = next(iter(table.primary_key.columns))
@@ -502,4 +522,13 @@ _WRITERS: dict[type[Fact], Writer] = {
     sub.SubscriptionPaused: _subscription_paused,
     sub.SubscriptionResumed: _subscription_resumed,
     sub.SubscriptionRemoved: _subscription_removed,
+    sm.SampleAnnounced: _sample_announced,
+    sm.SampleReceived: _sample_moved,
+    sm.SampleStored: _sample_moved,
+    sm.SampleBroughtToBench: _sample_moved,
+    sm.SampleReturned: _sample_moved,
+    sm.SampleDisposed: _sample_moved,
+    sm.SampleLost: _sample_moved,
+    sm.SampleLinked: _sample_moved,
+    sm.SampleUnitNamed: _sample_moved,
 }

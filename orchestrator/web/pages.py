@@ -14,7 +14,8 @@ from orchestrator.api.health import readiness
 from orchestrator.api.operators import batch_with_reasons, device_of
 from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
-from orchestrator.store import certificate_views, listings, report_views, views
+from orchestrator.pipeline.declared import findings
+from orchestrator.store import certificate_views, listings, report_views, sample_views, views
 from orchestrator.store.store import Reading
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
 
@@ -105,10 +106,20 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         judgement = views.judgement(connection, submission)
         reports = report_views.issued(connection, submission)
         programme = views.programme(connection, view.programme_digest) if view else None
+        samples = sample_views.samples(connection, vendor=asking.vendor, submission=submission)
     if view is None or programme is None:
         raise NotFound(f"there is no submission {submission[:80]}")
+    found = findings(view, programme) if judgement else ()
     return show(
-        "submission.html", request, asking, view=view, judgement=judgement, programme=programme, reports=reports
+        "submission.html",
+        request,
+        asking,
+        view=view,
+        judgement=judgement,
+        programme=programme,
+        findings=found,
+        samples=samples,
+        reports=reports,
     )
 
 

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab_inventory.ics import AnswerKind, Feature, IxitItem, Proforma, Rule, holds, parse_condition
+from lab_inventory.ics import (
+    AnswerKind,
+    Answers,
+    Feature,
+    IxitItem,
+    Proforma,
+    Rule,
+    SeenBy,
+    holds,
+    parse_condition,
+)
 from lab_inventory.measurement import Unit
 
 PROFORMA = Proforma(
@@ -66,6 +76,79 @@ def test_a_contradiction_names_both_sides_and_why() -> None:
 def test_everything_wrong_with_the_answers_is_told_at_once() -> None:
     problems = PROFORMA.contradictions({"audio": "ultra", "extra": True}, {"m": 2})
     assert {problem.path for problem in problems} == {"ics.extra", "ics.audio", "ics.codec.g722", "ixit.m", "ixit.n"}
+
+
+def test_a_contradiction_stands_at_the_feature_that_is_missing() -> None:
+    (problem,) = PROFORMA.contradictions({"audio": "wideband", "codec.g722": False}, {"n": 1})
+    assert problem.path == "ics.codec.g722"
+
+
+def test_rules_are_held_against_what_is_answered_though_other_answers_are_missing() -> None:
+    problems = PROFORMA.contradictions({"audio": "wideband", "codec.g722": False}, {"ptime": "often"})
+    assert [problem.path for problem in problems] == ["ixit.ptime", "ixit.n", "ics.codec.g722"]
+
+
+@pytest.mark.parametrize(
+    "answers", [{"audio": "wideband"}, {"codec.g722": False}, {"audio": "no", "codec.g722": False}]
+)
+def test_a_rule_that_hangs_on_a_missing_or_wrong_answer_says_nothing(answers: Answers) -> None:
+    wrong = [problem.wrong for problem in PROFORMA.contradictions(answers, {"n": 1})]
+    assert wrong
+    assert not any("without" in words for words in wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a", True),
+        ("x", None),
+        ("not x", None),
+        ("not a", False),
+        ("a and x", None),
+        ("b and x", False),
+        ("a or x", True),
+        ("b or x", None),
+        ("not (b and x)", True),
+        ("x != y", None),
+    ],
+)
+def test_a_condition_is_decided_where_the_missing_answer_does_not_matter(text: str, expected: bool | None) -> None:
+    assert parse_condition(text).decided({"a": True, "b": False}) is expected
+
+
+_CONDITIONS = st.recursive(
+    st.sampled_from(["a", "b", "c == x", "c != x"]),
+    lambda inner: st.one_of(
+        st.builds("not ({})".format, inner),
+        st.builds("({} and {})".format, inner, inner),
+        st.builds("({} or {})".format, inner, inner),
+    ),
+    max_leaves=8,
+)
+
+
+@given(_CONDITIONS, st.booleans(), st.booleans(), st.sampled_from(["x", "y"]), st.sets(st.sampled_from("abc")))
+def test_what_is_decided_early_stays_so_whatever_is_answered_later(
+    text: str, a: bool, b: bool, c: str, answered: set[str]
+) -> None:
+    whole: Answers = {"a": a, "b": b, "c": c}
+    early = parse_condition(text).decided({name: whole[name] for name in answered})
+    assert early in (None, holds(text, whole))
+    assert parse_condition(text).decided(whole) is holds(text, whole)
+
+
+def test_a_value_with_a_unit_is_a_number() -> None:
+    problems = PROFORMA.contradictions({"audio": "narrowband", "codec.g722": False}, {"n": "any", "ptime": "20 ms"})
+    assert [(problem.path, problem.expected) for problem in problems] == [("ixit.ptime", "a number in ms")]
+
+
+def test_only_a_feature_that_is_answered_yes_or_no_can_be_seen() -> None:
+    with pytest.raises(ValueError, match="only where the answer is yes or no"):
+        Feature(id="a", question="?", kind=AnswerKind.CHOICE, choices=("x",), seen_by=SeenBy(quantity="q"))
+
+
+def test_a_feature_of_which_nothing_says_how_it_is_seen_is_written_as_before() -> None:
+    assert set(Feature(id="a", question="?").model_dump()) == {"id", "question", "kind", "choices"}
 
 
 def test_defaults_fill_what_was_not_given() -> None:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from lab_inventory.measurement import Limit
 from lab_inventory.programme import DecisionRule, Mark, Programme, shipped_programmes
+from lab_inventory.reading import problems_of
 
 
 def basic() -> Programme:
@@ -116,3 +117,12 @@ def test_a_guard_draws_the_limit_in() -> None:
 def test_what_is_no_limit_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Limit.model_validate(bad)
+
+
+def test_a_feature_that_is_seen_by_what_no_requirement_asks_for_is_a_mistake_with_its_place() -> None:
+    data = changed('proforma.features.1.seen_by={"quantity": "ringing_ms"}')
+    with pytest.raises(ValidationError) as caught:
+        Programme.model_validate(data)
+    (problem,) = problems_of(caught.value.errors(include_url=False))
+    assert problem.path == "proforma.features[1].seen_by.quantity"
+    assert "codec.pcmu is seen by ringing_ms, which no requirement asks for in bool" in problem.wrong

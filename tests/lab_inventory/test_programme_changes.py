@@ -44,12 +44,12 @@ def without(requirement: int) -> Programme:
 
 
 def test_a_requirement_that_is_added_is_measured_at_the_levels_that_ask_for_it_and_one_that_is_removed_is_not() -> None:
-    added = changes(without(4), basic())
+    added = changes(without(6), basic())
     assert {(one.level, one.asks, one.case) for one in added} == {
-        ("works-with", Asks.MEASURE, "TC-SIP-03"),
-        ("certified", Asks.MEASURE, "TC-SIP-03"),
+        ("works-with", Asks.MEASURE, "TC-SIP-05"),
+        ("certified", Asks.MEASURE, "TC-SIP-05"),
     }
-    (removed,) = changes(basic(), without(4))
+    (removed,) = changes(basic(), without(6))
     assert (removed.asks, removed.after) == (Asks.NOTHING, "removed")
 
 

@@ -44,7 +44,10 @@ TIMEOUT_S = 30.0
 
 
 class LabServer:
-    """A running server. ``operator`` speaks with the operator's token, ``agent`` (after ``join``) with host-1's."""
+    """A running server. ``operator`` speaks with the operator's token, ``agent`` (after ``join``) with host-1's.
+
+    ``change``: what the submission of ``measured_batch`` says otherwise.
+    """
 
     def __init__(
         self, data: Path, address: str, taken: "asyncio.Queue[Assignment]", app: FastAPI, database_url: str = ""
@@ -57,6 +60,7 @@ class LabServer:
         self.token = let_in(data, database_url)
         self.operator = self.client(self.token)
         self.agent = self.client("")
+        self.change: dict[str, Any] = {}
 
     def client(self, token: str) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -129,7 +133,7 @@ class LabServer:
         """A batch with one submission, measured and judged."""
         await self.join()
         await self.heartbeat(registration())
-        batch = (await self.submit()).json()["batch"]
+        batch = (await self.submit(**self.change)).json()["batch"]
         async with asyncio.timeout(TIMEOUT_S):
             assignment = await self.taken.get()
         await self.until(f"/v1/runs/{assignment.run}", lambda run: run["ray_node"] is not None)

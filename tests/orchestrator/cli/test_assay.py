@@ -100,6 +100,17 @@ async def test_a_batch_is_submitted_once_under_a_key_shown_held_and_cancelled(
     assert "is cancelled" in twice.err
 
 
+async def test_a_submission_is_shown_with_its_false_declarations(assay: Assay, server: LabServer) -> None:
+    batch = await server.measured_batch(hold_offer_valid=False)
+    submission = batch["entries"][0]["submission"]
+    shown = await assay("batch", "submission", submission)
+    assert shown.status == 0
+    assert "Certified: not met" in shown.out
+    assert "declared-not-seen" in shown.out
+    (finding,) = json.loads((await assay("batch", "submission", submission, "-o", "json")).out)["findings"]
+    assert finding["feature"] == "hold"
+
+
 async def test_a_batch_with_contradictions_is_refused_with_all_of_them(
     assay: Assay, server: LabServer, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from orchestrator.lifecycle import (
     quarantine,
     report,
     run,
+    sample,
     subscription,
     verdict,
 )
@@ -103,6 +104,32 @@ person       active      PersonDisabled      disabled
 person       disabled    PersonEnabled       active
 token        -           TokenMade           live
 token        live        TokenEnded          ended
+sample       -           SampleAnnounced     announced
+sample       announced   SampleReceived      received
+sample       announced   SampleLost          lost
+sample       announced   SampleLinked        announced
+sample       lost        SampleReceived      received
+sample       received    SampleStored        stored
+sample       received    SampleBroughtToBench at-bench
+sample       received    SampleReturned      returned
+sample       received    SampleDisposed      disposed
+sample       received    SampleLost          lost
+sample       received    SampleLinked        received
+sample       received    SampleUnitNamed     received
+sample       stored      SampleStored        stored
+sample       stored      SampleBroughtToBench at-bench
+sample       stored      SampleReturned      returned
+sample       stored      SampleDisposed      disposed
+sample       stored      SampleLost          lost
+sample       stored      SampleLinked        stored
+sample       stored      SampleUnitNamed     stored
+sample       at-bench    SampleStored        stored
+sample       at-bench    SampleBroughtToBench at-bench
+sample       at-bench    SampleReturned      returned
+sample       at-bench    SampleDisposed      disposed
+sample       at-bench    SampleLost          lost
+sample       at-bench    SampleLinked        at-bench
+sample       at-bench    SampleUnitNamed     at-bench
 subscription -           SubscriptionAdded   live
 subscription removed     SubscriptionAdded   live
 subscription live        SubscriptionPaused  paused
@@ -127,6 +154,7 @@ TERMINAL = {
     "person": set[str](),
     "token": {"ended"},
     "subscription": set[str](),
+    "sample": {"returned", "disposed"},
 }
 MACHINES: dict[str, Machine] = {
     machine.name: machine
@@ -143,6 +171,7 @@ MACHINES: dict[str, Machine] = {
         person.MACHINE,
         person.TOKEN_MACHINE,
         subscription.MACHINE,
+        sample.MACHINE,
     )
 }
 STATES: dict[str, list[str | None]] = {
@@ -158,10 +187,12 @@ STATES: dict[str, list[str | None]] = {
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
+    "sample": [None, *sample.SampleState],
 }
+MODULES = (batch, certificate, device, host, lease, person, quarantine, report, run, sample, subscription, verdict)
 FACTS: dict[str, type[Fact]] = {
     name: of
-    for module in (batch, certificate, device, host, lease, person, quarantine, report, run, subscription, verdict)
+    for module in MODULES
     for name, of in vars(module).items()
     if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
 }

@@ -142,3 +142,21 @@ def test_another_programme_than_it_was_judged_against_is_never_certified() -> No
     judgement, decision = decided(view)
     with pytest.raises(InvariantBroken, match="another programme"):
         drafted(decision, judgement, view, small.programme(title="Other"))
+
+
+def test_what_is_certified_is_the_set_that_was_submitted() -> None:
+    part = {"name": "dongle", "version": "7", "digest": address("c")}
+    host = {"kind": "host", "product": "Acme Two", "version": "3.1"}
+    content = small.content(region="EMEA", components=[part], companions=[host])
+    view = small.view(small.attempt(1, *small.all_well()), of=content)
+    judgement, decision = decided(view)
+    certificate = drafted(decision, judgement, view)
+    assert certificate is not None
+    assert certificate.region == "EMEA"
+    assert certificate.components == content.components
+    assert certificate.companions == content.companions
+    plain = well_measured()
+    judgement, decision = decided(plain)
+    without = drafted(decision, judgement, plain)
+    assert without is not None
+    assert not {"region", "components", "companions"} & set(without.model_dump(mode="json"))

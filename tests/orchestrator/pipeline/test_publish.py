@@ -5,14 +5,14 @@ import inspect
 import small_lab
 
 from lab_inventory.device import Presence
-from orchestrator.lifecycle import batch, certificate, device, lease, quarantine, report, run, verdict
+from orchestrator.lifecycle import batch, certificate, device, lease, quarantine, report, run, sample, verdict
 from orchestrator.lifecycle.batch import BatchHeld
 from orchestrator.lifecycle.device import PresenceObserved
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import RunStarted
 from orchestrator.pipeline.publish import Notice, notices
 
-TOPICS = {"devices", "batches", "runs", "quarantine", "certificates"}
+TOPICS = {"devices", "batches", "runs", "quarantine", "certificates", "samples"}
 
 
 def test_a_notice_says_what_changed_and_nothing_of_its_content() -> None:
@@ -29,7 +29,7 @@ def test_what_is_said_twice_of_a_thing_is_told_once_and_in_order() -> None:
 def test_every_kind_of_fact_belongs_to_a_topic() -> None:
     kinds = {
         kind
-        for module in (batch, certificate, device, lease, quarantine, report, run, verdict)
+        for module in (batch, certificate, device, lease, quarantine, report, run, sample, verdict)
         for name, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, Fact) and kind is not Fact and not name.startswith("_")
     }

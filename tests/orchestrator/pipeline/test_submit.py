@@ -96,6 +96,26 @@ def test_every_reason_against_every_submission_is_told_at_once() -> None:
     }
 
 
+def test_what_contradicts_itself_in_the_set_is_told_with_what_is_wrong_in_the_answers() -> None:
+    parts = [
+        {"name": "main", "version": "2.0", "digest": "sha256:" + "a" * 64},
+        {"name": "main", "version": "1.0", "digest": "sha256:" + "b" * 64},
+        {"name": "dongle", "version": "7", "digest": "sha256:" + "c" * 64},
+    ]
+    host = {"kind": "host", "product": "Acme Two", "version": "3.1"}
+    wrong = refusals(request(small.content(ics={}, components=parts, companions=[host, host])))
+    assert wrong == {
+        "submissions[0].ics.dtmf": "is not answered",
+        "submissions[0].components[0].version": "is '2.0', and product.firmware is '1.0'",
+        "submissions[0].components[1].name": "main stands twice",
+        "submissions[0].companions[1]": "Acme Two 3.1 stands twice",
+    }
+
+
+def test_a_submission_without_a_set_is_written_as_before() -> None:
+    assert not {"region", "components", "companions", "unit"} & set(small.content().model_dump(mode="json"))
+
+
 def test_a_submission_to_which_no_case_applies_is_refused() -> None:
     assert refusals(request(small.content(profile="none"))) == {"submissions[0].ics": "no test case applies to it"}
 

@@ -9,13 +9,18 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from sqlalchemy import select
+
 from orchestrator.certificates import Certificates
 from orchestrator.issuing import Issuing
 from orchestrator.lifecycle.rights import Role
+from orchestrator.lifecycle.sample import Origin
 from orchestrator.lifecycle.subscription import SubscriptionAdded, Way
 from orchestrator.people import People
 from orchestrator.pipeline.certificate_life import CertificateOrder, Event
-from orchestrator.store import listings
+from orchestrator.samples import Announcement, HandOver, Receipt, Samples
+from orchestrator.store import listings, views
+from orchestrator.store import tables as t
 from orchestrator.store.migrating import newest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -49,6 +54,7 @@ def live(world: World) -> None:
     Certificates(world.store, world.clock, world.signer).order(row["certificate"], suspended, "dora")
     world.submit(key="key-2")
     world.take(*world.tick())
+    _samples(world)
     people = People(world.store, world.clock)
     people.first("anna", (Role.ADMIN, Role.OPERATOR))
     people.add("acme", (Role.VENDOR,), "Acme", "anna")
@@ -64,6 +70,27 @@ def live(world: World) -> None:
         at=world.clock.now(),
     )
     world.store.commit([told])
+
+
+def _samples(world: World) -> None:
+    """One on a bench, for a submission and known as a unit; one that never arrived."""
+    samples = Samples(world.store, world.clock)
+    told = Announcement(vendor="Acme", maker="Acme", model="One", hardware_revision="A", serial="S-1")
+    first, second = samples.announce(told, "anna"), samples.announce(told.model_copy(update={"serial": None}), "anna")
+    hands = {"handed_by": "the carrier", "handed_to": "anna"}
+    world.clock.advance(60)
+    samples.receive(
+        first,
+        Receipt(serial="S-1", origin=Origin.RETAIL, condition="unopened", seal="none", place="shelf 1", **hands),
+        "anna",
+    )
+    samples.bring_to_bench(first, HandOver(place="bench-1", **hands), "anna")
+    with world.store.reading() as connection:
+        (device,) = views.devices(connection)
+        submission = connection.execute(select(t.submissions.c.submission).limit(1)).scalar_one()
+    samples.link(first, submission, "anna")
+    samples.name_unit(first, device.device, "anna")
+    samples.lose(second, "the carrier knows nothing of it", "anna")
 
 
 def dump(database: Path) -> str:

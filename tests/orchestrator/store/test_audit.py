@@ -92,6 +92,15 @@ def test_a_lab_that_only_lived_has_no_findings(lived: World) -> None:
         ("UPDATE decisions SET body=replace(body,'automatic (','somebody (')", "is not the one that was journaled"),
         ("UPDATE certificates SET document=replace(document,'Acme','Acne')", "was changed"),
         ("UPDATE certificates SET document='x', document_digest='y'", "document_digest is y"),
+        # samples
+        ("UPDATE samples SET state='stored' WHERE state='lost'", "is stored; the journal says lost"),
+        ("UPDATE samples SET serial='S-2' WHERE state='at-bench'", "serial is S-2; its custody says S-1"),
+        ("UPDATE samples SET condition='scratched' WHERE state='at-bench'", "its custody says unopened"),
+        ("UPDATE samples SET holder='berta' WHERE state='at-bench'", "holder is berta; its custody says anna"),
+        ("UPDATE custody SET body=replace(body,'the carrier','berta') WHERE number=2", "in the custody of"),
+        ("UPDATE custody SET fact='SampleStored' WHERE number=3", "is not the one that was journaled"),
+        ("DELETE FROM custody WHERE number=3", "is not the one that was journaled"),
+        ("DELETE FROM sample_submissions", "is linked to other submissions"),
         # the journal
         ("UPDATE journal SET body='{}' WHERE fact='RunPlaced'", "(RunPlaced run-"),
         ("UPDATE journal SET body='not json'", "was changed"),

@@ -81,6 +81,29 @@ async def test_a_submission_page_shows_every_requirement_at_every_level(server: 
     assert "Not covered:" in found.text
 
 
+async def test_a_false_declaration_is_shown_with_the_submission_and_in_its_json(server: LabServer) -> None:
+    batch = await server.measured_batch(hold_offer_valid=False)
+    submission = batch["entries"][0]["submission"]
+    words = "hold is declared, and it was not seen: hold_offer_valid was no in every repeat"
+    assert words in (await page(server, f"/submissions/{submission}")).text
+    (finding,) = (await server.operator.get(f"/v1/submissions/{submission}")).json()["findings"]
+    assert (finding["kind"], finding["words"]) == ("declared-not-seen", words)
+
+
+async def test_the_set_that_is_certified_stands_on_submission_and_certificate(server: LabServer) -> None:
+    digest = "sha256:" + "d" * 64
+    server.change = {
+        "region": "EMEA",
+        "components": [{"name": "dongle", "version": "7.1", "digest": digest}],
+        "companions": [{"kind": "host", "product": "Acme Two", "version": "3.1"}],
+    }
+    batch = await server.measured_batch()
+    entry = batch["entries"][0]
+    for path in (f"/submissions/{entry['submission']}", f"/certificates/{entry['certificate']}"):
+        shown = (await page(server, path)).text
+        assert f"Region EMEA Firmware of dongle 7.1 {digest} With the host Acme Two 3.1" in shown
+
+
 async def test_a_certificate_page_says_what_is_covered_and_gives_the_signed_file(server: LabServer) -> None:
     batch = await server.measured_batch()
     certificate = batch["entries"][0]["certificate"]
