@@ -16,6 +16,7 @@ from lab_inventory.programme import shipped_programmes
 from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import people as people_api
+from orchestrator.api import reviews as reviews_api
 from orchestrator.api import subscriptions as subscriptions_api
 from orchestrator.api.access import Access
 from orchestrator.api.admission import Admission
@@ -34,6 +35,7 @@ from orchestrator.mail import Mail
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.reviewing import Reviewing
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
@@ -43,7 +45,7 @@ from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
-from orchestrator.web import layout, pages, signing_in
+from orchestrator.web import layout, pages, reviews, signing_in
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -89,6 +91,7 @@ def create_app(
         settings=settings,
         store=store,
         desk=desk,
+        reviewing=Reviewing(desk, signer),
         loop=loop,
         dispatcher=dispatcher,
         security=Security(store, clock, people),
@@ -125,7 +128,7 @@ def create_app(
     add_handlers(app)
     app.add_middleware(BodyCap, bytes_max=settings.body_bytes_max)
     app.add_middleware(Access, clock=clock, log=log)
-    for api in (agents, operators, people_api, subscriptions_api, health, pages, signing_in):
+    for api in (agents, operators, reviews_api, people_api, subscriptions_api, health, pages, reviews, signing_in):
         app.include_router(api.router)
     layout.add_static(app)
     require_rights(app)

@@ -22,6 +22,7 @@ from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.reviewing import Reviewing
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.store.leadership import Leadership
@@ -35,6 +36,7 @@ class Parts:
     settings: Settings
     store: Store
     desk: Desk
+    reviewing: Reviewing
     loop: Loop
     dispatcher: Dispatcher
     security: Security
@@ -148,6 +150,8 @@ LabWrite = Annotated[Principal, Depends(Needs(Scope.LAB_WRITE))]
 BatchesRead = Annotated[Principal, Depends(Needs(Scope.BATCHES_READ))]
 BatchesSubmit = Annotated[Principal, Depends(Needs(Scope.BATCHES_SUBMIT))]
 BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
+ReviewWrite = Annotated[Principal, Depends(Needs(Scope.REVIEW_WRITE))]
+DecisionsWrite = Annotated[Principal, Depends(Needs(Scope.DECISIONS_WRITE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
 MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]
 PeopleWrite = Annotated[Principal, Depends(Needs(Scope.PEOPLE_WRITE))]

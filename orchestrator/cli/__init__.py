@@ -20,6 +20,7 @@ from orchestrator.cli import (
     people,
     programme,
     quarantine,
+    reviews,
     serve,
     submit,
     subscriptions,
@@ -60,6 +61,8 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(programme.app, name="programme")
 app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
+app.add_typer(reviews.app, name="reviews")
+app.command()(reviews.decide)
 app.command()(verify.verify)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")

@@ -27,11 +27,15 @@ class Scope(StrEnum):
     LAB_WRITE = "lab:write"
     """The lab file, holding and draining, quarantine, join tokens."""
     BATCHES_READ = "batches:read"
-    """Batches, submissions, runs, verdicts, programmes, the list of certificates; a vendor's own ones only."""
+    """Batches, submissions, runs, verdicts, reviews, programmes, the list of certificates; a vendor's own ones only."""
     BATCHES_SUBMIT = "batches:submit"
     """Queue batches; a vendor only what is its own."""
     BATCHES_WRITE = "batches:write"
     """Hold, release and cancel batches."""
+    REVIEW_WRITE = "review:write"
+    """Ask, recommend and return in the review of a judged submission."""
+    DECISIONS_WRITE = "decisions:write"
+    """Grant or refuse what was recommended."""
     EVIDENCE_READ = "evidence:read"
     """What the instruments recorded."""
     METRICS_READ = "metrics:read"
@@ -47,8 +51,8 @@ _READS = frozenset({Scope.OWN, Scope.LAB_READ, Scope.BATCHES_READ, Scope.EVIDENC
 SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.VIEWER: _READS | {Scope.METRICS_READ},
     Role.OPERATOR: _READS | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE},
-    Role.REVIEWER: _READS,
-    Role.DECIDER: _READS,
+    Role.REVIEWER: _READS | {Scope.REVIEW_WRITE},
+    Role.DECIDER: _READS | {Scope.DECISIONS_WRITE},
     Role.VENDOR: frozenset({Scope.OWN, Scope.BATCHES_READ, Scope.BATCHES_SUBMIT}),
     Role.ADMIN: frozenset({Scope.OWN, Scope.LAB_READ, Scope.BATCHES_READ, Scope.METRICS_READ, Scope.PEOPLE_WRITE}),
     Role.AGENT: frozenset({Scope.AGENT}),

@@ -17,6 +17,7 @@ _OF_MACHINE = {
     "lease": "runs",
     "quarantine": "quarantine",
     "certificate": "certificates",
+    "review": "reviews",
     "person": "people",
     "token": "people",
     "subscription": "subscriptions",

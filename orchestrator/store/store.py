@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from lab_inventory.canonical import canonical_bytes
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Conflict, Unavailable
+from orchestrator.authority import review
 from orchestrator.lifecycle import batch, certificate, device, host, lease, person, quarantine, run, subscription
 from orchestrator.lifecycle.machine import Fact, Machine
 from orchestrator.pipeline.publish import notices
@@ -48,6 +49,7 @@ MACHINES = {
     "lease": _Kept(lease.MACHINE, t.leases.c.state, t.leases.c.lease),
     "quarantine": _Kept(quarantine.MACHINE, t.quarantines.c.state, t.quarantines.c.resource),
     "certificate": _Kept(certificate.MACHINE, t.certificates.c.state, t.certificates.c.certificate),
+    "review": _Kept(review.MACHINE, t.reviews.c.state, t.reviews.c.submission),
     "person": _Kept(person.MACHINE, t.persons.c.state, t.persons.c.person),
     "subscription": _Kept(subscription.MACHINE, t.subscriptions.c.state, t.subscriptions.c.subscription),
     "token": _Kept(person.TOKEN_MACHINE, t.person_tokens.c.state, t.person_tokens.c.token),

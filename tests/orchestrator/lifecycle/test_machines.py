@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from lab_inventory.errors import Conflict
+from orchestrator.authority import review
 from orchestrator.lifecycle import (
     batch,
     certificate,
@@ -79,6 +80,18 @@ quarantine   quarantined QuarantineEnded     ended
 quarantine   probation   QuarantineEnded     ended
 quarantine   needs-person QuarantineEnded    ended
 certificate  -           CertificateGranted  granted
+review       -           ReviewOpened        open
+review       open        QuestionAsked       asked
+review       answered    QuestionAsked       asked
+review       recommended QuestionAsked       asked
+review       asked       QuestionAnswered    answered
+review       open        Recommended         recommended
+review       answered    Recommended         recommended
+review       open        Returned            returned
+review       asked       Returned            returned
+review       answered    Returned            returned
+review       recommended Returned            returned
+review       recommended ReviewDecided       decided
 person       -           PersonAdded         active
 person       active      RolesChanged        active
 person       active      PasswordSet         active
@@ -106,6 +119,7 @@ TERMINAL = {
     "run": {"completed", "error", "cancelled", "lapsed"},
     "quarantine": set[str](),
     "certificate": set[str](),
+    "review": {"returned", "decided"},
     "person": set[str](),
     "token": {"ended"},
     "subscription": set[str](),
@@ -121,6 +135,7 @@ MACHINES: dict[str, Machine] = {
         run.MACHINE,
         quarantine.MACHINE,
         certificate.MACHINE,
+        review.MACHINE,
         person.MACHINE,
         person.TOKEN_MACHINE,
         subscription.MACHINE,
@@ -135,15 +150,16 @@ STATES: dict[str, list[str | None]] = {
     "run": [None, *run.RunState],
     "quarantine": [None, *quarantine.QuarantineState],
     "certificate": [None, *certificate.CertificateState],
+    "review": [None, *review.ReviewState],
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
 }
 FACTS: dict[str, type[Fact]] = {
     name: of
-    for module in (batch, certificate, device, host, lease, person, quarantine, run, subscription, verdict)
+    for module in (batch, certificate, device, host, lease, person, quarantine, review, run, subscription, verdict)
     for name, of in vars(module).items()
-    if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
+    if isinstance(of, type) and issubclass(of, Fact) and of not in (Fact, review.Entry) and not name.startswith("_")
 }
 
 
