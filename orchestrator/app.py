@@ -18,6 +18,7 @@ from orchestrator.api import agents, health, operators
 from orchestrator.api import certificates as certificates_api
 from orchestrator.api import people as people_api
 from orchestrator.api import reports as reports_api
+from orchestrator.api import reviews as reviews_api
 from orchestrator.api import samples as samples_api
 from orchestrator.api import subscriptions as subscriptions_api
 from orchestrator.api.access import Access
@@ -39,6 +40,7 @@ from orchestrator.mail import Mail
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
 from orchestrator.security import Security
 from orchestrator.settings import Settings
@@ -49,7 +51,7 @@ from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
-from orchestrator.web import layout, pages, sample_pages, signing_in
+from orchestrator.web import layout, pages, reviews, sample_pages, signing_in
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -95,6 +97,7 @@ def create_app(
         settings=settings,
         store=store,
         desk=desk,
+        reviewing=Reviewing(desk, signer),
         loop=loop,
         dispatcher=dispatcher,
         security=Security(store, clock, people),
@@ -141,10 +144,12 @@ def create_app(
         certificates_api,
         reports_api,
         samples_api,
+        reviews_api,
         subscriptions_api,
         health,
         pages,
         sample_pages,
+        reviews,
         signing_in,
     ):
         app.include_router(api.router)

@@ -7,17 +7,17 @@ server and under a simulator. Everything it decides is committed before it is re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
-from lab_inventory.canonical import digest, sha256
+from lab_inventory.canonical import digest
 from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.messages import Acceptance
+from orchestrator.authority.review import opened
 from orchestrator.care import PROBATION_WAITS_S, Care
 from orchestrator.certificates import expire
 from orchestrator.desk import Desk
+from orchestrator.granting import Granting, SignsCertificates
 from orchestrator.lifecycle.batch import BatchCompleted, SubmissionState
-from orchestrator.lifecycle.certificate import Certificate, CertificateGranted, CertificateLink
 from orchestrator.lifecycle.lease import LeaseReleased
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import (
@@ -32,7 +32,7 @@ from orchestrator.lifecycle.run import (
 )
 from orchestrator.lifecycle.snapshot import HostView, LeaseView, SubmissionView
 from orchestrator.lifecycle.verdict import SubmissionJudged
-from orchestrator.pipeline.certify import NeedsDecision, decide, draft
+from orchestrator.pipeline.certify import NeedsDecision, decide
 from orchestrator.pipeline.judge import judge, undecided
 from orchestrator.pipeline.lease import grant, lapse, lapsed, refuse
 from orchestrator.pipeline.plan import Exhausted, assignment, next_attempt
@@ -46,20 +46,6 @@ PLACEMENTS_PER_TICK_MAX = 200
 SETTLED_PER_TICK_MAX = 50
 DISPATCHES_PER_TICK_MAX = 50
 DISPATCH_AGAIN_S = 3.0
-
-
-class SignsCertificates(Protocol):
-    """Puts the issuer's signature on a certificate, and on what becomes of it."""
-
-    name: str
-
-    def sign(self, certificate: Certificate) -> str:
-        """The signed document."""
-        ...
-
-    def sign_link(self, link: CertificateLink) -> str:
-        """The signed document."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +117,7 @@ class Loop:
         self._store = desk.store
         self._clock: Clock = desk.clock
         self._watch = desk.watch
+        self._granting = Granting(signer, desk.clock)
         self._signer = signer
         self._lease_ttl_s = lease_ttl_s
         self._host_silent_s = host_silent_s
@@ -263,37 +250,12 @@ class Loop:
         decision = decide(judgement, programme, now, self._clock.new_id)
 
         def facts(head: JournalHead) -> list[Fact]:
-            made: list[Fact] = [judged]
             if isinstance(decision, NeedsDecision):
-                return made
-            made.append(decision)
-            certificate = draft(
-                decision,
-                judgement,
-                view,
-                programme,
-                issuer=self._signer.name,
-                lab=lab.lab if lab else "unnamed",
-                journal_head=head.hash,
-                journal_length=head.length,
-                new_id=self._clock.new_id,
-            )
-            if certificate is not None:
-                made.append(self._granted(certificate, now))
-            return made
+                return [judged, *opened(programme, judged)]
+            granted = self._granting.facts(decision, judgement, view, programme, lab=lab, head=head, now=now)
+            return [judged, *granted]
 
         self._store.commit(facts)
-
-    def _granted(self, certificate: Certificate, now: datetime) -> CertificateGranted:
-        document = self._signer.sign(certificate)
-        return CertificateGranted(
-            certificate=certificate.certificate,
-            submission=certificate.submission,
-            level=certificate.level,
-            document=document,
-            document_digest=sha256(document.encode()),
-            at=now,
-        )
 
     def _place(self, now: datetime, now_s: float) -> bool:
         """Place what can be placed, where anything has changed since the last pass."""

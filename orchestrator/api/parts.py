@@ -24,6 +24,7 @@ from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
 from orchestrator.security import Security
 from orchestrator.settings import Settings
@@ -38,6 +39,7 @@ class Parts:
     settings: Settings
     store: Store
     desk: Desk
+    reviewing: Reviewing
     loop: Loop
     dispatcher: Dispatcher
     security: Security
@@ -157,6 +159,8 @@ BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
 CertificatesWrite = Annotated[Principal, Depends(Needs(Scope.CERTIFICATES_WRITE))]
 ReportsWrite = Annotated[Principal, Depends(Needs(Scope.REPORTS_WRITE))]
 SamplesWrite = Annotated[Principal, Depends(Needs(Scope.SAMPLES_WRITE))]
+ReviewWrite = Annotated[Principal, Depends(Needs(Scope.REVIEW_WRITE))]
+DecisionsWrite = Annotated[Principal, Depends(Needs(Scope.DECISIONS_WRITE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
 MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]
 PeopleWrite = Annotated[Principal, Depends(Needs(Scope.PEOPLE_WRITE))]

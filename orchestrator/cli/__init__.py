@@ -23,6 +23,7 @@ from orchestrator.cli import (
     quarantine,
     ray_head,
     reports,
+    reviews,
     samples,
     serve,
     submit,
@@ -68,6 +69,8 @@ app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.add_typer(reports.app, name="reports")
 app.add_typer(certificates.app, name="certificates")
+app.add_typer(reviews.app, name="reviews")
+app.command()(reviews.decide)
 app.command()(verify.verify)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")

@@ -81,8 +81,9 @@ class BatchAccepted(Fact):
         return self.batch
 
     def journal_entry(self) -> dict[str, str | int]:
-        """What was accepted, by digest."""
+        """What was accepted, by digest, and from whom."""
         return {
+            "by": self.by,
             "programme": f"{self.programme} {self.programme_version}",
             "programme_digest": self.programme_digest,
             "content_digest": self.content_digest,

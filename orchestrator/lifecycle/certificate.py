@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
+from lab_inventory.canonical import sha256
 from lab_inventory.device import Companion, Component, Product
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from orchestrator.lifecycle import certificate_moved
@@ -44,8 +45,9 @@ class DecisionMade(Fact):
         return self.decision
 
     def journal_entry(self) -> dict[str, str | int]:
-        """Whose, what, by whom."""
-        return {"submission": self.submission, "level": self.level or "none", "by": self.by}
+        """Whose, what, by whom; of a person's decision the words by digest."""
+        said: dict[str, str | int] = {"submission": self.submission, "level": self.level or "none", "by": self.by}
+        return said if self.automatic else said | {"words_digest": sha256(self.words.encode())}
 
 
 class Certificate(Noun):

@@ -27,7 +27,7 @@ class Scope(StrEnum):
     LAB_WRITE = "lab:write"
     """The lab file, holding and draining, quarantine, join tokens."""
     BATCHES_READ = "batches:read"
-    """Batches, submissions, runs, verdicts, programmes, the list of certificates; a vendor's own ones only."""
+    """Batches, submissions, runs, verdicts, reviews, programmes, the list of certificates; a vendor's own ones only."""
     BATCHES_SUBMIT = "batches:submit"
     """Queue batches; a vendor only what is its own."""
     BATCHES_WRITE = "batches:write"
@@ -38,6 +38,10 @@ class Scope(StrEnum):
     """Suspend, reinstate, reduce, extend, withdraw and revoke certificates."""
     SAMPLES_WRITE = "samples:write"
     """Receive, move, link, give back and dispose of samples. Announcing one goes with submitting."""
+    REVIEW_WRITE = "review:write"
+    """Ask, recommend and return in the review of a judged submission."""
+    DECISIONS_WRITE = "decisions:write"
+    """Grant or refuse what was recommended."""
     EVIDENCE_READ = "evidence:read"
     """What the instruments recorded."""
     METRICS_READ = "metrics:read"
@@ -55,8 +59,8 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.OPERATOR: _READS
     | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE}
     | {Scope.REPORTS_WRITE, Scope.SAMPLES_WRITE},
-    Role.REVIEWER: _READS,
-    Role.DECIDER: _READS | {Scope.CERTIFICATES_WRITE},
+    Role.REVIEWER: _READS | {Scope.REVIEW_WRITE},
+    Role.DECIDER: _READS | {Scope.DECISIONS_WRITE, Scope.CERTIFICATES_WRITE},
     Role.VENDOR: frozenset({Scope.OWN, Scope.BATCHES_READ, Scope.BATCHES_SUBMIT}),
     Role.ADMIN: frozenset({Scope.OWN, Scope.LAB_READ, Scope.BATCHES_READ, Scope.METRICS_READ, Scope.PEOPLE_WRITE}),
     Role.AGENT: frozenset({Scope.AGENT}),

@@ -73,7 +73,7 @@ def draft(
     profile = programme.profile(judgement.profile)
     if profile is None or programme.digest != judgement.programme_digest:
         raise InvariantBroken(f"{judgement.submission} was judged against another programme than is to be certified")
-    if decision.submission != judgement.submission or decision.level != judgement.earned:
+    if decision.submission != judgement.submission or decision.level not in grantable(judgement):
         raise InvariantBroken(f"decision {decision.decision} grants {decision.level}, which was not earned")
     if view.submission != judgement.submission or evidence_digest(view.reports) != judgement.evidence_digest:
         raise InvariantBroken(f"{view.submission} was judged on other reports than are to be certified")
@@ -102,7 +102,7 @@ def draft(
         runs=judgement.runs,
         judgement_digest=digest(judgement),
         evidence_digest=judgement.evidence_digest,
-        evidence=_evidence(view),
+        evidence=evidence_of(view),
         decision=decision.decision,
         decided_by=decision.by,
         granted_at=decision.at,
@@ -111,7 +111,16 @@ def draft(
     )
 
 
-def _evidence(view: SubmissionView) -> tuple[str, ...]:
+def grantable(judgement: Judgement) -> tuple[str, ...]:
+    """The levels that may be granted, lowest first: the earned one, and those below it that are met too."""
+    order = [level.level for level in judgement.levels]
+    if judgement.earned not in order:
+        return ()
+    up_to = judgement.levels[: order.index(judgement.earned) + 1]
+    return tuple(level.level for level in up_to if level.met)
+
+
+def evidence_of(view: SubmissionView) -> tuple[str, ...]:
     """The content address of every file that a report of a case names, sorted."""
     cases = [report.report.body for report in view.reports if isinstance(report.report.body, CaseEnded)]
     kept = {file.digest for case in cases for file in case.evidence}

@@ -23,6 +23,12 @@ EVENTS: Mapping[str, str] = {
     "certificate.expired": "CertificateExpired",
     "certificate.withdrawn": "CertificateWithdrawn",
     "certificate.revoked": "CertificateRevoked",
+    "review.opened": "ReviewOpened",
+    "review.question-asked": "QuestionAsked",
+    "review.question-answered": "QuestionAnswered",
+    "review.recommended": "Recommended",
+    "review.returned": "Returned",
+    "review.decided": "ReviewDecided",
     "run.errored": "RunErrored",
     "run.lapsed": "RunLapsed",
     "device.registered": "DeviceRegistered",
@@ -49,7 +55,13 @@ GIVE_UP_AFTER = timedelta(hours=24)
 ROWS_BEHIND_MAX = 50_000
 """A subscription that is further behind begins again here; how many rows were passed over is counted and shown."""
 
-_PAGES = {"batch": "batches", "submission": "submissions", "device": "devices", "certificate": "certificates"}
+_PAGES = {
+    "batch": "batches",
+    "submission": "submissions",
+    "device": "devices",
+    "certificate": "certificates",
+    "review": "reviews",
+}
 _SHOWN = frozenset({"earned", "level", "by", "submission", "batch"})
 _NAMES = {fact: event for event, fact in EVENTS.items()}
 

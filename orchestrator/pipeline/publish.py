@@ -18,6 +18,7 @@ _OF_MACHINE = {
     "quarantine": "quarantine",
     "certificate": "certificates",
     "report": "batches",
+    "review": "reviews",
     "person": "people",
     "token": "people",
     "subscription": "subscriptions",

@@ -20,6 +20,7 @@ from lab_inventory.messages import EVIDENCE_BYTES_MAX
 
 DRAFTS_MAX = 32
 ROOM_AGAIN_BYTES = 1_000_000
+CHUNK_BYTES = 1_000_000
 _DRAFT = ".draft"
 _ADDRESS = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
 
@@ -52,6 +53,17 @@ class Artifacts:
     def has(self, address: str) -> bool:
         """Whether it is there."""
         return self.path(address).is_file()
+
+    def is_whole(self, address: str) -> bool:
+        """Whether what is there still has this content; False where it cannot be read to its end."""
+        found = hashlib.sha256()
+        try:
+            with self.path(address).open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    found.update(chunk)
+        except OSError:
+            return False
+        return f"sha256:{found.hexdigest()}" == address
 
     def addresses(self) -> tuple[str, ...]:
         """Every artifact that is there, in order."""

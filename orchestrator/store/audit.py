@@ -95,6 +95,8 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
     "LeaseGranted": ((t.leases, {"run": "run", "host": "host"}),),
     "SubmissionJudged": ((t.judgements, {"judgement_digest": "digest"}), (t.submissions, {"earned": "earned"})),
     "DecisionMade": ((t.decisions, {"submission": "submission"}),),
+    "ReviewOpened": ((t.reviews, {"judgement_digest": "judgement_digest"}),),
+    "ReviewDecided": ((t.reviews, {"decision": "decision"}),),
     "CertificateGranted": (
         (t.certificates, {"submission": "submission", "level": "level", "document_digest": "document_digest"}),
     ),

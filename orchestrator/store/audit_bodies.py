@@ -14,6 +14,7 @@ from lab_inventory.canonical import digest, sha256
 from lab_inventory.device import Registration
 from lab_inventory.messages import RunReport
 from lab_inventory.programme import Programme
+from orchestrator.authority.review import ENTRIES
 from orchestrator.lifecycle import sample as sm
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.certificate import CertificateState, DecisionMade
@@ -37,6 +38,7 @@ def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str
     yield from _quarantined(connection, rows)
     yield from _judgements(connection)
     yield from _decisions(connection, rows)
+    yield from _reviews(connection, rows)
     yield from _certificates(connection, rows)
     yield from _links(connection, rows)
     yield from _test_reports(connection)
@@ -84,8 +86,12 @@ def _batches(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
         submissions.setdefault(row.batch, []).append(content)
         if content is not None and not _found_by(row, content):
             yield f"submission {row.submission} is looked up by another product than it is about"
-    said = {row.entity: body_of(row).get("content_digest") for row in rows if row.fact == "BatchAccepted"}
+    accepted = {row.entity: body_of(row) for row in rows if row.fact == "BatchAccepted"}
+    said = {batch: body.get("content_digest") for batch, body in accepted.items()}
     for row in connection.execute(select(t.batches)):
+        # Of batches from before there were reviews the journal does not say who queued them.
+        if accepted.get(row.batch, {}).get("by", row.by) != row.by:
+            yield f"batch {row.batch} was queued by somebody else than {row.by}"
         contents = submissions.get(row.batch, [])
         # Whoever submitted it may or may not have named the version.
         if (
@@ -179,6 +185,23 @@ def _decisions(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
         decision = _read(DecisionMade, row.body)
         if decision is None or decision.entity != row.decision or decision.journal_entry() != said.get(row.decision):
             yield f"decision {row.decision} is not the one that was journaled"
+
+
+def _reviews(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """Each thing that was said in a review, by whom, in its order and in the words of then."""
+    said: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for entry in rows:
+        if entry.machine == "review" and entry.fact in ENTRIES:
+            said.setdefault(entry.entity, []).append((entry.fact, body_of(entry)))
+    e = t.review_entries.c
+    kept: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for row in connection.execute(select(t.review_entries).order_by(e.submission, e.place)):
+        found = _read(ENTRIES[row.kind], row.body) if row.kind in ENTRIES else None
+        right = found is not None and (found.entry, found.submission) == (row.entry, row.submission)
+        kept.setdefault(row.submission, []).append((row.kind, dict(found.journal_entry()) if found and right else {}))
+    for submission in sorted(said.keys() | kept.keys()):
+        if said.get(submission) != kept.get(submission):
+            yield f"what was said in the review of {submission} is not what was journaled"
 
 
 def _certificates(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from lab_inventory.canonical import canonical_bytes
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Conflict, Unavailable
+from orchestrator.authority import review
 from orchestrator.lifecycle import (
     batch,
     certificate,
@@ -61,6 +62,7 @@ MACHINES = {
     "quarantine": _Kept(quarantine.MACHINE, t.quarantines.c.state, t.quarantines.c.resource),
     "certificate": _Kept(certificate.MACHINE, t.certificates.c.state, t.certificates.c.certificate),
     "report": _Kept(report.MACHINE, t.test_reports.c.state, t.test_reports.c.number),
+    "review": _Kept(review.MACHINE, t.reviews.c.state, t.reviews.c.submission),
     "person": _Kept(person.MACHINE, t.persons.c.state, t.persons.c.person),
     "subscription": _Kept(subscription.MACHINE, t.subscriptions.c.state, t.subscriptions.c.subscription),
     "sample": _Kept(sample.MACHINE, t.samples.c.state, t.samples.c.sample),

@@ -312,6 +312,29 @@ decisions = Table(
     Column("at", Word, nullable=False),
 )
 
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("submission", ForeignKey("submissions.submission"), primary_key=True),
+    Column("state", Word, nullable=False, index=True),
+    Column("judgement_digest", Word, nullable=False),
+    Column("opened_at", Word, nullable=False),
+    Column("changed_at", Word, nullable=False),
+    Column("decision", ForeignKey("decisions.decision")),
+)
+
+review_entries = Table(
+    "review_entries",
+    metadata,
+    Column("entry", Word, primary_key=True),
+    Column("submission", ForeignKey("reviews.submission"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("submission", "place"),
+)
+"""Everything that was said in reviews, in its order. ``kind``: the name of the fact that ``body`` is."""
+
 certificates = Table(
     "certificates",
     metadata,

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from lab_inventory.canonical import digest
 from lab_inventory.errors import Conflict, InvariantBroken
 from lab_inventory.programme import Purpose
+from orchestrator.authority import review as rev
 from orchestrator.lifecycle import batch as b
 from orchestrator.lifecycle import certificate as c
 from orchestrator.lifecycle import device as d
@@ -310,6 +311,39 @@ def _decision(connection: Connection, fact: c.DecisionMade, state: str) -> None:
     )
 
 
+def _review_opened(connection: Connection, fact: rev.ReviewOpened, state: str) -> None:
+    at = fact.at.isoformat()
+    connection.execute(
+        insert(t.reviews).values(
+            submission=fact.submission,
+            state=state,
+            judgement_digest=fact.judgement_digest,
+            opened_at=at,
+            changed_at=at,
+        )
+    )
+
+
+def _review_entry(connection: Connection, fact: rev.Entry, state: str) -> None:
+    entries = t.review_entries.c
+    said = select(func.count()).select_from(t.review_entries).where(entries.submission == fact.submission)
+    connection.execute(
+        insert(t.review_entries).values(
+            entry=fact.entry,
+            submission=fact.submission,
+            place=connection.execute(said).scalar_one() + 1,
+            kind=type(fact).__name__,
+            body=fact.model_dump_json(),
+        )
+    )
+    _update(connection, t.reviews, fact.submission, state=state, changed_at=fact.at.isoformat())
+
+
+def _review_decided(connection: Connection, fact: rev.ReviewDecided, state: str) -> None:
+    values = {"decision": fact.decision, "changed_at": fact.at.isoformat()}
+    _update(connection, t.reviews, fact.submission, state=state, **values)
+
+
 def _certificate(connection: Connection, fact: c.CertificateGranted, state: str) -> None:
     connection.execute(
         insert(t.certificates).values(
@@ -507,6 +541,12 @@ _WRITERS: dict[type[Fact], Writer] = {
     q.RecoveryGivenUp: _recovery_given_up,
     q.QuarantineEnded: _quarantine_ended,
     c.DecisionMade: _decision,
+    rev.ReviewOpened: _review_opened,
+    rev.QuestionAsked: _review_entry,
+    rev.QuestionAnswered: _review_entry,
+    rev.Recommended: _review_entry,
+    rev.Returned: _review_entry,
+    rev.ReviewDecided: _review_decided,
     c.CertificateGranted: _certificate,
     **dict.fromkeys(c.MOVES.values(), _certificate_moved),
     rep.ReportIssued: _report_issued,

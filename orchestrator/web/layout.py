@@ -60,6 +60,9 @@ class Shows(Needs):
 
 SeesLab = Annotated[Principal, Depends(Shows(Scope.LAB_READ))]
 SeesBatches = Annotated[Principal, Depends(Shows(Scope.BATCHES_READ))]
+Submits = Annotated[Principal, Depends(Shows(Scope.BATCHES_SUBMIT))]
+Reviews = Annotated[Principal, Depends(Shows(Scope.REVIEW_WRITE))]
+Decides = Annotated[Principal, Depends(Shows(Scope.DECISIONS_WRITE))]
 SeesOwn = Annotated[Principal, Depends(Shows(Scope.OWN))]
 
 

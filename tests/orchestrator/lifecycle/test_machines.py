@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from lab_inventory.errors import Conflict
+from orchestrator.authority import review
 from orchestrator.lifecycle import (
     batch,
     certificate,
@@ -97,6 +98,18 @@ certificate  suspended   CertificateRevoked  revoked
 certificate  expired     CertificateRevoked  revoked
 report       -           ReportIssued        issued
 report       issued      ReportAmended       amended
+review       -           ReviewOpened        open
+review       open        QuestionAsked       asked
+review       answered    QuestionAsked       asked
+review       recommended QuestionAsked       asked
+review       asked       QuestionAnswered    answered
+review       open        Recommended         recommended
+review       answered    Recommended         recommended
+review       open        Returned            returned
+review       asked       Returned            returned
+review       answered    Returned            returned
+review       recommended Returned            returned
+review       recommended ReviewDecided       decided
 person       -           PersonAdded         active
 person       active      RolesChanged        active
 person       active      PasswordSet         active
@@ -151,6 +164,7 @@ TERMINAL = {
     "quarantine": set[str](),
     "certificate": {"withdrawn", "revoked"},
     "report": {"amended"},
+    "review": {"returned", "decided"},
     "person": set[str](),
     "token": {"ended"},
     "subscription": set[str](),
@@ -168,6 +182,7 @@ MACHINES: dict[str, Machine] = {
         quarantine.MACHINE,
         certificate.MACHINE,
         report.MACHINE,
+        review.MACHINE,
         person.MACHINE,
         person.TOKEN_MACHINE,
         subscription.MACHINE,
@@ -184,17 +199,32 @@ STATES: dict[str, list[str | None]] = {
     "quarantine": [None, *quarantine.QuarantineState],
     "certificate": [None, *certificate.CertificateState],
     "report": [None, *report.ReportState],
+    "review": [None, *review.ReviewState],
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
     "sample": [None, *sample.SampleState],
 }
-MODULES = (batch, certificate, device, host, lease, person, quarantine, report, run, sample, subscription, verdict)
+MODULES = (
+    batch,
+    certificate,
+    device,
+    host,
+    lease,
+    person,
+    quarantine,
+    report,
+    review,
+    run,
+    sample,
+    subscription,
+    verdict,
+)
 FACTS: dict[str, type[Fact]] = {
     name: of
     for module in MODULES
     for name, of in vars(module).items()
-    if isinstance(of, type) and issubclass(of, Fact) and of is not Fact and not name.startswith("_")
+    if isinstance(of, type) and issubclass(of, Fact) and of not in (Fact, review.Entry) and not name.startswith("_")
 }
 
 
