@@ -12,6 +12,7 @@ from orchestrator.api.parts import BatchesRead, BatchesSubmit, DecisionsWrite, P
 from orchestrator.authority.impediments import Impediment, against_deciding, against_recommending
 from orchestrator.authority.review import WAITS_IN, Entry, QuestionAnswered, Recommended, ReviewView, Waits, Words
 from orchestrator.lifecycle.rights import Principal, Scope
+from orchestrator.lifecycle.verdict import LevelVerdict, Verdict
 from orchestrator.pipeline.certify import grantable
 from orchestrator.reviewing import Decided
 from orchestrator.store import listings, review_views, views
@@ -82,10 +83,7 @@ def review_of(parts: Parts, submission: str, asking: Principal) -> Row:
             "programme_version": programme.version if programme else None,
             "earned": judgement.earned,
             "grantable": list(grantable(judgement)),
-            "judgement": [
-                {"level": level.level, "title": level.title, "met": level.met, "words": level.words}
-                for level in judgement.levels
-            ],
+            "judgement": [_level(level) for level in judgement.levels],
             "entries": [_entry(entry) for entry in review.entries if _shown(entry, asking)],
             "decision": review_views.decision(connection, review.decision) if review.decision else None,
             "certificate": review_views.certificate_of(connection, submission),
@@ -93,6 +91,27 @@ def review_of(parts: Parts, submission: str, asking: Principal) -> Row:
     if asking.vendor is None:
         found["prevents"] = _prevents(parts, submission, review, asking)
     return found
+
+
+def _level(level: LevelVerdict) -> Row:
+    """A level's verdict in words; ``open``: the requirements that did not simply pass."""
+    return {
+        "level": level.level,
+        "title": level.title,
+        "met": level.met,
+        "words": level.words,
+        "open": [
+            {
+                "requirement": one.requirement,
+                "title": one.title,
+                "verdict": one.verdict.value,
+                "flags": [flag.value for flag in one.flags],
+                "words": one.words,
+            }
+            for one in level.requirements
+            if one.flags or one.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+        ],
+    }
 
 
 def _shown(entry: Entry, asking: Principal) -> bool:

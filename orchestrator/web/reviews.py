@@ -69,6 +69,7 @@ def review(submission: str, request: Request, parts: PartsOf, asking: SeesBatche
 def _page(
     submission: str, request: Request, parts: Parts, asking: Principal, wrong: AssayError | None = None, words: str = ""
 ) -> HTMLResponse:
+    """The page; ``words``: of the form that was refused, whose address the request has."""
     return show(
         "review.html",
         request,
@@ -77,7 +78,7 @@ def _page(
         review=review_of(parts, submission, asking),
         refuse=REFUSE,
         wrong=wrong,
-        words=words,
+        kept={request.url.path.rpartition("/")[2]: words},
     )
 
 

@@ -90,6 +90,18 @@ async def test_what_is_prevented_is_shown_with_its_rules_and_the_words_are_kept(
         assert words in wrong.text
 
 
+async def test_a_reviewer_reads_what_failed_and_a_refused_form_keeps_its_own_words_alone(
+    server: LabServer, browsers: Browsers
+) -> None:
+    async with server.client(server.token) as client:
+        submission = await judged(server, client, ringing_ms=900.0)
+    assert "ringing_ms was 900 ms" in (await browsers["rita"].get(f"/reviews/{submission}")).text
+    refused = await act(browsers["rita"], submission, "recommend", level="certified", words="I meant well.")
+    assert refused.status_code == 409
+    assert "level-not-earned" in refused.text
+    assert refused.text.count("I meant well.") == 1
+
+
 async def test_a_form_from_elsewhere_or_of_another_sign_in_changes_nothing(
     server: LabServer, browsers: Browsers
 ) -> None:
