@@ -45,7 +45,7 @@ from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
-from orchestrator.web import layout, pages, sample_pages, signing_in
+from orchestrator.web import layout, pages, sample_pages, signing_in, submitting
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -128,7 +128,18 @@ def create_app(
     add_handlers(app)
     app.add_middleware(BodyCap, bytes_max=settings.body_bytes_max)
     app.add_middleware(Access, clock=clock, log=log)
-    for api in (agents, operators, people_api, samples_api, subscriptions_api, health, pages, sample_pages, signing_in):
+    for api in (
+        agents,
+        operators,
+        people_api,
+        samples_api,
+        subscriptions_api,
+        health,
+        pages,
+        sample_pages,
+        signing_in,
+        submitting,
+    ):
         app.include_router(api.router)
     layout.add_static(app)
     require_rights(app)

@@ -201,15 +201,20 @@ def problems_of_submission(path: str, submission: Submission, programme: Program
     return problems
 
 
-def set_problems(firmware: str, components: Sequence[Component], companions: Sequence[Companion]) -> Iterator[Problem]:
-    """What contradicts itself in the set that is to be certified: parts and companions named twice, two firmwares."""
+def set_problems(
+    firmware: str | None, components: Sequence[Component], companions: Sequence[Companion]
+) -> Iterator[Problem]:
+    """What contradicts itself in the set that is to be certified: parts and companions named twice, two firmwares.
+
+    ``firmware``: what the product names on the wire; None where that is not told.
+    """
     seen: set[str] = set()
     for number, component in enumerate(components):
         place = f"components[{number}]"
         if component.name in seen:
             yield Problem(path=f"{place}.name", wrong=f"{component.name} stands twice", expected="each part once")
         seen.add(component.name)
-        if component.name == MAIN and component.version != firmware:
+        if component.name == MAIN and firmware not in (None, component.version):
             wrong = f"is {component.version!r}, and product.firmware is {firmware!r}"
             yield Problem(path=f"{place}.version", wrong=wrong, expected="the same version in both places")
     for number, companion in enumerate(companions):
