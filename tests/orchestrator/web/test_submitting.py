@@ -110,3 +110,13 @@ async def test_an_operator_submits_for_anybody_and_a_viewer_for_nobody(server: L
 async def test_only_certification_programmes_that_are_offered_have_a_form(browser: httpx.AsyncClient) -> None:
     for path in ("/programmes/none/submit", "/programmes/ip-phone-probation/submit", f"{FORM}?version=9.9"):
         assert (await browser.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "1e400"])
+async def test_a_number_that_nothing_can_hold_is_a_mistake_at_its_field(
+    browser: httpx.AsyncClient, number: str
+) -> None:
+    fields = hidden((await browser.get(FORM)).text)
+    answer = await browser.post(FORM, data=WELL | fields | {"ixit.ptime": number})
+    assert answer.status_code == 422
+    assert '<a href="#ixit.ptime">' in answer.text
