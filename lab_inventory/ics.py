@@ -28,7 +28,18 @@ def _answered(given: object) -> object:
 
 Answer = Annotated[StrictBool | Label, BeforeValidator(_answered)]
 Answers = dict[Name, Answer]
-IxitValues = dict[Name, StrictInt | StrictFloat | Label]
+INTEGER_MAX = 2**53 - 1
+"""The largest integer of which every program that reads JSON knows exactly which one it is (RFC 8785, 3.2.2.3)."""
+
+
+def _exact(given: object) -> object:
+    if isinstance(given, int) and abs(given) > INTEGER_MAX:
+        raise ValueError(f"is beyond what is written down exactly; expected an integer of at most {INTEGER_MAX}")
+    return given
+
+
+IxitValue = Annotated[StrictInt | StrictFloat | Label, BeforeValidator(_exact)]
+IxitValues = dict[Name, IxitValue]
 
 
 class AnswerKind(StrEnum):

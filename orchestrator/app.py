@@ -51,7 +51,7 @@ from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
-from orchestrator.web import layout, pages, reviews, sample_pages, signing_in
+from orchestrator.web import layout, pages, reviews, sample_pages, signing_in, submitting
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -151,6 +151,7 @@ def create_app(
         sample_pages,
         reviews,
         signing_in,
+        submitting,
     ):
         app.include_router(api.router)
     layout.add_static(app)

@@ -182,7 +182,12 @@ class Samples:
             self._store.commit([of(sample=sample, note=note, by=by, at=self._clock.now(), happened_at=at)])
 
     def _happened(self, given: datetime | None) -> datetime:
-        return self._clock.now() if given is None else given.astimezone(UTC)
+        """In UTC; raises BadInput for a time that there is not in UTC, as in the year 1 east of Greenwich."""
+        try:
+            return self._clock.now() if given is None else given.astimezone(UTC)
+        except OverflowError as error:
+            wrong = Problem(path="happened_at", wrong=f"is {given}", expected="a time of this lab")
+            raise _refused([wrong]) from error
 
     @staticmethod
     def _known(connection: Reading, sample: str) -> SampleView:

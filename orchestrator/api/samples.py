@@ -17,7 +17,7 @@ Row = dict[str, Any]
 Sample = Annotated[Name, Path(examples=["smp-1"])]
 Limit = Annotated[int, Query(ge=1, le=sample_views.PAGE_MAX)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
-Words = Annotated[str, Query(max_length=120)]
+Words = Annotated[str, Query(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Announced(Noun):

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from lab_inventory.errors import AssayError, BadInput
-from lab_inventory.programme import Programme, read_programme
+from lab_inventory.errors import AssayError, BadInput, NotFound
+from lab_inventory.programme import Programme, read_programme, shipped_programmes
 from lab_inventory.programme_changes import Asks, again, changes
 from orchestrator.cli.client import Output, show
+from orchestrator.pipeline.questionnaire import as_data, as_yaml
+from orchestrator.pipeline.submit import programme_named
 
 app = typer.Typer(help="Programme files: what is tested and what each level asks.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A programme file.")]
@@ -75,6 +77,39 @@ def diff(
         judged = sum(one.asks is Asks.JUDGE and one.level in ("", level) for one in found)
         words = f"measured again in {', '.join(cases)}" if cases else "measured again in nothing"
         typer.echo(f"holders of {level}: {words}; {judged} change(s) are judged from the evidence that is kept")
+
+
+@app.command()
+def questionnaire(
+    programme: Annotated[str, typer.Argument(help="ID or ID@VERSION of one that comes with the product, or a file.")],
+    file: Annotated[Path | None, typer.Option("-o", "--file", help="Write it there; must not be there yet.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The questions for programs, not to be filled in.")] = False,
+) -> None:
+    """What a submitter is asked: a file to fill in and to send with 'assay submit'."""
+    found = _found(programme)
+    text = json.dumps(as_data(found), indent=2, ensure_ascii=False) + "\n" if as_json else as_yaml(found)
+    if file is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}") from error
+    typer.echo(f"written: {file}", err=True)
+
+
+def _found(programme: str) -> Programme:
+    """The programme of a file or of a name; raises BadInput, NotFound."""
+    if programme.endswith((".yaml", ".yml", ".json")):
+        return read_programme(Path(programme))
+    name, _, version = programme.partition("@")
+    shipped = shipped_programmes()
+    found = programme_named(name, version or None, shipped)
+    if found is None:
+        known = ", ".join(f"{one.id}@{one.version}" for one in shipped)
+        raise NotFound(f"no programme {programme} comes with the product; there are {known}, or name a file")
+    return found
 
 
 @app.command()

@@ -10,6 +10,7 @@ from datetime import datetime
 from pydantic import Field
 
 from lab_inventory.canonical import digest
+from lab_inventory.device import Companion, Component
 from lab_inventory.errors import Problem
 from lab_inventory.lab import Role
 from lab_inventory.noun import Label, Name, Noun
@@ -150,9 +151,12 @@ def take(
 
 def find_programme(request: BatchRequest, programmes: Sequence[Programme]) -> Programme | None:
     """The programme that is asked for; the one with the highest version number where none is named."""
-    named = [programme for programme in programmes if programme.id == request.programme]
-    if request.programme_version is not None:
-        named = [programme for programme in named if programme.version == request.programme_version]
+    return programme_named(request.programme, request.programme_version, programmes)
+
+
+def programme_named(name: str, version: str | None, programmes: Sequence[Programme]) -> Programme | None:
+    """The programme of that id and version; of several the one with the highest version number; None: there is none."""
+    named = [one for one in programmes if one.id == name and version in (None, one.version)]
     return max(named, key=lambda programme: _numbers(programme.version), default=None)
 
 
@@ -176,7 +180,10 @@ def problems_of_submission(path: str, submission: Submission, programme: Program
         problems.append(
             Problem(path=f"{path}.profile", wrong=f"{submission.profile} is no profile of it", expected=profiles)
         )
-    found = (*programme.proforma.contradictions(submission.ics, submission.ixit), *_set_problems(submission))
+    found = (
+        *programme.proforma.contradictions(submission.ics, submission.ixit),
+        *set_problems(submission.product.firmware, submission.components, submission.companions),
+    )
     for problem in found:
         problems.append(
             Problem(path=f"{path}.{problem.path}", wrong=problem.wrong, expected=problem.expected, line=problem.line)
@@ -194,20 +201,24 @@ def problems_of_submission(path: str, submission: Submission, programme: Program
     return problems
 
 
-def _set_problems(submission: Submission) -> Iterator[Problem]:
-    """What contradicts itself in the set that is to be certified: parts and companions named twice, two firmwares."""
+def set_problems(
+    firmware: str | None, components: Sequence[Component], companions: Sequence[Companion]
+) -> Iterator[Problem]:
+    """What contradicts itself in the set that is to be certified: parts and companions named twice, two firmwares.
+
+    ``firmware``: what the product names on the wire; None where that is not told.
+    """
     seen: set[str] = set()
-    for number, component in enumerate(submission.components):
+    for number, component in enumerate(components):
         place = f"components[{number}]"
         if component.name in seen:
             yield Problem(path=f"{place}.name", wrong=f"{component.name} stands twice", expected="each part once")
         seen.add(component.name)
-        firmware = submission.product.firmware
-        if component.name == MAIN and component.version != firmware:
+        if component.name == MAIN and firmware not in (None, component.version):
             wrong = f"is {component.version!r}, and product.firmware is {firmware!r}"
             yield Problem(path=f"{place}.version", wrong=wrong, expected="the same version in both places")
-    for number, companion in enumerate(submission.companions):
-        if companion in submission.companions[:number]:
+    for number, companion in enumerate(companions):
+        if companion in companions[:number]:
             wrong = f"{companion.product} {companion.version} stands twice"
             yield Problem(path=f"companions[{number}]", wrong=wrong, expected="each companion once")
 

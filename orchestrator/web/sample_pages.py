@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from orchestrator.api.parts import PartsOf
-from orchestrator.api.samples import sample_of
+from orchestrator.api.samples import Words, sample_of
 from orchestrator.lifecycle.sample import Origin, SampleState
 from orchestrator.store import sample_views
 from orchestrator.web.layout import SeesBatches, show
@@ -16,7 +16,6 @@ router = APIRouter(include_in_schema=False)
 ROWS_PER_PAGE = 50
 
 Page = Annotated[int, Query(ge=1, le=100_000)]
-Words = Annotated[str, Query(max_length=120)]
 
 
 @router.get("/samples")

@@ -3,12 +3,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from lab_inventory.ics import (
+    INTEGER_MAX,
     AnswerKind,
     Answers,
     Feature,
     IxitItem,
+    IxitValues,
     Proforma,
     Rule,
     SeenBy,
@@ -140,6 +143,14 @@ def test_what_is_decided_early_stays_so_whatever_is_answered_later(
 def test_a_value_with_a_unit_is_a_number() -> None:
     problems = PROFORMA.contradictions({"audio": "narrowband", "codec.g722": False}, {"n": "any", "ptime": "20 ms"})
     assert [(problem.path, problem.expected) for problem in problems] == [("ixit.ptime", "a number in ms")]
+
+
+def test_an_integer_that_json_cannot_hold_exactly_is_no_value() -> None:
+    values = TypeAdapter(IxitValues)
+    assert values.validate_python({"n": INTEGER_MAX}) == {"n": INTEGER_MAX}
+    for beyond in (INTEGER_MAX + 1, -(10**20)):
+        with pytest.raises(ValidationError, match="written down exactly"):
+            values.validate_python({"n": beyond})
 
 
 def test_only_a_feature_that_is_answered_yes_or_no_can_be_seen() -> None:

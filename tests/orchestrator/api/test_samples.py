@@ -98,3 +98,11 @@ async def test_the_pages_show_samples_by_the_filters_in_the_address_and_one_with
     assert "carrier" in one
     assert "bought by the lab" in one
     assert f"/samples/{here}" in submission
+
+
+async def test_times_and_words_that_there_cannot_be_are_refused_in_words(server: LabServer) -> None:
+    sample = await announced(server)
+    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2020-01-01T00:00:00"):
+        assert await tell(server, sample, "lose", {"note": "?", "happened_at": at}) == 422
+    for path in ("/v1/samples", "/samples"):
+        assert (await server.operator.get(path, params={"words": "a\x00"})).status_code == 422

@@ -3,7 +3,12 @@
 import json
 from pathlib import Path
 
-from tests.orchestrator.cli.conftest import run_assay
+from lab_server import LabServer
+from lab_world import submission
+
+from lab_inventory.programme import shipped_programmes
+from tests.orchestrator.cli.conftest import Assay, run_assay
+from tests.orchestrator.pipeline.test_questionnaire import ANSWERS, filled
 
 SHIPPED = Path(__file__).parents[3] / "lab_inventory" / "programmes" / "ip-phone-basic.yaml"
 
@@ -82,3 +87,38 @@ async def test_the_schema_describes_a_programme() -> None:
     schema = json.loads((await run_assay("programme", "schema")).out)
     assert schema["title"] == "Programme"
     assert {"levels", "requirements", "suites"} <= set(schema["required"])
+
+
+async def test_a_questionnaire_is_written_filled_in_and_submitted(
+    assay: Assay, server: LabServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "answers.yaml"
+    assert (await run_assay("programme", "questionnaire", "ip-phone-basic@1.0", "-o", str(path))).status == 0
+    again = await run_assay("programme", "questionnaire", "ip-phone-basic", "-o", str(path))
+    assert (again.status, "File exists" in again.err) == (2, True)
+    blank = await assay("submit", str(path))
+    assert blank.status == 2
+    assert "13 mistakes" in blank.err
+    path.write_text(filled(shipped_programmes()[0], ANSWERS | {"codec.g722": "false"}), encoding="utf-8")
+    wrong = await assay("submit", str(path))
+    assert "submissions[0].ics.codec.g722: audio == wideband is declared without codec.g722" in wrong.err
+    path.write_text(filled(shipped_programmes()[0], ANSWERS), encoding="utf-8")
+    assert "queued: bat-" in (await assay("submit", str(path))).out
+
+
+async def test_one_submission_in_a_file_is_sent_to_a_programme_that_is_named(
+    assay: Assay, server: LabServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(submission().model_dump_json(), encoding="utf-8")
+    assert "queued: bat-" in (await assay("submit", str(path), "--programme", "ip-phone-basic@1.0")).out
+    refused = await assay("submit", str(path), "--programme", "ip-phone-basic@one")
+    assert (refused.status, "programme_version" in refused.err) == (2, True)
+
+
+async def test_questions_for_programs_are_json_and_an_unknown_programme_is_told_with_those_there_are() -> None:
+    found = json.loads((await run_assay("programme", "questionnaire", str(SHIPPED), "--json")).out)
+    assert found["programme"] == "ip-phone-basic"
+    unknown = await run_assay("programme", "questionnaire", "ip-phone-basic@9.9")
+    assert unknown.status == 2
+    assert "ip-phone-basic@1.0" in unknown.err
