@@ -20,6 +20,7 @@ from orchestrator.cli import (
     people,
     programme,
     quarantine,
+    rejudge,
     serve,
     submit,
     subscriptions,
@@ -61,6 +62,7 @@ app.add_typer(programme.app, name="programme")
 app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.command()(verify.verify)
+app.command("rejudge")(rejudge.rejudge_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")
 app.add_typer(tls.app, name="tls")

@@ -139,7 +139,7 @@ def _distrusted(
     for report in reports:
         if not isinstance(report.body, CaseEnded):
             continue
-        day = report.at.astimezone(UTC).date()
+        day = day_of(report)
         for name in {measurement.instrument for measurement in report.body.measurements}:
             words = []
             if name in due and day > _due_on(due[name]):
@@ -150,6 +150,11 @@ def _distrusted(
             if words:
                 found.setdefault(report.body.case, {})[report.body.repeat, name] = "; ".join(words)
     return found
+
+
+def day_of(report: RunReport) -> date:
+    """The day in UTC on which something was reported, by the clock of the run's host."""
+    return report.at.astimezone(UTC).date()
 
 
 def _due_on(calibration: Calibration) -> date:
