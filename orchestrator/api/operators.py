@@ -23,6 +23,7 @@ from orchestrator.api.parts import (
 )
 from orchestrator.desk import BatchReply
 from orchestrator.lifecycle.rights import Principal
+from orchestrator.pipeline.judge import criteria
 from orchestrator.pipeline.submit import BatchRequest, VendorBound
 from orchestrator.store import listings, views
 from orchestrator.store.store import head
@@ -156,8 +157,10 @@ def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row
     with parts.store.reading() as connection:
         view = views.submission(connection, submission, asking.vendor)
         judgement = views.judgement(connection, submission)
+        programme = views.programme(connection, view.programme_digest) if view else None
     if view is None:
         raise NotFound(f"there is no submission {submission[:80]}")
+    levels = judgement.levels if judgement and programme else ()
     return {
         "submission": view.submission,
         "batch": view.batch,
@@ -166,6 +169,11 @@ def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row
         "programme_digest": view.programme_digest,
         "runs": [run.run for run in view.runs],
         "judgement": judgement.model_dump(mode="json") if judgement else None,
+        "criteria": {
+            level.level: [one.model_dump(mode="json") for one in criteria(level, programme)]
+            for level in levels
+            if programme
+        },
     }
 
 

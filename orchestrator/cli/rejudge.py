@@ -28,7 +28,7 @@ def rejudge_command(
         str | None, typer.Option(help="Judge by this: a programme file, or ID, or ID@VERSION of one that is kept.")
     ] = None,
     submission: Annotated[list[str] | None, typer.Option(help="This submission; may be repeated.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that was judged, but probations.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that was judged of its category.")] = False,
     without_instrument: Annotated[
         str | None, typer.Option(help="Judge as if what this instrument measured proved nothing.")
     ] = None,
@@ -102,7 +102,12 @@ def _judge_again(
     try:
         with store.reading() as connection:
             by = distrust or _programme(connection, named or "")
-            chosen = judged(connection, named=submissions, instrument=distrust.instrument if distrust else None)
+            chosen = judged(
+                connection,
+                named=submissions,
+                category=by.category if isinstance(by, Programme) and not submissions else None,
+                instrument=distrust.instrument if distrust else None,
+            )
         rows = []
         for one in chosen:
             with store.reading() as connection:
@@ -119,7 +124,7 @@ def _judge_again(
 def _programme(connection: Any, named: str) -> Programme:
     from orchestrator.store.past import programme_named  # noqa: PLC0415  (only this command needs the database)
 
-    if Path(named).is_file():
+    if Path(named).is_file() or named.endswith((".yaml", ".yml")):
         return read_programme(Path(named))
     name, _, version = named.partition("@")
     return programme_named(connection, name, version or None)

@@ -40,9 +40,14 @@ class Past:
 
 
 def judged(
-    connection: Connection, *, named: Sequence[str] | None = None, instrument: str | None = None
+    connection: Connection,
+    *,
+    named: Sequence[str] | None = None,
+    category: str | None = None,
+    instrument: str | None = None,
 ) -> tuple[str, ...]:
-    """The submissions that were judged, earliest first: those named, or all but probations.
+    """The submissions that were judged, earliest first: those named, or all but probations; of a category alone where
+    one is given.
 
     With ``instrument`` those alone whose reports name it; some may name it in another place than a measurement.
     Raises NotFound for one that was not judged, BadInput where there are more than :data:`SUBMISSIONS_MAX`.
@@ -59,6 +64,8 @@ def judged(
         query = query.where(t.batches.c.purpose == Purpose.CERTIFICATION.value)
     else:
         query = query.where(s.submission.in_(named))
+    if category is not None:
+        query = query.where(s.category == category)
     if instrument is not None:
         naming = (
             select(t.runs.c.submission)

@@ -14,6 +14,8 @@ from orchestrator.api.health import readiness
 from orchestrator.api.operators import batch_with_reasons, device_of
 from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
+from orchestrator.pipeline.judge import criteria
+from orchestrator.pipeline.outcome import RULES
 from orchestrator.store import listings, views
 from orchestrator.store.store import Reading
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
@@ -106,7 +108,16 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         programme = views.programme(connection, view.programme_digest) if view else None
     if view is None or programme is None:
         raise NotFound(f"there is no submission {submission[:80]}")
-    return show("submission.html", request, asking, view=view, judgement=judgement, programme=programme)
+    return show(
+        "submission.html",
+        request,
+        asking,
+        view=view,
+        judgement=judgement,
+        programme=programme,
+        criteria={level.level: criteria(level, programme) for level in judgement.levels} if judgement else {},
+        rules={level.id: RULES[level.rule] for level in programme.levels},
+    )
 
 
 @router.get("/devices/{device}")

@@ -127,6 +127,7 @@ async def test_on_postgresql_it_judges_beside_the_server_as_on_sqlite(tmp_path: 
         (("--programme", "ip-phone-basic", "--all", "--submission", "sub-1"), "expected either --submission or --all"),
         (("--programme", "ip-phone-basic", "--submission", "sub-1"), "no judged submission: sub-1"),
         (("--programme", "ip-phone-basic@9.9", "--all"), "no programme ip-phone-basic@9.9 is kept here"),
+        (("--programme", "nowhere.yaml", "--all"), "nowhere.yaml: cannot be read"),
         (("--programme", "nothing", "--all"), "no programme nothing is kept here; versions kept: none"),
         (("--programme", "ip-phone-basic", "--all", "--since", "2026-01-01"), "go with --without-instrument"),
         (("--without-instrument", "sip", "--since", "yesterday"), "--since yesterday: expected a day as YYYY-MM-DD"),
