@@ -165,13 +165,14 @@ def _line(row: dict[str, Any]) -> dict[str, str]:
         "submission": row["submission"],
         "product": row["product"],
         "impact": row["impact"],
-        "certificates": ", ".join(_certificate(one) for one in row["certificates"]),
+        "certificates": ", ".join(_certificate(one, row["impact"]) for one in row["certificates"]),
         "why": "; ".join(_why(row)),
     }
 
 
-def _certificate(one: dict[str, Any]) -> str:
-    stands = {True: ", would stand", False: ", would not stand", None: ""}[one["stands"]]
+def _certificate(one: dict[str, Any], impact: str) -> str:
+    lost = ", not known to stand" if impact == Impact.NOT_JUDGEABLE.value else ", would not stand"
+    stands = {True: ", would stand", False: lost, None: ""}[one["stands"]]
     return f"{one['certificate']} ({one['level']}, {one['state']}{stands})"
 
 
