@@ -137,7 +137,10 @@ class Run:
 
     async def _measure(self) -> End:
         assignment = self._assignment
-        self._spool.append(Started(suite_version=VERSION, pid=os.getpid()))
+        calibrated = any(one.calibration.due_on is not None for one in assignment.instruments)
+        # Where no calibration can be overdue nothing is said, so that a server of an earlier version takes it too.
+        instruments = assignment.instruments if calibrated else ()
+        self._spool.append(Started(suite_version=VERSION, pid=os.getpid(), instruments=instruments))
         category = assignment.dut.registration.category
         open_suite = self._find_suite(category)
         if open_suite is None:

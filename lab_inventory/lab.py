@@ -15,6 +15,9 @@ from lab_inventory.measurement import Unit
 from lab_inventory.noun import Address, Label, Name, Noun
 from lab_inventory.reading import read_yaml
 
+INSTRUMENTS_MAX = 256
+"""Of one bench."""
+
 
 class Role(StrEnum):
     """What a slot's device may be in a run."""
@@ -82,7 +85,7 @@ class Bench(Noun):
     """Slots that share instruments."""
 
     name: Name
-    instruments: tuple[Instrument, ...] = Field(min_length=1)
+    instruments: tuple[Instrument, ...] = Field(min_length=1, max_length=INSTRUMENTS_MAX)
     slots: tuple[Slot, ...] = Field(min_length=1)
 
 

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from lab_inventory.device import Registration
 from lab_inventory.ics import Answers, IxitValues
-from lab_inventory.lab import Host, Instrument, Slot
+from lab_inventory.lab import INSTRUMENTS_MAX, Host, Instrument, Slot
 from lab_inventory.measurement import Evidence, Measurement
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import TestCase
@@ -236,11 +236,18 @@ class RunOutcome(StrEnum):
 
 
 class Started(Noun):
-    """The run's process began."""
+    """The run's process began.
+
+    ``instruments``: those of its bench as the assignment named them, where one of them has a day on which its
+    calibration is due; agents of earlier versions name none.
+    """
 
     kind: Literal["started"] = "started"
     suite_version: Label
     pid: int
+    instruments: tuple[Instrument, ...] = Field(
+        default=(), max_length=INSTRUMENTS_MAX, exclude_if=lambda given: not given
+    )
 
 
 class BenchChecked(Noun):

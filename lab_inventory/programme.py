@@ -42,6 +42,7 @@ class DecisionRule(StrEnum):
 
     SIMPLE_ACCEPTANCE = "simple-acceptance"
     GUARD_BAND = "guard-band"
+    GUARD_BAND_NON_BINARY = "guard-band-non-binary"
 
 
 class Mark(StrEnum):

@@ -24,6 +24,7 @@ from orchestrator.api.parts import (
 from orchestrator.desk import BatchReply
 from orchestrator.lifecycle.rights import Principal
 from orchestrator.pipeline.declared import findings
+from orchestrator.pipeline.judge import criteria
 from orchestrator.pipeline.submit import BatchRequest, VendorBound
 from orchestrator.reports.junit import junit
 from orchestrator.store import listings, views
@@ -159,8 +160,9 @@ def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row
         view = views.submission(connection, submission, asking.vendor)
         judgement = views.judgement(connection, submission)
         programme = views.programme(connection, view.programme_digest) if view else None
-    if view is None or programme is None:
+    if view is None:
         raise NotFound(f"there is no submission {submission[:80]}")
+    levels = judgement.levels if judgement and programme else ()
     return {
         "submission": view.submission,
         "batch": view.batch,
@@ -169,7 +171,14 @@ def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row
         "programme_digest": view.programme_digest,
         "runs": [run.run for run in view.runs],
         "judgement": judgement.model_dump(mode="json") if judgement else None,
-        "findings": [found.model_dump(mode="json") for found in findings(view, programme)] if judgement else [],
+        "findings": [found.model_dump(mode="json") for found in findings(view, programme)]
+        if judgement and programme
+        else [],
+        "criteria": {
+            level.level: [one.model_dump(mode="json") for one in criteria(level, programme)]
+            for level in levels
+            if programme
+        },
     }
 
 

@@ -22,6 +22,7 @@ from orchestrator.cli import (
     programme,
     quarantine,
     ray_head,
+    rejudge,
     reports,
     reviews,
     samples,
@@ -72,6 +73,7 @@ app.add_typer(certificates.app, name="certificates")
 app.add_typer(reviews.app, name="reviews")
 app.command()(reviews.decide)
 app.command()(verify.verify)
+app.command("rejudge")(rejudge.rejudge_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")
 app.add_typer(tls.app, name="tls")

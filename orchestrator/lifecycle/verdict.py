@@ -23,11 +23,16 @@ class Verdict(StrEnum):
 
 
 class Flag(StrEnum):
-    """What stands beside a verdict."""
+    """What stands beside a verdict.
+
+    ``marginal``: a pass nearer to the limit than its uncertainty; under the non-binary rule, a conditional pass.
+    ``conditional``: under the non-binary rule, a fail beyond the limit by no more than its uncertainty.
+    """
 
     UNSTABLE = "unstable"
     WAIVED = "waived"
     MARGINAL = "marginal"
+    CONDITIONAL = "conditional"
 
 
 class Grounds(Noun):
@@ -67,6 +72,16 @@ class LevelVerdict(Noun):
     verdict: Verdict
     met: bool
     requirements: tuple[RequirementVerdict, ...]
+    words: Text
+
+
+class CriterionVerdict(Noun):
+    """The requirements of one criterion at one level, judged as if the level asked for nothing else."""
+
+    criterion: Criterion
+    level: Name
+    verdict: Verdict
+    met: bool
     words: Text
 
 

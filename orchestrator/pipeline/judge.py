@@ -3,11 +3,22 @@
 Pure: the same evidence gives the same verdict anywhere, in whatever order and however often it arrived.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from lab_inventory.errors import InvariantBroken
-from lab_inventory.programme import DecisionRule, Level, Programme
+from lab_inventory.programme import Criterion, DecisionRule, Level, Programme, Requirement
 from orchestrator.lifecycle.snapshot import SubmissionView
-from orchestrator.lifecycle.verdict import Flag, Judgement, LevelVerdict, RequirementVerdict, Verdict
-from orchestrator.pipeline.attempts import attempts_by_case, each_once, evidence_digest
+from orchestrator.lifecycle.verdict import (
+    CriterionVerdict,
+    Flag,
+    Judgement,
+    LevelVerdict,
+    RequirementVerdict,
+    Verdict,
+)
+from orchestrator.pipeline.attempts import CaseAttempt, attempts_by_case, each_once, evidence_digest
+from orchestrator.pipeline.outcome import RULES
 from orchestrator.pipeline.requirement import WORDS_MAX, WORST_FIRST, judge_requirement
 
 _UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.NOT_RUN})
@@ -20,7 +31,19 @@ def judge(view: SubmissionView, programme: Programme) -> Judgement:
     """
     if programme.digest != view.programme_digest:
         raise InvariantBroken(f"{view.submission} is bound to {view.programme_digest}, not to {programme.digest}")
-    levels = tuple(_level(level, verdicts) for level, verdicts in _by_level(view, programme))
+    return judge_on(view, programme, _asked(view, programme))
+
+
+Asked = Sequence[tuple[Requirement, Sequence[CaseAttempt]]]
+"""Requirements, each with the attempts that it is held against, earliest first."""
+
+
+def judge_on(view: SubmissionView, programme: Programme, asked: Asked) -> Judgement:
+    """Judge a submission against every level of ``programme``, each requirement by the attempts beside it."""
+    levels = tuple(
+        _level(level, verdicts, counts_conditional_pass(level, programme))
+        for level, verdicts in _by_level(view, programme, asked)
+    )
     earned = None
     for verdict in levels:
         if not verdict.met:
@@ -31,7 +54,7 @@ def judge(view: SubmissionView, programme: Programme) -> Judgement:
         submission=view.submission,
         programme=programme.id,
         programme_version=programme.version,
-        programme_digest=view.programme_digest,
+        programme_digest=programme.digest,
         profile=view.content.profile,
         levels=levels,
         earned=earned,
@@ -44,7 +67,7 @@ def undecided(view: SubmissionView, programme: Programme) -> tuple[str, ...]:
     """The cases of which some check has no decisive outcome yet, in the order of the programme."""
     open_requirements = {
         verdict.requirement
-        for _, verdicts in _by_level(view, programme)
+        for _, verdicts in _by_level(view, programme, _asked(view, programme))
         for verdict in verdicts
         if any(grounds.verdict in _UNDECIDED for grounds in verdict.grounds)
     }
@@ -52,37 +75,92 @@ def undecided(view: SubmissionView, programme: Programme) -> tuple[str, ...]:
     return tuple(case.id for suite in programme.suites for case in suite.cases if case.id in cases)
 
 
-def _by_level(view: SubmissionView, programme: Programme) -> list[tuple[Level, tuple[RequirementVerdict, ...]]]:
-    """Every requirement of the submission's profile at every level."""
+def counts_conditional_pass(level: Level, programme: Programme) -> bool:
+    """Whether a pass nearer to the limit than its uncertainty counts: where the rule of the level is not the guard
+    band, and never at the most stringent level of the programme.
+    """
+    if level.rule is DecisionRule.GUARD_BAND_NON_BINARY:
+        return level.id != programme.levels[-1].id
+    return level.rule is DecisionRule.SIMPLE_ACCEPTANCE
+
+
+def criteria(verdict: LevelVerdict, programme: Programme) -> tuple[CriterionVerdict, ...]:
+    """One verdict for each criterion that has requirements, derived from a level of a judgement under ``programme``."""
+    level = programme.level(verdict.level)
+    counts = counts_conditional_pass(level, programme)
+    found = []
+    for criterion in Criterion:
+        of_it = tuple(r for r in verdict.requirements if r.criterion is criterion)
+        if of_it:
+            standing = _stand(level, of_it, counts)
+            found.append(
+                CriterionVerdict(
+                    criterion=criterion,
+                    level=level.id,
+                    verdict=standing.verdict,
+                    met=standing.met,
+                    words=standing.words[:WORDS_MAX],
+                )
+            )
+    return tuple(found)
+
+
+def _asked(view: SubmissionView, programme: Programme) -> Asked:
+    """Every requirement of the submission's profile, with the attempts at its case."""
     attempts = attempts_by_case(view)
-    repeats = {case.id: case.repeats for suite in programme.suites for case in suite.cases}
     requirements = [r for r in programme.requirements if view.content.profile in r.profiles]
+    return [(r, attempts.get(r.case, ())) for r in requirements]
+
+
+def _by_level(
+    view: SubmissionView, programme: Programme, asked: Asked
+) -> list[tuple[Level, tuple[RequirementVerdict, ...]]]:
+    """Every requirement that is asked at every level."""
+    repeats = {case.id: case.repeats for suite in programme.suites for case in suite.cases}
     return [
         (
             level,
-            tuple(
-                judge_requirement(r, level, repeats[r.case], view.content.ics, attempts.get(r.case, ()))
-                for r in requirements
-            ),
+            tuple(judge_requirement(r, level, repeats[r.case], view.content.ics, attempts) for r, attempts in asked),
         )
         for level in programme.levels
     ]
 
 
-def _level(level: Level, verdicts: tuple[RequirementVerdict, ...]) -> LevelVerdict:
-    """A level is met where every applicable requirement passes, none unstable, none marginal under a guard band."""
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """What some requirements come to together. ``words``: without the name of what they belong to."""
+
+    verdict: Verdict
+    met: bool
+    words: str
+
+
+def _stand(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool) -> _Standing:
+    """Met where every applicable requirement passes, none unstable, and none marginal where that does not count."""
     applicable = [v for v in verdicts if v.verdict is not Verdict.NOT_APPLICABLE]
     worst = min((v.verdict for v in applicable), key=WORST_FIRST.index, default=Verdict.NOT_APPLICABLE)
     short = [v.requirement for v in applicable if v.verdict is not Verdict.PASS]
     unstable = [v.requirement for v in applicable if Flag.UNSTABLE in v.flags]
-    guarded = level.rule is DecisionRule.GUARD_BAND
-    marginal = [v.requirement for v in applicable if guarded and Flag.MARGINAL in v.flags]
-    met = bool(applicable) and not (short or unstable or marginal)
+    marginal = [v.requirement for v in applicable if Flag.MARGINAL in v.flags]
+    met = bool(applicable) and not (short or unstable or (marginal and not counts))
     parts = [f"{len(applicable) - len(short)} of {len(applicable)} requirements pass"]
     parts += [f"not passed: {', '.join(short)}"] if short else []
     parts += [f"passed only after a fail: {', '.join(unstable)}"] if unstable else []
-    parts += [f"not shown to be inside the limit: {', '.join(marginal)}"] if marginal else []
-    words = f"{level.title}: {'met' if met else 'not met'}; " + "; ".join(parts)
+    if marginal:
+        what = "passed conditionally, which counts at this level" if counts else "not shown to be inside the limit"
+        parts.append(f"{what}: {', '.join(marginal)} (decision rule: {RULES[level.rule]})")
+    return _Standing(verdict=worst, met=met, words="; ".join(parts))
+
+
+def _level(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool) -> LevelVerdict:
+    """A level: met where its requirements stand together."""
+    standing = _stand(level, verdicts, counts)
+    words = f"{level.title}: {'met' if standing.met else 'not met'}; {standing.words}"
     return LevelVerdict(
-        level=level.id, title=level.title, verdict=worst, met=met, requirements=verdicts, words=words[:WORDS_MAX]
+        level=level.id,
+        title=level.title,
+        verdict=standing.verdict,
+        met=standing.met,
+        requirements=verdicts,
+        words=words[:WORDS_MAX],
     )

@@ -1,11 +1,14 @@
 """One measurement against one limit. Pure and total: whatever comes in, one of six verdicts comes out.
 
-The decision rules are those of ILAC-G8:09/2019: simple acceptance, and a guard band as wide as the expanded
-uncertainty. A value inside the limit but within the guard passes as *marginal*.
+The decision rules are those of ILAC-G8:09/2019: simple acceptance; a guard band as wide as the expanded uncertainty;
+and the non-binary statement with the same guard band. A value inside the limit but within the guard passes as
+*marginal* (non-binary: a conditional pass). A value beyond the limit fails under every rule; under the non-binary one
+it fails as *conditional* while it lies within the guard. Where a rule decides, the words name it.
 """
 
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab_inventory.measurement import Limit, Measurement, Unit, Value
@@ -17,6 +20,14 @@ STALL_SHARE_MAX = 1 / 3
 
 _EXACT = frozenset({Unit.BOOL, Unit.COUNT})
 """Units in which a measurement that states no uncertainty has none: something held or not, or was counted."""
+
+
+RULES: Mapping[DecisionRule, str] = {
+    DecisionRule.SIMPLE_ACCEPTANCE: "simple acceptance",
+    DecisionRule.GUARD_BAND: "guard band",
+    DecisionRule.GUARD_BAND_NON_BINARY: "guard band, non-binary",
+}
+"""The decision rules, for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +43,15 @@ class Outcome:
     slack: float = 0.0
 
 
-def outcome(measurement: Measurement, check: Check, limit: LevelLimit, rule: DecisionRule) -> Outcome:
+def outcome(
+    measurement: Measurement, check: Check, limit: LevelLimit, rule: DecisionRule, *, distrust: str = ""
+) -> Outcome:
     """Hold one measurement of ``check``'s quantity against ``limit`` under ``rule``.
 
     What the instrument could not measure properly is inconclusive; what it looked for and did not see is a fail.
+    ``distrust``: why its instrument is not to be relied on, or empty.
     """
-    doubt = _doubt(measurement, check, limit)
+    doubt = f"{check.quantity} proves nothing: {distrust}" if distrust else _doubt(measurement, check, limit)
     if doubt:
         return Outcome(verdict=Verdict.INCONCLUSIVE, words=doubt)
     asked = f"{limit_in_words(limit, check.unit)} is asked for ({limit.source.text})"
@@ -50,14 +64,28 @@ def outcome(measurement: Measurement, check: Check, limit: LevelLimit, rule: Dec
     if measurement.uncertainty is not None:
         was += f" ± {_number(measurement.uncertainty)}"
     was += f" ({measurement.note})" if measurement.note else ""
-    slack = _slack(value, limit)
-    if not limit.admits(value):
-        return Outcome(verdict=Verdict.FAIL, words=f"{was}; {asked}", slack=slack)
-    too_near = _too_near(measurement, value, limit) if rule is DecisionRule.GUARD_BAND else ""
-    if too_near:
-        words = f"{was}, {too_near}; {asked}"
-        return Outcome(verdict=Verdict.PASS, words=words, flags=(Flag.MARGINAL,), slack=slack)
-    return Outcome(verdict=Verdict.PASS, words=f"{was}; {asked}", slack=slack)
+    verdict = Verdict.PASS if limit.admits(value) else Verdict.FAIL
+    nearness, flags = _by_rule(measurement, value, limit, rule)
+    return Outcome(verdict=verdict, words=f"{was}{nearness}; {asked}", flags=flags, slack=_slack(value, limit))
+
+
+def _by_rule(
+    measurement: Measurement, value: Value, limit: LevelLimit, rule: DecisionRule
+) -> tuple[str, tuple[Flag, ...]]:
+    """What the uncertainty makes of a value under a rule: in words that follow the value, and as flags."""
+    named = f"(decision rule: {RULES[rule]})"
+    if limit.admits(value):
+        near = _too_near(measurement, value, limit)
+        if not near:
+            return "", ()
+        if rule is DecisionRule.SIMPLE_ACCEPTANCE:
+            return (f", {near} {named}" if measurement.uncertainty is not None else ""), ()
+        conditionally = ", a conditional pass" if rule is DecisionRule.GUARD_BAND_NON_BINARY else ""
+        return f", {near}{conditionally} {named}", (Flag.MARGINAL,)
+    within = measurement.uncertainty is not None and limit.admits(value, guard=-measurement.uncertainty)
+    if rule is DecisionRule.GUARD_BAND_NON_BINARY and within:
+        return f", beyond the limit by no more than its uncertainty, a conditional fail {named}", (Flag.CONDITIONAL,)
+    return "", ()
 
 
 def stall_allowed(limit: Limit) -> float | None:

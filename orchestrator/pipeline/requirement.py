@@ -126,7 +126,14 @@ def _of_repeat(asked: _Asked, attempt: CaseAttempt, ended: CaseEnded) -> list[_S
     if not measurements:
         words = f"{ended.case} did not measure {quantity}"
         return [seen(Outcome(verdict=Verdict.INCONCLUSIVE, words=words))]
-    return [seen(outcome(m, asked.check, asked.limit, asked.rule), m) for m in measurements]
+    distrusted = attempt.distrusted
+    return [
+        seen(
+            outcome(m, asked.check, asked.limit, asked.rule, distrust=distrusted.get((ended.repeat, m.instrument), "")),
+            m,
+        )
+        for m in measurements
+    ]
 
 
 def _not_run(words: str) -> Outcome:
@@ -134,10 +141,11 @@ def _not_run(words: str) -> Outcome:
 
 
 def _badness(seen: _Seen) -> tuple[int, bool, float, int, int]:
-    """Worst first: by verdict, a marginal pass before a plain one, then the value nearest to or furthest past its
-    limit, then the earliest."""
+    """Worst first: by verdict, a marginal pass before a plain one and a plain fail before a conditional one, then the
+    value nearest to or furthest past its limit, then the earliest."""
     of = seen.outcome
-    return WORST_FIRST.index(of.verdict), not of.flags, of.slack, seen.attempt, seen.repeat or 0
+    milder = Flag.CONDITIONAL in of.flags if of.verdict is Verdict.FAIL else Flag.MARGINAL not in of.flags
+    return WORST_FIRST.index(of.verdict), milder, of.slack, seen.attempt, seen.repeat or 0
 
 
 def _grounds(asked: _Asked, seen: _Seen, failed_before: _Seen | None = None) -> Grounds:

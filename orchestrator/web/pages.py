@@ -15,6 +15,8 @@ from orchestrator.api.operators import batch_with_reasons, device_of
 from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
 from orchestrator.pipeline.declared import findings
+from orchestrator.pipeline.judge import criteria
+from orchestrator.pipeline.outcome import RULES
 from orchestrator.store import certificate_views, listings, report_views, sample_views, views
 from orchestrator.store.store import Reading
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
@@ -120,6 +122,8 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         findings=found,
         samples=samples,
         reports=reports,
+        criteria={level.level: criteria(level, programme) for level in judgement.levels} if judgement else {},
+        rules={level.id: RULES[level.rule] for level in programme.levels},
     )
 
 

@@ -6,17 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
-from agent_nouns import RememberingLog, assignment, case, directory_for, until
+from agent_nouns import INSTRUMENT, RememberingLog, assignment, case, directory_for, until
 from fake_suite import FakeSuite, opens
 
 from agents.processes import mark_of
 from agents.run import EXIT_STATUS_FENCED, Run
 from agents.run_directory import ExitRecord, RunDirectory
 from agents.spool import Spool
+from agents.version import VERSION
 from lab_inventory.clock import SystemClock
+from lab_inventory.lab import Calibration
 from lab_inventory.messages import (
     Assignment,
     BenchChecked,
@@ -27,6 +30,7 @@ from lab_inventory.messages import (
     ReportBody,
     RunOutcome,
     Standing,
+    Started,
 )
 
 _held: list[Spool] = []
@@ -80,6 +84,18 @@ async def test_a_run_reports_its_events_in_their_fixed_order_and_tears_down_befo
     assert record.outcome is RunOutcome.COMPLETED
     assert directory.exit_record() == record
     assert end(directory).within_deadline
+
+
+async def test_a_run_reports_the_instruments_of_its_bench_where_a_calibration_of_theirs_can_be_overdue(
+    tmp_path: Path,
+) -> None:
+    plain, _, _ = await carry_out(tmp_path / "plain", assignment())
+    assert bodies(plain)[0] == Started(suite_version=VERSION, pid=os.getpid())
+    calibrated = INSTRUMENT.model_copy(update={"calibration": Calibration(method="maker", due_on=date(2026, 1, 2))})
+    directory, _, _ = await carry_out(tmp_path / "calibrated", assignment(instruments=(calibrated, INSTRUMENT)))
+    first = bodies(directory)[0]
+    assert isinstance(first, Started)
+    assert first.instruments == (calibrated, INSTRUMENT)
 
 
 async def test_a_measured_case_brings_its_measurements_and_the_evidence_lies_in_the_directory(tmp_path: Path) -> None:

@@ -15,51 +15,11 @@ from orchestrator.lifecycle.verdict import Flag, Judgement, Verdict
 from orchestrator.pipeline.judge import judge, undecided
 from orchestrator.pipeline.outcome import outcome
 from orchestrator.pipeline.requirement import WORST_FIRST
+from tests.properties.measured import RATES, attempts, spoilt_values, submissions
 
 CHECKS = [check for requirement in small.SMALL.requirements for check in requirement.checks]
 LEVELS = [level.id for level in small.SMALL.levels]
 fast = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-RATES = st.floats(-10, 2000, allow_nan=False)
-VALUES = {
-    "ringing_ms": RATES,
-    "answered": st.booleans(),
-    "gain_db": st.floats(-5, 5, allow_nan=False),
-    "lost": st.integers(0, 3),
-    "digits": st.booleans(),
-}
-STALLS = st.one_of(st.none(), st.floats(0, 600))
-
-
-@st.composite
-def case_ended(draw: st.DrawFn, case: str, repeat: int) -> CaseEnded:
-    """Any way in which a repeat of a case can end; well more often than not."""
-    status = draw(st.sampled_from([CaseStatus.MEASURED] * 6 + [CaseStatus.ERROR, CaseStatus.NOT_RUN]))
-    if status is not CaseStatus.MEASURED:
-        return small.not_measured(case, repeat, status)
-    measurements: dict[str, Measurement] = {}
-    for quantity in small.QUANTITIES[case]:
-        value = draw(st.one_of(st.just(small.GOOD[quantity]), st.none(), VALUES[quantity]))
-        uncertainty = draw(st.sampled_from([None, 0.1, 0.5, 30.0]))
-        stall = draw(st.one_of(st.none(), STALLS))
-        measurements[quantity] = small.measured(quantity, value, uncertainty=uncertainty, bench_stall=stall)
-    left_out = draw(st.sampled_from([(), (), (), small.QUANTITIES[case][:1]]))
-    whole = small.ended(case, repeat, **measurements)
-    return whole.model_copy(update={"measurements": tuple(m for m in whole.measurements if m.quantity not in left_out)})
-
-
-@st.composite
-def attempts(draw: st.DrawFn, number: int) -> small.Attempt:
-    bodies = [
-        draw(case_ended(case, repeat)) for case, repeats in small.REPEATS.items() for repeat in range(1, repeats + 1)
-    ]
-    kept = [body for body in bodies if draw(st.integers(0, 9)) > 0]
-    return small.attempt(number, *kept, preamble=draw(st.integers(0, 9)) > 0)
-
-
-@st.composite
-def submissions(draw: st.DrawFn) -> tuple[small.Attempt, ...]:
-    return tuple(draw(attempts(number)) for number in range(1, 1 + draw(st.integers(0, 3))))
 
 
 def judged(*of: small.Attempt, dtmf: bool = True) -> Judgement:
@@ -99,46 +59,6 @@ def test_neither_order_nor_repetition_of_what_arrived_plays_a_part(
     shuffled = replace(view, runs=tuple(runs), reports=tuple(reports))
     assert judge(shuffled, small.SMALL) == judge(view, small.SMALL)
     assert undecided(shuffled, small.SMALL) == undecided(view, small.SMALL)
-
-
-@st.composite
-def spoilt_values(draw: st.DrawFn) -> tuple[tuple[small.Attempt, ...], tuple[small.Attempt, ...]]:
-    """A submission, and the same with one measured value drawn further out of what is asked."""
-    before = draw(submissions())
-    places = [
-        (a, r, m)
-        for a, (_, reports) in enumerate(before)
-        for r, report in enumerate(reports)
-        if isinstance(report.report.body, CaseEnded)
-        for m, measurement in enumerate(report.report.body.measurements)
-        if measurement.value is not None
-    ]
-    assume(places)
-    a, r, m = draw(st.sampled_from(places))
-    run, reports = before[a]
-    bodies = [report.report.body for report in reports]
-    body = bodies[r]
-    assert isinstance(body, CaseEnded)
-    spoilt = _worse(body.measurements[m], draw(st.one_of(st.none(), st.floats(0, 3000))))
-    measurements = (*body.measurements[:m], spoilt, *body.measurements[m + 1 :])
-    bodies[r] = body.model_copy(update={"measurements": measurements})
-    after = (*before[:a], small.attempt_of(run.attempt, *bodies, cases=run.cases), *before[a + 1 :])
-    return before, after
-
-
-def _worse(measurement: Measurement, by: float | None) -> Measurement:
-    """Further from what every level asks. ``by`` None: no value at all."""
-    value = measurement.value
-    assert value is not None
-    if by is None:
-        worse: float | bool | None = None
-    elif measurement.unit is Unit.BOOL:
-        worse = False
-    elif measurement.quantity == "gain_db" and value < 0:
-        worse = value - by
-    else:
-        worse = value + int(by) if isinstance(value, int) else value + by
-    return measurement.model_copy(update={"value": worse})
 
 
 @fast

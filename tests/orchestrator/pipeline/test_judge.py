@@ -7,8 +7,9 @@ import small_programme as small
 
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.messages import CaseStatus, Ended, RunOutcome
+from lab_inventory.programme import Programme
 from orchestrator.lifecycle.verdict import Flag, Judgement, LevelVerdict, Verdict
-from orchestrator.pipeline.judge import judge, undecided
+from orchestrator.pipeline.judge import criteria, judge, undecided
 
 
 def judged(*attempts: small.Attempt, dtmf: bool = True) -> Judgement:
@@ -60,6 +61,51 @@ def test_a_marginal_pass_counts_at_the_lower_level_and_never_at_the_certified_on
     assert (verdict.verdict, verdict.flags) == (Verdict.PASS, (Flag.MARGINAL,))
     assert judgement.earned == "works-with"
     assert "not shown to be inside the limit: R-2" in level(judgement, "certified").words
+
+
+def non_binary(*levels: str) -> Programme:
+    """The small programme with the non-binary rule at some levels."""
+    fields = small.SMALL.model_dump(mode="json")["levels"]
+    made = [{**one, "rule": "guard-band-non-binary" if one["id"] in levels else one["rule"]} for one in fields]
+    return small.programme(levels=made)
+
+
+def test_under_the_non_binary_rule_a_conditional_pass_counts_but_never_at_the_most_stringent_level() -> None:
+    programme = non_binary("works-with", "certified")
+    near = small.attempt(1, *small.all_well(small.ended("TC-2", gain_db=small.measured("gain_db", 0.9, uncertainty=3))))
+    judgement = judge(small.view(near, against=programme), programme)
+    assert [small.requirement(judgement, "R-2", at).flags for at in ("works-with", "certified")] == [
+        (Flag.MARGINAL,)
+    ] * 2
+    assert judgement.earned == "works-with"
+    assert level(judgement, "works-with").words.endswith(
+        "passed conditionally, which counts at this level: R-2 (decision rule: guard band, non-binary)"
+    )
+    assert "not shown to be inside the limit: R-2 (decision rule" in level(judgement, "certified").words
+
+
+def test_a_conditional_fail_meets_no_level_and_a_plain_one_is_quoted_before_it() -> None:
+    programme = non_binary("works-with")
+    mild = small.ended("TC-1", 1, ringing_ms=small.measured("ringing_ms", 1600.0, uncertainty=200.0))
+    alone = judge(small.view(small.attempt(1, *small.all_well(mild)), against=programme), programme)
+    verdict = small.requirement(alone, "R-1", "works-with")
+    assert (verdict.verdict, verdict.flags, alone.earned) == (Verdict.FAIL, (Flag.CONDITIONAL,), None)
+    plain = small.ended("TC-1", 2, ringing_ms=1502.0)
+    both = judge(small.view(small.attempt(1, *small.all_well(mild, plain)), against=programme), programme)
+    assert small.requirement(both, "R-1", "works-with").grounds[0].value == 1502.0
+
+
+def test_each_criterion_has_a_verdict_of_its_own_derived_from_the_level() -> None:
+    fields = [dict(r) for r in small.SMALL.model_dump(mode="json")["requirements"]]
+    fields[1]["criterion"] = "quality"
+    programme = small.programme(requirements=fields)
+    near = small.attempt(1, *small.all_well(small.ended("TC-2", gain_db=0.95)))
+    judgement = judge(small.view(near, against=programme), programme)
+    standard, quality = criteria(level(judgement, "certified"), programme)
+    assert (standard.criterion, standard.met, standard.words) == ("standard", True, "2 of 2 requirements pass")
+    assert (quality.criterion, quality.met, quality.verdict) == ("quality", False, Verdict.PASS)
+    assert "not shown to be inside the limit: R-2" in quality.words
+    assert all(one.met for one in criteria(level(judgement, "works-with"), programme))
 
 
 def test_a_fail_that_passes_in_a_later_attempt_is_an_unstable_pass_that_meets_no_level() -> None:

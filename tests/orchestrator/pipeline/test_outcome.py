@@ -10,6 +10,7 @@ from orchestrator.lifecycle.verdict import Flag, Verdict
 from orchestrator.pipeline.outcome import Outcome, limit_in_words, outcome, stall_allowed, value_in_words
 
 SIMPLE, GUARD = DecisionRule.SIMPLE_ACCEPTANCE, DecisionRule.GUARD_BAND
+NON_BINARY = DecisionRule.GUARD_BAND_NON_BINARY
 
 
 def limit(**ends: Any) -> LevelLimit:
@@ -74,11 +75,71 @@ def test_under_a_guard_band_an_unknown_uncertainty_is_never_taken_for_none() -> 
 
 
 @pytest.mark.parametrize(
+    ("value", "verdict", "flags"),
+    [
+        (490.0, Verdict.PASS, ()),
+        (490.5, Verdict.PASS, (Flag.MARGINAL,)),
+        (500.0, Verdict.PASS, (Flag.MARGINAL,)),
+        (500.5, Verdict.FAIL, (Flag.CONDITIONAL,)),
+        (510.0, Verdict.FAIL, (Flag.CONDITIONAL,)),
+        (510.5, Verdict.FAIL, ()),
+        (None, Verdict.FAIL, ()),
+    ],
+)
+def test_the_non_binary_rule_has_a_conditional_pass_and_a_conditional_fail_on_either_side_of_the_limit(
+    value: float | None, verdict: Verdict, flags: tuple[Flag, ...]
+) -> None:
+    got = held(value, limit(max=500), NON_BINARY, uncertainty=10.0)
+    assert (got.verdict, got.flags) == (verdict, flags)
+    below = held(None if value is None else -value, limit(min=-500), NON_BINARY, uncertainty=10.0)
+    assert (below.verdict, below.flags) == (verdict, flags)
+
+
+def test_a_conditional_fail_explains_itself_with_value_limit_rule_and_source() -> None:
+    got = held(505.0, limit(max=500), NON_BINARY, uncertainty=10.0)
+    assert got.words == (
+        "ringing was 505 ms ± 10, beyond the limit by no more than its uncertainty, a conditional fail "
+        "(decision rule: guard band, non-binary); at most 500 ms is asked for (RFC 1, 2.3)"
+    )
+
+
+def test_under_the_non_binary_rule_an_unknown_uncertainty_makes_no_fail_milder() -> None:
+    inside, beyond = held(499, limit(max=500), NON_BINARY), held(501, limit(max=500), NON_BINARY)
+    assert (inside.verdict, inside.flags) == (Verdict.PASS, (Flag.MARGINAL,))
+    assert (beyond.verdict, beyond.flags) == (Verdict.FAIL, ())
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (SIMPLE, "nearer to the limit than its uncertainty (decision rule: simple acceptance)"),
+        (GUARD, "nearer to the limit than its uncertainty (decision rule: guard band)"),
+        (NON_BINARY, "a conditional pass (decision rule: guard band, non-binary)"),
+    ],
+)
+def test_where_the_rule_decides_the_words_name_it(rule: DecisionRule, words: str) -> None:
+    assert words in held(499.6, limit(max=500), rule, uncertainty=0.5).words
+    assert "decision rule" not in held(1, limit(max=500), rule, uncertainty=0.5).words
+
+
+@pytest.mark.parametrize("rule", DecisionRule)
+@pytest.mark.parametrize("value", [1.0, 9999.0, None])
+def test_what_an_instrument_that_is_not_relied_on_measured_neither_passes_nor_fails(
+    rule: DecisionRule, value: float | None
+) -> None:
+    check = Check(quantity="ringing", unit=Unit.MILLISECOND, limits={"works-with": limit(max=500)})
+    seen = Measurement(quantity="ringing", unit=Unit.MILLISECOND, value=value, instrument="sip")
+    got = outcome(seen, check, limit(max=500), rule, distrust="sip was dropped")
+    assert (got.verdict, got.words) == (Verdict.INCONCLUSIVE, "ringing proves nothing: sip was dropped")
+
+
+@pytest.mark.parametrize(
     ("unit", "value", "asked"), [(Unit.COUNT, 6, {"min": 6, "max": 6}), (Unit.BOOL, True, {"equals": True})]
 )
 def test_what_is_counted_or_holds_is_exact(unit: Unit, value: Value, asked: dict[str, Any]) -> None:
-    got = held(value, limit(**asked), GUARD, unit=unit)
-    assert (got.verdict, got.flags) == (Verdict.PASS, ())
+    for rule in (GUARD, NON_BINARY):
+        got = held(value, limit(**asked), rule, unit=unit)
+        assert (got.verdict, got.flags) == (Verdict.PASS, ())
 
 
 def test_a_bench_that_stalled_for_more_than_a_third_of_the_tolerance_proves_nothing() -> None:

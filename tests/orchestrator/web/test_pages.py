@@ -104,6 +104,26 @@ async def test_the_set_that_is_certified_stands_on_submission_and_certificate(se
         assert f"Region EMEA Firmware of dongle 7.1 {digest} With the host Acme Two 3.1" in shown
 
 
+async def test_a_submission_page_names_the_rule_of_each_level_and_a_verdict_for_each_criterion(
+    server: LabServer,
+) -> None:
+    batch = await server.measured_batch(hold_offer_valid=False)
+    submission = batch["entries"][0]["submission"]
+    found = await page(server, f"/submissions/{submission}")
+    assert "Decision rule: simple acceptance." in found.text
+    assert "Decision rule: guard band." in found.text
+    assert "standard met enterprise not met interoperability met quality met" in found.text
+    assert "hold_offer_valid was no; yes is asked for (RFC 3264, 8.4: sendonly or inactive)" in found.text
+    assert f"{batch['entries'][0]['runs'][0]['run']}, repeat 1" in found.text
+    told = (await server.operator.get(f"/v1/submissions/{submission}")).json()["criteria"]
+    assert {one["criterion"]: one["met"] for one in told["certified"]} == {
+        "standard": True,
+        "enterprise": False,
+        "interoperability": True,
+        "quality": True,
+    }
+
+
 async def test_a_certificate_page_says_what_is_covered_and_gives_the_signed_file(server: LabServer) -> None:
     batch = await server.measured_batch()
     certificate = batch["entries"][0]["certificate"]
