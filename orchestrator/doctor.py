@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError, Unavailable
 from lab_inventory.noun import Noun
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from lab_inventory.trust import connection_trouble, trust
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer

@@ -61,7 +61,7 @@ def _by_level(view: SubmissionView, programme: Programme) -> list[tuple[Level, t
         (
             level,
             tuple(
-                judge_requirement(r, level, repeats[r.case], view.content.ics, attempts.get(r.case, ()))
+                judge_requirement(r, level, repeats.get(r.case, 1), view.content.ics, attempts.get(r.case, ()))
                 for r in requirements
             ),
         )
@@ -71,7 +71,7 @@ def _by_level(view: SubmissionView, programme: Programme) -> list[tuple[Level, t
 
 def _level(level: Level, verdicts: tuple[RequirementVerdict, ...]) -> LevelVerdict:
     """A level is met where every applicable requirement passes, none unstable, none marginal under a guard band."""
-    applicable = [v for v in verdicts if v.verdict is not Verdict.NOT_APPLICABLE]
+    applicable = [v for v in verdicts if v.verdict is not Verdict.NOT_APPLICABLE and not v.optional]
     worst = min((v.verdict for v in applicable), key=WORST_FIRST.index, default=Verdict.NOT_APPLICABLE)
     short = [v.requirement for v in applicable if v.verdict is not Verdict.PASS]
     unstable = [v.requirement for v in applicable if Flag.UNSTABLE in v.flags]
