@@ -77,7 +77,7 @@ def load_yaml(text: str, *, source: str) -> YamlDocument:
         raise BadInput(f"{source}: is not readable YAML", problems=(problem,)) from error
     except yaml.YAMLError as error:
         raise BadInput(f"{source}: is not readable YAML: {error}") from error
-    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         # A scalar that looks like a date, a number or base64 and is none: the loader's own conversions raise these.
         raise BadInput(f"{source}: holds a value that is none: {error}") from error
     return YamlDocument(data=data, tree=tree)

@@ -77,6 +77,11 @@ def test_the_digest_changes_with_any_limit() -> None:
         ("requirements.10.condition=colour", "names colour"),
         ("suites.0.cases.1.id=TC-REG-01", "test case TC-REG-01 stands twice"),
         ("demonstration=perhaps", "demonstration"),
+        ("requirements.0.condition=hold", "there where kind is mandatory"),
+        ("requirements.0.case=''", "so it is manual, and no instructions"),
+        ("designations=[{id: d, title: D, statement: S, requirements: [X-1]}]", "X-1, which there is not"),
+        ("holders_of=[{programme: ip-phone-basic, count: true, because: B}]", "ip-phone-basic is this programme"),
+        ("proforma.ixit.1.id=ptime", "IXIT value ptime stands twice"),
         ("levels=[]", "levels"),
     ],
 )
