@@ -14,7 +14,9 @@ Value = StrictBool | StrictInt | StrictFloat
 
 
 class Unit(StrEnum):
-    """The units measurements come in. ``bool`` is the unit of an observation that holds or does not."""
+    """The units measurements come in. ``bool`` is the unit of an observation that holds or does not; MOS is a score
+    whose scale the name of its quantity tells, because no two scales can be compared.
+    """
 
     BOOL = "bool"
     COUNT = "count"
@@ -24,6 +26,16 @@ class Unit(StrEnum):
     PERCENT = "%"
     DECIBEL = "dB"
     DBFS = "dBFS"
+    DBM0 = "dBm0"
+    DBM0P = "dBm0p"
+    DBPA_A = "dBPa(A)"
+    DBA = "dB(A)"
+    MILLIAMPERE = "mA"
+    WATT = "W"
+    PPM = "ppm"
+    DAY = "d"
+    METRE = "m"
+    MOS = "MOS"
 
 
 class Limit(Noun):

@@ -7,10 +7,9 @@ checks, and the test cases whose measurements those checks are held against.
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import cached_property
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -20,7 +19,10 @@ from lab_inventory.ics import Proforma
 from lab_inventory.lab import Role
 from lab_inventory.measurement import Limit, Unit
 from lab_inventory.noun import Label, Name, Noun, Text
-from lab_inventory.reading import parse_yaml, read_yaml
+from lab_inventory.programme_terms import Mark as Mark  # noqa: PLC0414  (named together with what it marks)
+from lab_inventory.programme_terms import Source as Source  # noqa: PLC0414
+from lab_inventory.programme_terms import Terms
+from lab_inventory.reading import read_yaml
 
 Mistake = tuple[Place, str, str]
 """A place in the programme, what is wrong there, and what was expected."""
@@ -43,21 +45,6 @@ class DecisionRule(StrEnum):
     SIMPLE_ACCEPTANCE = "simple-acceptance"
     GUARD_BAND = "guard-band"
     GUARD_BAND_NON_BINARY = "guard-band-non-binary"
-
-
-class Mark(StrEnum):
-    """How a limit's source is known."""
-
-    READ = "read"
-    KNOWN = "known"
-    OUR_CHOICE = "our-choice"
-
-
-class Source(Noun):
-    """Where a limit comes from: standard and clause, or why it was chosen."""
-
-    text: Text
-    mark: Mark
 
 
 class LevelLimit(Limit):
@@ -85,29 +72,52 @@ class Check(Noun):
 
 
 class Kind(StrEnum):
-    """Whether a requirement always applies."""
+    """Whether a requirement always applies. ``optional``: it is reported, and never part of a level."""
 
     MANDATORY = "mandatory"
     CONDITIONAL = "conditional"
+    OPTIONAL = "optional"
 
 
-class Requirement(Noun):
-    """What a product must do: checks on the measurements of one test case."""
+class RequirementCore(Noun):
+    """What a product must do, whatever the profile: checks on the measurements of one test case.
+
+    ``case`` empty: a *manual* requirement. No procedure measures it yet; ``instructions`` say how people do.
+    """
 
     id: Name
     title: Label
     criterion: Criterion
     kind: Kind = Kind.MANDATORY
     condition: Label | None = None
-    profiles: tuple[Name, ...] = Field(min_length=1)
-    case: Name
+    case: Name | Literal[""] = Field(default="", exclude_if=lambda given: not given)
+    instructions: Text = Field(default="", exclude_if=lambda given: not given)
     checks: tuple[Check, ...] = Field(min_length=1)
 
+    @property
+    def manual(self) -> bool:
+        """Whether no procedure measures it."""
+        return not self.case
+
     @model_validator(mode="after")
-    def _conditional_has_a_condition(self) -> Self:
-        if (self.kind is Kind.CONDITIONAL) != (self.condition is not None):
-            raise ValueError(f"{self.id} is {self.kind}; expected a condition exactly where kind is conditional")
+    def _holds_together(self) -> Self:
+        found: list[Mistake] = []
+        if self.kind is Kind.CONDITIONAL and self.condition is None:
+            found.append((("condition",), "is missing where kind is conditional", "the features that it hangs on"))
+        if self.kind is Kind.MANDATORY and self.condition is not None:
+            found.append((("condition",), "is there where kind is mandatory", "none, or kind: conditional"))
+        if self.manual and not self.instructions.strip():
+            wrong = f"{self.id} has no test case, so it is manual, and no instructions"
+            found.append((("instructions",), wrong, "how people measure it, or the case that does"))
+        if found:
+            raise Contradictions(found)
         return self
+
+
+class Requirement(RequirementCore):
+    """A requirement, and the profiles that it belongs to."""
+
+    profiles: tuple[Name, ...] = Field(min_length=1)
 
 
 class TestCase(Noun):
@@ -162,10 +172,11 @@ class Purpose(StrEnum):
     PROBATION = "probation"
 
 
-class Programme(Noun):
-    """One version of a certification programme."""
+class Programme(Terms):
+    """One version of a certification programme, for one category. ``package``: what it was composed from, if any."""
 
     id: Name
+    package: Name | None = Field(default=None, exclude_if=lambda given: given is None)
     version: Version
     title: Label
     category: Name
@@ -175,15 +186,23 @@ class Programme(Noun):
     profiles: tuple[Profile, ...] = Field(min_length=1)
     levels: tuple[Level, ...] = Field(min_length=1)
     proforma: Proforma
-    suites: tuple[Suite, ...] = Field(min_length=1)
+    suites: tuple[Suite, ...]
     requirements: tuple[Requirement, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        found = [*self._doubles(), *self._loose_ends(), *self._bad_conditions(), *self._limit_mistakes()]
+        found = list(self.mistakes())
         if found:
             raise Contradictions(found)
         return self
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """What contradicts the whole; nothing, in a programme that was loaded."""
+        yield from self._doubles()
+        yield from self._loose_ends()
+        yield from self._bad_conditions()
+        yield from self._limit_mistakes()
+        yield from self._unfounded()
 
     def _doubles(self) -> Iterator[Mistake]:
         """Names that stand twice, at their second place."""
@@ -199,10 +218,15 @@ class Programme(Noun):
             ("level", [(("levels", n, "id"), level.id) for n, level in enumerate(self.levels)]),
             ("profile", [(("profiles", n, "id"), profile.id) for n, profile in enumerate(self.profiles)]),
             ("feature", [(("proforma", "features", n, "id"), f.id) for n, f in enumerate(self.proforma.features)]),
+            ("IXIT value", [(("proforma", "ixit", n, "id"), item.id) for n, item in enumerate(self.proforma.ixit)]),
+            ("designation", [(("designations", n, "id"), one.id) for n, one in enumerate(self.designations)]),
+            ("programme", [(("holders_of", n, "programme"), one.programme) for n, one in enumerate(self.holders_of)]),
+            ("platform", [(("platforms", n, "id"), one.id) for n, one in enumerate(self.platforms)]),
+            ("stipulation", [(("stipulations", n, "id"), one.id) for n, one in enumerate(self.stipulations)]),
         ):
             seen: set[str] = set()
             for place, name in names:
-                if name in seen:
+                if name in seen and name:
                     yield place, f"{what} {name} stands twice", f"another name for the {what}"
                 seen.add(name)
 
@@ -216,7 +240,7 @@ class Programme(Noun):
                 if profile not in profiles:
                     place = ("requirements", n, "profiles", m)
                     yield place, f"{requirement.id} names profile {profile}", f"one of {', '.join(profiles)}"
-            if requirement.case not in cases:
+            if requirement.case and requirement.case not in cases:
                 wrong = f"{requirement.id} names test case {requirement.case}, which no suite has"
                 yield ("requirements", n, "case"), wrong, "a test case of a suite"
             for m, check in enumerate(requirement.checks):
@@ -271,6 +295,24 @@ class Programme(Noun):
                         wrong = f"{what}: {high} ({higher}) is weaker than {low} ({lower})"
                         yield (*place, high), wrong, f"at least as strict as {low}"
 
+    def _unfounded(self) -> Iterator[Mistake]:
+        """Designations that rest on nothing, a mark that is not ours to grant, holders of this very programme."""
+        known = {requirement.id for requirement in self.requirements}
+        for n, designation in enumerate(self.designations):
+            for m, name in enumerate(designation.requirements):
+                if name not in known:
+                    wrong = f"designation {designation.id} names requirement {name}, which there is not"
+                    yield ("designations", n, "requirements", m), wrong, "a requirement of the programme"
+        for n, relation in enumerate(self.holders_of):
+            if relation.programme in (self.id, self.package):
+                yield ("holders_of", n, "programme"), f"{relation.programme} is this programme", "another programme"
+        if self.mark is not None and not self.demonstration:
+            wrong = f"is false, and the mark {self.mark.name!r} is {self.mark.owner}'s to grant"
+            expected = (
+                "true: a mark of somebody else is granted under the owner's key alone, and none can be configured"
+            )
+            yield ("demonstration",), wrong, expected
+
     @cached_property
     def digest(self) -> str:
         """The content address of this version: what a submission is bound to when it is accepted."""
@@ -287,6 +329,14 @@ class Programme(Noun):
         """The profile of that id, or None."""
         return next((profile for profile in self.profiles if profile.id == profile_id), None)
 
+    def of_profile(self, profile_id: str) -> tuple[Requirement, ...]:
+        """The requirements of a profile."""
+        return tuple(one for one in self.requirements if profile_id in one.profiles)
+
+    def manual(self, profile_id: str) -> tuple[Requirement, ...]:
+        """The requirements of a profile that no procedure measures."""
+        return tuple(one for one in self.of_profile(profile_id) if one.manual)
+
     def case(self, case_id: str) -> TestCase | None:
         """The test case of that id, or None."""
         return next((case for suite in self.suites for case in suite.cases if case.id == case_id), None)
@@ -295,10 +345,3 @@ class Programme(Noun):
 def read_programme(path: Path) -> Programme:
     """Read a programme file; raises BadInput with every mistake and its place."""
     return read_yaml(path, Programme, apart="requirements")
-
-
-def shipped_programmes() -> tuple[Programme, ...]:
-    """The programmes that come with the product, in the order of their file names."""
-    folder = resources.files("lab_inventory") / "programmes"
-    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
-    return tuple(parse_yaml(entry.read_text(encoding="utf-8"), Programme, source=entry.name) for entry in files)

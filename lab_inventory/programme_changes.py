@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lab_inventory.noun import Noun
 from lab_inventory.programme import Check, Kind, Programme, Requirement, TestCase
+from lab_inventory.programme_terms import Benefit, Designation, Lifecycle, Platform, Relation, Stipulation
 
 
 class Asks(StrEnum):
@@ -22,7 +24,7 @@ class Asks(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One difference. ``level`` empty: at every level. ``case``: the test case that measures it now, where one does."""
+    """One difference. ``level`` empty: at every level. ``case``: the test case that measures it now; empty: none."""
 
     what: str
     level: str
@@ -34,7 +36,7 @@ class Change:
 
 def changes(before: Programme, after: Programme) -> tuple[Change, ...]:
     """Everything that differs between two versions, requirement by requirement in the order of the newer one."""
-    return (*_frame(before, after), *_requirements(before, after))
+    return (*_frame(before, after), *_terms(before, after), *_requirements(before, after))
 
 
 def again(found: Sequence[Change], level: str) -> tuple[str, ...]:
@@ -43,7 +45,67 @@ def again(found: Sequence[Change], level: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.case for one in mine))
 
 
+def by_hand(found: Sequence[Change], level: str) -> tuple[str, ...]:
+    """What a holder of a level must be measured in again by people, in the order of the changes."""
+    mine = [one for one in found if one.asks is Asks.MEASURE and one.level in ("", level) and not one.case]
+    return tuple(dict.fromkeys(one.what.split("/")[0].split(" ")[0] for one in mine))
+
+
+_TERMS = ("mark", "lifecycle", "designations", "benefits", "holders_of", "platforms", "stipulations")
+
+
+def _terms(before: Programme, after: Programme) -> Iterator[Change]:
+    """What holds beside the requirements; a designation is judged from what its requirements measured."""
+    for name in _TERMS:
+        old, new = getattr(before, name), getattr(after, name)
+        if not isinstance(new, tuple):
+            if old != new:
+                yield Change(what=name, level="", before=_shown(old), after=_shown(new), asks=Asks.NOTHING)
+            continue
+        was = {_name(one): one for one in old}
+        for one in new:
+            before_it = was.pop(_name(one), None)
+            if before_it != one:
+                asks = Asks.JUDGE if name == "designations" else Asks.NOTHING
+                what = f"{name} {_name(one)}"
+                yield Change(what=what, level="", before=_shown(before_it), after=_shown(one), asks=asks)
+        for gone, one in was.items():
+            yield Change(what=f"{name} {gone}", level="", before=_shown(one), after="removed", asks=Asks.NOTHING)
+
+
+def _name(one: Designation | Benefit | Relation | Platform | Stipulation) -> str:
+    if isinstance(one, Benefit):
+        return one.device_type
+    return one.programme if isinstance(one, Relation) else one.id
+
+
+def _shown(one: Noun | None) -> str:
+    """A term in as many words as it has."""
+    match one:
+        case None:
+            return "–"
+        case Platform():
+            return "ends " + ", then ".join(str(end.day) for end in one.ends)
+        case Lifecycle():
+            days = ((name.replace("_", " "), getattr(one, name)) for name in Lifecycle.model_fields)
+            return ", ".join(f"{name} {day}" for name, day in days if day is not None)
+        case Relation():
+            return f"{'count' if one.count else 'do not count'}: {one.because}"
+        case Designation():
+            return ", ".join(one.requirements)
+        case Benefit():
+            return f"in {', '.join(one.categories)}: {' '.join(one.benefits)}"
+        case Stipulation():
+            return one.text
+        case _:
+            return ", ".join(str(part) for part in one.model_dump().values())
+
+
 def _frame(before: Programme, after: Programme) -> Iterator[Change]:
+    if before.demonstration is not after.demonstration:
+        shown = ("a demonstration", "no demonstration")
+        old, new = shown[not before.demonstration], shown[not after.demonstration]
+        yield Change(what="it is", level="", before=old, after=new, asks=Asks.NOTHING)
     old_levels = {level.id: level for level in before.levels}
     for level in after.levels:
         was = old_levels.pop(level.id, None)
@@ -94,7 +156,7 @@ def _added(requirement: Requirement) -> Iterator[Change]:
             level=level,
             before="–",
             after=f"added: {requirement.title}" + (f", where {requirement.condition}" if requirement.condition else ""),
-            asks=Asks.MEASURE,
+            asks=Asks.NOTHING if requirement.kind is Kind.OPTIONAL else Asks.MEASURE,
             case=requirement.case,
         )
 
@@ -102,12 +164,12 @@ def _added(requirement: Requirement) -> Iterator[Change]:
 def _applies(was: Requirement, now: Requirement) -> Iterator[Change]:
     """To whom it applies."""
     if (was.kind, was.condition) != (now.kind, now.condition):
-        wider = now.kind is Kind.MANDATORY or was.kind is not Kind.MANDATORY
+        wider = now.kind is not Kind.OPTIONAL and (now.condition is None or was.kind is not Kind.MANDATORY)
         yield Change(
             what=f"{now.id} applies",
             level="",
-            before=was.condition or "always",
-            after=now.condition or "always",
+            before=_to_whom(was),
+            after=_to_whom(now),
             asks=Asks.MEASURE if wider else Asks.NOTHING,
             case=now.case if wider else "",
         )
@@ -123,8 +185,23 @@ def _applies(was: Requirement, now: Requirement) -> Iterator[Change]:
         )
 
 
+def _to_whom(requirement: Requirement) -> str:
+    whom = requirement.condition or "always"
+    return f"optional, {whom}" if requirement.kind is Kind.OPTIONAL else whom
+
+
 def _method(was: Requirement, now: Requirement, old: TestCase | None, new: TestCase | None) -> Iterator[Change]:
     """How it is measured."""
+    if was.manual is not now.manual:
+        how = ("manual", "by a procedure")
+        before, after = how[not was.manual], how[not now.manual]
+        yield Change(
+            what=f"{now.id} is measured", level="", before=before, after=after, asks=Asks.MEASURE, case=now.case
+        )
+    elif was.instructions != now.instructions:
+        what = f"{now.id} instructions"
+        asks = Asks.MEASURE if now.manual else Asks.NOTHING
+        yield Change(what=what, level="", before=was.instructions, after=now.instructions, asks=asks, case=now.case)
     if old is None or new is None:
         return
     for what, before, after in (

@@ -4,13 +4,14 @@ Never builds objects from tags, never follows aliases, never reads more than its
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from lab_inventory.errors import BadInput, Contradictions, Problem, TooLarge
+from lab_inventory.errors import BadInput, Contradictions, Place, Problem, TooLarge
 
 YAML_BYTES_MAX = 1_000_000
 YAML_DEPTH_MAX = 40
@@ -39,22 +40,47 @@ def read_yaml(path: Path, noun: type[N], *, apart: str = "") -> N:
 
 def parse_yaml(text: str, noun: type[N], *, source: str, apart: str = "") -> N:
     """Parse YAML text as a ``noun``; ``source`` names it in errors, ``apart`` is as in :func:`read_yaml`."""
+    document = load_yaml(text, source=source)
+    try:
+        return noun.model_validate(document.data)
+    except ValidationError as error:
+        problems = problems_of(error.errors(include_url=False), document.tree)
+        problems += _of_the_others(document.data, noun, apart, error, document.tree)
+        raise BadInput(f"{source}: {mistakes(len(problems))}", problems=problems) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class YamlDocument:
+    """What a YAML text holds, and where."""
+
+    data: Any
+    tree: yaml.Node | None
+
+    def problem(self, place: Place, wrong: str, expected: str) -> Problem:
+        """A mistake at a place in it, with its line."""
+        return Problem(path=_dotted(place), line=_line(self.tree, place), wrong=wrong, expected=expected)
+
+
+def load_yaml(text: str, *, source: str) -> YamlDocument:
+    """Read one document, without aliases and not too deep. Raises BadInput that says what is wrong and where."""
     try:
         _refuse_aliases_and_depth(text, source)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        try:
+            tree = loader.get_single_node()
+            data = None if tree is None else loader.construct_document(tree)
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         problem = Problem(path="", line=line, wrong=error.problem or "not YAML", expected="one YAML document")
         raise BadInput(f"{source}: is not readable YAML", problems=(problem,)) from error
     except yaml.YAMLError as error:
         raise BadInput(f"{source}: is not readable YAML: {error}") from error
-    try:
-        return noun.model_validate(data)
-    except ValidationError as error:
-        problems = problems_of(error.errors(include_url=False), tree)
-        problems += _of_the_others(data, noun, apart, error, tree)
-        raise BadInput(f"{source}: {_mistakes(len(problems))}", problems=problems) from error
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        # A scalar that looks like a date, a number or base64 and is none: the loader's own conversions raise these.
+        raise BadInput(f"{source}: holds a value that is none: {error}") from error
+    return YamlDocument(data=data, tree=tree)
 
 
 def _of_the_others(
@@ -88,7 +114,7 @@ def parse_message(data: bytes, noun: type[N], *, source: str, bytes_max: int = M
         return noun.model_validate_json(data)
     except ValidationError as error:
         problems = problems_of(error.errors(include_url=False))
-        raise BadInput(f"{source}: {_mistakes(len(problems))}", problems=problems) from error
+        raise BadInput(f"{source}: {mistakes(len(problems))}", problems=problems) from error
 
 
 def _refuse_aliases_and_depth(text: str, source: str) -> None:
@@ -103,7 +129,8 @@ def _refuse_aliases_and_depth(text: str, source: str) -> None:
             raise BadInput(f"{source}: is nested deeper than {YAML_DEPTH_MAX} levels")
 
 
-def _mistakes(count: int) -> str:
+def mistakes(count: int) -> str:
+    """How many mistakes, in words."""
     return "1 mistake" if count == 1 else f"{count} mistakes"
 
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import certificates as certificates_api

@@ -26,8 +26,8 @@ from pydantic import ValidationError
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError, Unavailable
 from lab_inventory.noun import Noun, host_and_port
-from lab_inventory.programme import shipped_programmes
 from lab_inventory.ray_access import what_ray_means
+from lab_inventory.shipped import shipped_programmes
 from lab_inventory.trust import connection_trouble, trust
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer

@@ -78,8 +78,11 @@ def _buckets(name: str, parts: Mapping[str, float]) -> Iterator[tuple[str, float
 
 
 def counted_metrics(programmes: Iterable[Programme]) -> tuple[Counted, ...]:
-    """The metrics that are counted in the database, with the categories and levels of the loaded programmes."""
-    loaded = tuple(programmes)
+    """The metrics that are counted in the database, with the categories and levels of the loaded programmes.
+
+    A programme that is manual throughout is none of them: it takes no submission, so nothing is counted of it.
+    """
+    loaded = tuple(programme for programme in programmes if programme.suites)
     categories = tuple(dict.fromkeys(programme.category for programme in loaded))
     levels = tuple(dict.fromkeys(level.id for programme in loaded for level in programme.levels))
     category = {"category": categories}

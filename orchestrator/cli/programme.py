@@ -1,37 +1,71 @@
-"""``assay programme``: programme files checked, compared, and described for editors. Needs no server."""
+"""``assay programme``: programme files and packages checked, compared, and described for editors. Needs no server."""
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lab_inventory.errors import AssayError, BadInput, NotFound
-from lab_inventory.programme import Programme, read_programme, shipped_programmes
-from lab_inventory.programme_changes import Asks, again, changes
+from lab_inventory.noun import Noun
+from lab_inventory.package import Category, Frame, Module
+from lab_inventory.package_reading import programmes_at
+from lab_inventory.programme import Programme, read_programme
+from lab_inventory.programme_changes import Asks, Change, again, by_hand, changes
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.cli.client import Output, show
 from orchestrator.pipeline.questionnaire import as_data, as_yaml
 from orchestrator.pipeline.submit import programme_named
 
-app = typer.Typer(help="Programme files: what is tested and what each level asks.", no_args_is_help=True)
-File = Annotated[Path, typer.Argument(help="A programme file.")]
+app = typer.Typer(help="Programmes: what is tested and what each level asks.", no_args_is_help=True)
 CHANGE_COLUMNS = ("what", "level", "before", "after", "asks", "case")
+COLUMNS = ("programme", "levels", "profiles", "requirements", "limits", "sources")
+
+
+class Kind(StrEnum):
+    """What a schema describes."""
+
+    PROGRAMME = "programme"
+    FRAME = "frame"
+    CATEGORY = "category"
+    MODULE = "module"
+
+
+SCHEMAS: Mapping[Kind, type[Noun]] = {
+    Kind.PROGRAMME: Programme,
+    Kind.FRAME: Frame,
+    Kind.CATEGORY: Category,
+    Kind.MODULE: Module,
+}
 
 
 @app.command()
-def check(files: Annotated[list[Path], typer.Argument(help="Programme files.")], output: Output = "table") -> None:
-    """Find every mistake of programme files, with its place. Status 1 where there is one."""
-    rows = []
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Programme files, or directories of packages.")],
+    output: Output = "table",
+) -> None:
+    """Find every mistake of programmes, with its file and place. Status 1 where there is one.
+
+    Beside each profile stands how many of its requirements are manual: no procedure measures them.
+    """
+    rows, wrong = [], False
     for file in files:
         try:
-            rows.append(_summary(file, read_programme(file)))
+            rows += [_summary(file, programme) for programme in programmes_at(file)]
         except BadInput as error:
+            wrong = True
             typer.echo(f"{error}", err=True)
     if rows or output == "json":
-        show(rows, ("file", "programme", "category", "levels", "profiles", "requirements", "limits", "sources"), output)
-    if len(rows) < len(files):
+        show(rows, COLUMNS, output)
+    if output != "json":
+        for row in rows:
+            if row["manual"]:
+                typer.echo(f"{row['programme']}: manual: {row['manual']}")
+    if wrong:
         raise typer.Exit(1)
 
 
@@ -43,40 +77,82 @@ def _summary(file: Path, programme: Programme) -> dict[str, str]:
         "programme": f"{programme.id} {programme.version}" + (" (demonstration)" if programme.demonstration else ""),
         "category": programme.category,
         "levels": ", ".join(level.id for level in programme.levels),
-        "profiles": ", ".join(profile.id for profile in programme.profiles),
+        "profiles": ", ".join(_profile(programme, profile.id) for profile in programme.profiles),
         "requirements": str(len(programme.requirements)),
         "limits": str(len(limits)),
         "sources": ", ".join(f"{mark} {number}" for mark, number in sorted(marks.items())),
+        "manual": ", ".join(one.id for one in programme.requirements if one.manual),
         "digest": programme.digest,
     }
 
 
+def _profile(programme: Programme, profile: str) -> str:
+    manual = len(programme.manual(profile))
+    return f"{profile} ({manual} of {len(programme.of_profile(profile))} manual)" if manual else profile
+
+
 @app.command()
 def diff(
-    before: Annotated[Path, typer.Argument(help="The version that products passed.")],
+    before: Annotated[Path, typer.Argument(help="The version that products passed: a file, or a package's directory.")],
     after: Annotated[Path, typer.Argument(help="The version that follows it.")],
     output: Output = "table",
 ) -> None:
     """What another version changes, and for whoever holds a level what must be measured or judged again for it."""
-    old, new = read_programme(before), read_programme(after)
-    if old.id != new.id:
-        raise AssayError(f"{before} is {old.id} and {after} is {new.id}: these are not versions of one programme")
-    if old.version == new.version and old.digest != new.digest:
-        typer.echo(f"both say that they are {new.id} {new.version} and they differ: give one another version", err=True)
-    found = changes(old, new)
-    holders = {level.id: again(found, level.id) for level in new.levels}
+    old, new = _by_id(before), _by_id(after)
+    gone, added = [name for name in old if name not in new], [name for name in new if name not in old]
+    both = [name for name in new if name in old]
+    if not both:
+        names = f"{before} is {', '.join(old)} and {after} is {', '.join(new)}"
+        raise AssayError(f"{names}: these are not versions of one programme")
+    for name in both:
+        if old[name].version == new[name].version and old[name].digest != new[name].digest:
+            said = f"both say that they are {name} {new[name].version} and they differ: give one another version"
+            typer.echo(said, err=True)
+    found = {name: changes(old[name], new[name]) for name in both}
     if output == "json":
-        rows = [asdict(one) for one in found]
-        typer.echo(json.dumps({"changes": rows, "measure_again": holders}, indent=2, ensure_ascii=False))
+        each = {name: _as_json(found[name], new[name]) for name in both}
+        whole = (
+            each[both[0]]
+            if not before.is_dir() and not after.is_dir()
+            else {
+                "categories": each,
+                "added": added,
+                "removed": gone,
+            }
+        )
+        typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
         return
-    if not found:
+    for name in added:
+        typer.echo(f"{name}: a new category; nobody holds a level of it")
+    for name in gone:
+        typer.echo(f"{name}: the category is gone; its holders have nothing to be tested in")
+    if not any(found.values()):
         typer.echo("nothing that is asked of a product differs")
-        return
+    for name in both:
+        if found[name]:
+            _tell(found[name], old[name], new[name], output)
+
+
+def _by_id(path: Path) -> dict[str, Programme]:
+    return {programme.id: programme for programme in programmes_at(path)}
+
+
+def _as_json(found: Sequence[Change], new: Programme) -> dict[str, object]:
+    return {
+        "changes": [asdict(one) for one in found],
+        "measure_again": {level.id: again(found, level.id) for level in new.levels},
+        "by_hand": {level.id: by_hand(found, level.id) for level in new.levels},
+    }
+
+
+def _tell(found: Sequence[Change], old: Programme, new: Programme, output: str) -> None:
     show([asdict(one) for one in found], CHANGE_COLUMNS, output, title=f"{new.id} {old.version} → {new.version}")
-    for level, cases in holders.items():
-        judged = sum(one.asks is Asks.JUDGE and one.level in ("", level) for one in found)
+    for level in new.levels:
+        cases, manual = again(found, level.id), by_hand(found, level.id)
+        judged = sum(one.asks is Asks.JUDGE and one.level in ("", level.id) for one in found)
         words = f"measured again in {', '.join(cases)}" if cases else "measured again in nothing"
-        typer.echo(f"holders of {level}: {words}; {judged} change(s) are judged from the evidence that is kept")
+        words += f"; by hand in {', '.join(manual)}" if manual else ""
+        typer.echo(f"holders of {level.id}: {words}; {judged} change(s) are judged from the evidence that is kept")
 
 
 @app.command()
@@ -113,6 +189,8 @@ def _found(programme: str) -> Programme:
 
 
 @app.command()
-def schema() -> None:
-    """The JSON Schema of a programme file, for editors."""
-    typer.echo(json.dumps(Programme.model_json_schema(), indent=2))
+def schema(
+    of: Annotated[Kind, typer.Argument(help="A programme in one file, or a file of a package.")] = Kind.PROGRAMME,
+) -> None:
+    """The JSON Schema of a file, for editors: programme, or frame, category or module of a package."""
+    typer.echo(json.dumps(SCHEMAS[of].model_json_schema(), indent=2))

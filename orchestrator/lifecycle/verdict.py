@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from lab_inventory.measurement import Limit, Unit, Value
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
@@ -52,7 +52,7 @@ class Grounds(Noun):
 
 
 class RequirementVerdict(Noun):
-    """One requirement at one level."""
+    """One requirement at one level. ``optional``: it is no part of the level, and stands here to be read."""
 
     requirement: Name
     title: Label
@@ -62,6 +62,7 @@ class RequirementVerdict(Noun):
     flags: tuple[Flag, ...] = ()
     grounds: tuple[Grounds, ...] = ()
     words: Text
+    optional: bool = Field(default=False, exclude_if=lambda given: not given)
 
 
 class LevelVerdict(Noun):

@@ -120,7 +120,9 @@ def _by_level(
     return [
         (
             level,
-            tuple(judge_requirement(r, level, repeats[r.case], view.content.ics, attempts) for r, attempts in asked),
+            tuple(
+                judge_requirement(r, level, repeats.get(r.case, 1), view.content.ics, attempts) for r, attempts in asked
+            ),
         )
         for level in programme.levels
     ]
@@ -137,7 +139,7 @@ class _Standing:
 
 def _stand(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool) -> _Standing:
     """Met where every applicable requirement passes, none unstable, and none marginal where that does not count."""
-    applicable = [v for v in verdicts if v.verdict is not Verdict.NOT_APPLICABLE]
+    applicable = [v for v in verdicts if v.verdict is not Verdict.NOT_APPLICABLE and not v.optional]
     worst = min((v.verdict for v in applicable), key=WORST_FIRST.index, default=Verdict.NOT_APPLICABLE)
     short = [v.requirement for v in applicable if v.verdict is not Verdict.PASS]
     unstable = [v.requirement for v in applicable if Flag.UNSTABLE in v.flags]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lab_inventory.ics import Answers, holds
 from lab_inventory.measurement import Limit, Measurement
 from lab_inventory.messages import CaseEnded, CaseStatus
-from lab_inventory.programme import Check, DecisionRule, Level, LevelLimit, Requirement
+from lab_inventory.programme import Check, DecisionRule, Kind, Level, LevelLimit, Requirement
 from orchestrator.lifecycle.verdict import Flag, Grounds, RequirementVerdict, Verdict
 from orchestrator.pipeline.attempts import CaseAttempt
 from orchestrator.pipeline.outcome import Outcome, outcome
@@ -64,6 +64,7 @@ def judge_requirement(
             flags=tuple(flag for flag in Flag if any(flag in ground.flags for ground in grounds)),
             grounds=grounds,
             words=words[:WORDS_MAX],
+            optional=requirement.kind is Kind.OPTIONAL,
         )
 
     if requirement.condition is not None and not holds(requirement.condition, ics):
@@ -75,6 +76,9 @@ def judge_requirement(
     ]
     if not asked:
         return verdict(Verdict.NOT_APPLICABLE, f"is not asked at the level {level.title}")
+    if requirement.manual:
+        words = f"is manual: no procedure measures it, so that no run can pass it; {requirement.instructions}"
+        return verdict(Verdict.NOT_RUN, words)
     grounds = tuple(_over_attempts(one, repeats, attempts) for one in asked)
     worst = min((ground.verdict for ground in grounds), key=WORST_FIRST.index)
     deciding = [g.words for g in grounds if g.verdict is worst and (g.flags or worst is not Verdict.PASS)]

@@ -5,7 +5,7 @@ A product of which no unit is registered is taken: units arrive later. The answe
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from lab_inventory.errors import Problem
 from lab_inventory.lab import Role
 from lab_inventory.noun import Label, Name, Noun
 from lab_inventory.programme import Programme, Purpose, Version
+from lab_inventory.programme_terms import LifecycleState
 from orchestrator.lifecycle.batch import SUBMISSIONS_PER_BATCH_MAX, AcceptedSubmission, BatchAccepted, Submission
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import RunQueued
@@ -86,12 +87,16 @@ def submit(
     new_id: Callable[[str], str],
 ) -> Accepted | Refused:
     """Accept a batch whole or refuse it whole. ``units``: the products of which units are registered."""
-    programme = find_programme(request, programmes)
+    in_time = [programme for programme in programmes if against_dates(programme, programmes, now) is None]
+    programme = find_programme(request, in_time) or find_programme(request, programmes)
     if programme is None:
         return Refused(problems=(_no_programme(request, programmes),))
     if programme.purpose is Purpose.PROBATION:
         wrong = f"{programme.id} is for units in quarantine and grants nothing"
         return Refused(problems=(Problem(path="programme", wrong=wrong, expected="a certification programme"),))
+    stale = against_dates(programme, programmes, now)
+    if stale is not None:
+        return Refused(problems=(stale,))
     problems = [
         problem
         for number, submission in enumerate(request.submissions)
@@ -106,12 +111,47 @@ def submit(
         for entry in accepted
         if UnitKey.of(entry.content.product, entry.content.hardware_revision, entry.content.mode) not in units
     )
+    warnings += deprecation(programme, now)
     return Accepted(
         batch=facts[0].batch,
         submissions=tuple(entry.submission for entry in accepted),
         facts=facts,
         warnings=warnings,
     )
+
+
+def deprecation(programme: Programme, now: datetime) -> tuple[str, ...]:
+    """The warning that a programme should not be used any more, where it is so."""
+    dates = programme.lifecycle
+    if dates is None or dates.on(now.astimezone(UTC).date()) is not LifecycleState.DEPRECATED:
+        return ()
+    until = f", and taken until {dates.withdrawn_from}" if dates.withdrawn_from else ""
+    return (f"{programme.id} {programme.version} is deprecated since {dates.deprecated_from}{until}",)
+
+
+def against_dates(programme: Programme, programmes: Sequence[Programme], now: datetime) -> Problem | None:
+    """Why a programme cannot be submitted to on this day (UTC), or None."""
+    today = now.astimezone(UTC).date()
+    named = f"{programme.id} {programme.version}"
+    if programme.lifecycle is not None:
+        state, dates = programme.lifecycle.on(today), programme.lifecycle
+        if state is LifecycleState.ANNOUNCED:
+            wrong = f"{named} is not available before {dates.available_from}"
+            return Problem(path="programme", wrong=wrong, expected="a programme that is available")
+        if state is LifecycleState.WITHDRAWN:
+            wrong = f"{named} was withdrawn on {dates.withdrawn_from}"
+            return Problem(path="programme", wrong=wrong, expected="a programme that is not withdrawn")
+    newer = (
+        other
+        for other in programmes
+        if other.id == programme.id and _numbers(other.version) > _numbers(programme.version)
+    )
+    for other in newer:
+        mandatory_from = other.lifecycle.mandatory_from if other.lifecycle else None
+        if mandatory_from is not None and mandatory_from <= today:
+            wrong = f"{named} is not taken since {mandatory_from}"
+            return Problem(path="programme", wrong=wrong, expected=f"{other.id} {other.version}, which is mandatory")
+    return None
 
 
 def take(
@@ -191,6 +231,9 @@ def problems_of_submission(path: str, submission: Submission, programme: Program
     if problems:
         return problems
     plans = plan(submission, programme)
+    if not plans and programme.manual(submission.profile) == programme.of_profile(submission.profile) != ():
+        wrong = f"every requirement of {submission.profile} is manual, so that no run can measure anything"
+        return [Problem(path=f"{path}.profile", wrong=wrong, expected="a profile with procedures")]
     if not plans:
         return [
             Problem(path=f"{path}.ics", wrong="no test case applies to it", expected="a declaration of some feature")

@@ -36,10 +36,10 @@ RULES: Mapping[DecisionRule, str] = {
         "uncertainty (k = 2). Less than 2.5 % of such statements are wrong because of the uncertainty of measurement."
     ),
     DecisionRule.GUARD_BAND_NON_BINARY: (
-        "Guard band, non-binary (ILAC-G8:09/2019, 4.2.3): a value inside its limit by at least its expanded uncertainty "
-        "(k = 2) passes and one outside by more than it fails; less than 2.5 % of such statements are wrong because of "
-        "the uncertainty of measurement. In between it is a conditional pass or a conditional fail, of which up to half "
-        "may be wrong."
+        "Guard band, non-binary (ILAC-G8:09/2019, 4.2.3): a value inside its limit by at least its expanded "
+        "uncertainty (k = 2) passes and one outside by more than it fails; less than 2.5 % of such statements are "
+        "wrong because of the uncertainty of measurement. In between it is a conditional pass or a conditional fail, "
+        "of which up to half may be wrong."
     ),
 }
 """Each decision rule with its risk, for people (7.8.6.1)."""

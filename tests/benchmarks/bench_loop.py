@@ -15,7 +15,7 @@ from lab_inventory.clock import SystemClock
 from lab_inventory.device import Identity, IdentityKind, Product, Registration
 from lab_inventory.lab import Lab
 from lab_inventory.messages import Acceptance, Heartbeat
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.desk import Desk
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.certificate import Certificate

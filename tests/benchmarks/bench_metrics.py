@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_inventory.clock import SystemClock
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.metrics import Metrics
 from orchestrator.store import listings
 from tests.benchmarks.bench_loop import QUEUED, RUNS_OF_A_FIGURE, desk_at, figure, fill, fill_devices, seconds

@@ -4,7 +4,8 @@ Arguments as the command's own, after ``serve``.
 """
 
 import orchestrator.app
-from lab_inventory.programme import Programme, shipped_programmes
+from lab_inventory.programme import Programme
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.cli import main
 from tests.faults.long_programme import LONG
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from agents.run import main
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from tests.faults import planted
 from tests.faults.long_programme import LONG
 from tests.faults.suite import opens

@@ -7,8 +7,9 @@ import yaml
 from pydantic import ValidationError
 
 from lab_inventory.measurement import Limit
-from lab_inventory.programme import DecisionRule, Mark, Programme, shipped_programmes
+from lab_inventory.programme import DecisionRule, Mark, Programme
 from lab_inventory.reading import problems_of
+from lab_inventory.shipped import shipped_programmes
 
 
 def basic() -> Programme:
@@ -72,11 +73,16 @@ def test_the_digest_changes_with_any_limit() -> None:
         ("requirements.0.case=TC-NONE", "BP-REG-01 names test case TC-NONE"),
         ("requirements.0.profiles=[acoustic]", "names profile acoustic"),
         ("requirements.0.id=BP-REG-02", "requirement BP-REG-02 stands twice"),
-        ("requirements.0.kind=conditional", "a condition exactly where kind is conditional"),
+        ("requirements.0.kind=conditional", "missing where kind is conditional"),
         ("requirements.0.checks.0.unit=ms", "does not fit the unit ms"),
         ("requirements.10.condition=colour", "names colour"),
         ("suites.0.cases.1.id=TC-REG-01", "test case TC-REG-01 stands twice"),
         ("demonstration=perhaps", "demonstration"),
+        ("requirements.0.condition=hold", "there where kind is mandatory"),
+        ("requirements.0.case=''", "so it is manual, and no instructions"),
+        ("designations=[{id: d, title: D, statement: S, requirements: [X-1]}]", "X-1, which there is not"),
+        ("holders_of=[{programme: ip-phone-basic, count: true, because: B}]", "ip-phone-basic is this programme"),
+        ("proforma.ixit.1.id=ptime", "IXIT value ptime stands twice"),
         ("levels=[]", "levels"),
     ],
 )

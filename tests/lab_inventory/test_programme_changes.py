@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lab_inventory.programme import Programme
-from lab_inventory.programme_changes import Asks, Change, again, changes
+from lab_inventory.programme_changes import Asks, Change, again, by_hand, changes
 from tests.lab_inventory.test_programme import basic, changed
 
 
@@ -51,6 +51,47 @@ def test_a_requirement_that_is_added_is_measured_at_the_levels_that_ask_for_it_a
     }
     (removed,) = changes(basic(), without(6))
     assert (removed.asks, removed.after) == (Asks.NOTHING, "removed")
+
+
+def manual(**change: Any) -> Programme:
+    """The basic programme with hold and resume measured by people."""
+    data: dict[str, Any] = changed("title=x")
+    data["suites"][0]["cases"] = [case for case in data["suites"][0]["cases"] if case["id"] != "TC-SIP-03"]
+    del data["requirements"][4]["case"]
+    data["requirements"][4] |= {"instructions": "Hold the call."} | change
+    return Programme.model_validate(data | {"title": basic().title})
+
+
+def test_a_requirement_that_gets_a_procedure_or_loses_it_is_measured_anew() -> None:
+    (one,) = [one for one in changes(manual(), basic()) if one.what == "BP-SIP-03 is measured"]
+    assert (one.before, one.after, one.asks, one.case) == ("manual", "by a procedure", Asks.MEASURE, "TC-SIP-03")
+    back = changes(basic(), manual())
+    assert by_hand(back, "certified") == ("BP-SIP-03",)
+    assert again(back, "certified") == ()
+
+
+def test_other_instructions_ask_people_to_measure_again() -> None:
+    (one,) = changes(manual(), manual(instructions="Hold it longer."))
+    assert (one.what, one.asks, one.case) == ("BP-SIP-03 instructions", Asks.MEASURE, "")
+
+
+def test_a_requirement_that_becomes_optional_asks_for_nothing_and_one_that_was_is_measured() -> None:
+    optional = Programme.model_validate(changed("requirements.4.kind=optional"))
+    (one,) = changes(basic(), optional)
+    assert (one.before, one.after, one.asks) == ("always", "optional, always", Asks.NOTHING)
+    (back,) = changes(optional, basic())
+    assert (back.asks, back.case) == (Asks.MEASURE, "TC-SIP-03")
+
+
+def test_dates_and_other_terms_are_told_and_ask_nothing_of_a_product() -> None:
+    dated = Programme.model_validate(changed("lifecycle={available_from: 2026-01-01}"))
+    (one,) = changes(basic(), dated)
+    assert (one.what, one.before, one.after, one.asks) == ("lifecycle", "–", "available from 2026-01-01", Asks.NOTHING)
+    designation = "designations=[{id: extra, title: E, statement: S, requirements: [BP-MED-01]}]"
+    (added,) = changes(basic(), Programme.model_validate(changed(designation)))
+    assert (added.what, added.after, added.asks) == ("designations extra", "BP-MED-01", Asks.JUDGE)
+    (gone,) = changes(Programme.model_validate(changed(designation)), basic())
+    assert (gone.after, gone.asks) == ("removed", Asks.NOTHING)
 
 
 def test_a_quantity_in_another_unit_is_measured_anew() -> None:

@@ -30,7 +30,8 @@ from lab_inventory.messages import (
     RunReport,
     Started,
 )
-from lab_inventory.programme import Check, Programme, TestCase, shipped_programmes
+from lab_inventory.programme import Check, Programme, TestCase
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.desk import BatchReply, Desk
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.loop import Dispatch, DispatchAnswered, Loop

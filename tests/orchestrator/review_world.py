@@ -9,7 +9,8 @@ from lab_server import TIMEOUT_S, LabServer
 from lab_world import basic, registration, submission
 
 from lab_inventory.measurement import Value
-from lab_inventory.programme import Programme, shipped_programmes
+from lab_inventory.programme import Programme
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.lifecycle.rights import Principal, Role, scopes_of
 
 GRANTING = "ip-phone-granting"

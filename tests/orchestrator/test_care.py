@@ -16,7 +16,7 @@ from lab_inventory.messages import (
     RunOutcome,
     Started,
 )
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.care import PROBATION_WAITS_S
 from orchestrator.pipeline.submit import BatchRequest
 from orchestrator.store import listings, quarantine_views

@@ -22,7 +22,7 @@ from lab_inventory.messages import (
     RunOutcome,
     Started,
 )
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.lifecycle.lease import LeaseLapsed
 from orchestrator.loop import DISPATCH_AGAIN_S, DispatchAnswered
 from orchestrator.metrics import LOOK_S_MAX, Metrics

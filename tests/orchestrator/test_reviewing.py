@@ -12,7 +12,8 @@ from lab_inventory.canonical import sha256
 from lab_inventory.errors import Conflict, NotFound
 from lab_inventory.measurement import Evidence
 from lab_inventory.messages import Assignment, CaseEnded, RunReport
-from lab_inventory.programme import Programme, shipped_programmes
+from lab_inventory.programme import Programme
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.lifecycle.rights import Role
 from orchestrator.people import People
 from orchestrator.pipeline.submit import BatchRequest

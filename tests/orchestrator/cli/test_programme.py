@@ -1,12 +1,13 @@
 """``assay programme``: every mistake at once with its place, and what another version changes."""
 
 import json
+import shutil
 from pathlib import Path
 
 from lab_server import LabServer
 from lab_world import submission
 
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from tests.orchestrator.cli.conftest import Assay, run_assay
 from tests.orchestrator.pipeline.test_questionnaire import ANSWERS, filled
 
@@ -83,10 +84,84 @@ async def test_a_version_says_who_must_be_measured_and_what_is_judged(tmp_path: 
     assert "not versions of one programme" in other.err
 
 
-async def test_the_schema_describes_a_programme() -> None:
+async def test_the_schema_describes_a_programme_and_each_file_of_a_package() -> None:
     schema = json.loads((await run_assay("programme", "schema")).out)
     assert schema["title"] == "Programme"
     assert {"levels", "requirements", "suites"} <= set(schema["required"])
+    for of, needs in (("frame", "levels"), ("category", "modules"), ("module", "module")):
+        schema = json.loads((await run_assay("programme", "schema", of)).out)
+        assert schema["title"] == of.capitalize()
+        assert needs in schema["required"]
+
+
+PACKAGE = SHIPPED.with_name("skype-for-business")
+
+
+async def test_a_package_is_checked_and_says_what_is_manual_in_each_profile() -> None:
+    ended = await run_assay("programme", "check", str(PACKAGE), "-o", "json")
+    assert (ended.status, ended.err) == (0, "")
+    rows = {row["category"]: row for row in json.loads(ended.out)}
+    assert len(rows) == 9
+    assert rows["ip-phone"]["profiles"] == "digital, full (33 of 46 manual)"
+    assert "IP-SEC-01" in rows["ip-phone"]["manual"]
+    table = await run_assay("programme", "check", str(PACKAGE))
+    assert "skype-for-business.ip-phone 0.1 (demonstration): manual: IP-REG-03" in table.out
+
+
+def copied(folder: Path, *changes: tuple[str, str, str]) -> Path:
+    shutil.copytree(PACKAGE, folder)
+    for name, before, after in changes:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert before in text
+        (folder / name).write_text(text.replace(before, after), encoding="utf-8")
+    return folder
+
+
+async def test_mistakes_of_a_package_are_told_with_file_and_line(tmp_path: Path) -> None:
+    folder = copied(
+        tmp_path / "package",
+        ("programme.yaml", "demonstration: true", "demonstration: false"),
+        ("modules/sip-calls.yaml", "certified: {max: 500,", "certified: {max: 5000,"),
+        ("ip-phone.yaml", "module: sip-hold", "module: sip-held"),
+    )  # fmt: skip
+    ended = await run_assay("programme", "check", str(folder))
+    assert ended.status == 1
+    said = ended.err.splitlines()
+    assert said[0].endswith("4 mistakes")
+    for words, name, text in (
+        ("programme.yaml: demonstration", "programme.yaml", "demonstration: false"),
+        ("certified (at most 5000) is weaker", "modules/sip-calls.yaml", "max: 5000"),
+        ("there is no module sip-held", "ip-phone.yaml", "sip-held"),
+    ):
+        (line,) = [one for one in said if words in one]
+        number = int(line.partition("(line ")[2].partition(")")[0])
+        assert text in (folder / name).read_text(encoding="utf-8").splitlines()[number - 1]
+    (unused,) = [line for line in said if "no category is built from it" in line]
+    assert "modules/sip-hold.yaml" in unused
+
+
+async def test_two_versions_of_a_package_are_compared_category_by_category(tmp_path: Path) -> None:
+    newer = copied(
+        tmp_path / "newer",
+        ("programme.yaml", 'version: "0.1"', 'version: "0.2"'),
+        ("programme.yaml", "available_from: 2026-01-01", "available_from: 2026-06-01"),
+        ("modules/sip-hold.yaml", "max: 300", "max: 200"),
+        ("modules/mute.yaml", "muted by key and by host", "muted by key"),
+    )
+    (newer / "fax.yaml").write_text((newer / "service.yaml").read_text().replace("category: service", "category: fax"))
+    (newer / "pc.yaml").unlink()
+    (newer / "modules" / "pc-audio-video.yaml").unlink()
+    ended = await run_assay("programme", "diff", str(PACKAGE), str(newer), "-o", "json")
+    assert (ended.status, ended.err) == (0, "")
+    found = json.loads(ended.out)
+    assert (found["added"], found["removed"]) == (["skype-for-business.fax"], ["skype-for-business.pc"])
+    phone = found["categories"]["skype-for-business.ip-phone"]
+    assert [one["asks"] for one in phone["changes"]] == ["nothing", "judge again"]
+    headset = found["categories"]["skype-for-business.usb-headset"]
+    assert headset["by_hand"] == {"works-with": ["UA-MUT-01"], "certified": ["UA-MUT-01"]}
+    told = (await run_assay("programme", "diff", str(PACKAGE), str(newer))).out
+    assert "holders of certified: measured again in nothing; by hand in UA-MUT-01" in told
+    assert "skype-for-business.pc: the category is gone" in told
 
 
 async def test_a_questionnaire_is_written_filled_in_and_submitted(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.pipeline.form import read_form
 from orchestrator.pipeline.questionnaire import questions
 

@@ -9,7 +9,7 @@ from small_programme import all_well, attempt, ended, not_measured, view
 
 from lab_inventory.clock import ManualClock
 from lab_inventory.device import Intent, Presence
-from lab_inventory.programme import shipped_programmes
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.lifecycle.batch import BatchAccepted
 from orchestrator.lifecycle.quarantine import ProbationFailed, QuarantineEnded, RecoveryGivenUp
 from orchestrator.lifecycle.run import RunQueued, RunState

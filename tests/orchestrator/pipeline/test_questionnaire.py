@@ -9,8 +9,9 @@ import yaml
 
 from lab_inventory.clock import ManualClock
 from lab_inventory.errors import BadInput
-from lab_inventory.programme import Programme, shipped_programmes
+from lab_inventory.programme import Programme
 from lab_inventory.reading import parse_yaml
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.pipeline.questionnaire import as_data, as_yaml, questions
 from orchestrator.pipeline.submit import Accepted, BatchRequest, submit
 
