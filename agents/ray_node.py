@@ -144,8 +144,9 @@ class RayNode:
             self.trouble = self._why_ended(status)
             self._log.warning("ray-node-ended", status=status, reason=self.trouble)
         finally:
-            if process.returncode is None and mark is not None:
-                await _stop(mark)
+            if process.returncode is None:
+                if mark is not None:
+                    await _stop(mark)
                 await process.wait()
             self._mark_path.unlink(missing_ok=True)
 

@@ -82,6 +82,8 @@ async def test_a_node_that_dies_is_started_again(tmp_path: Path, monkeypatch: py
     )
     await until(lambda: log.slugs().count("ray-node-ended") >= 2)
     keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
     ended = {
         "status": 3,
         "reason": f"its Ray node ended with status 3 and is started again; see {tmp_path}/ray-node.log",

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import socket
 import time  # noqa: TID251 - the test makes the loop late
 
@@ -12,24 +13,34 @@ from lab_inventory.errors import Unavailable
 LOOPBACK = ("127.0.0.1", 0)
 
 
+async def until_the_kernel_stamps(warm: Arrivals[Packet], port: PacketPort) -> None:
+    """The kernel turns stamping on by work that it queues when the first socket asks for it: later on a busy host."""
+    async with asyncio.timeout(10):
+        for number in itertools.count():
+            sent_ns = port.send(b"%d" % number, port.address)
+            time.sleep(0.02)  # noqa: ASYNC251
+            packet = await warm.first(lambda packet, wanted=b"%d" % number: packet.data == wanted, timeout_s=1)
+            if packet is not None and packet.at_ns - sent_ns < 10_000_000:
+                return
+
+
 async def test_the_receive_time_is_the_kernels_even_while_the_loop_is_late() -> None:
-    warm: Arrivals[Packet] = Arrivals(most=100)
+    warm: Arrivals[Packet] = Arrivals(most=1000)
     port = PacketPort.open(LOOPBACK, warm.add)
-    for number in range(20):  # the kernel turns stamping on a moment after the first socket asks for it
-        port.send(b"%d" % number, port.address)
-        await warm.first(lambda packet, wanted=b"%d" % number: packet.data == wanted, timeout_s=1)
+    await until_the_kernel_stamps(warm, port)
     late: Arrivals[Packet] = Arrivals(most=10)
     receiver = PacketPort.open(LOOPBACK, late.add)
 
     sent_ns = port.send(b"x", receiver.address)
+    left_ns = boottime_ns()
     time.sleep(0.2)  # noqa: ASYNC251
     packet = await late.first(lambda _: True, timeout_s=1)
     port.close()
     receiver.close()
 
     assert packet is not None
-    assert 0 <= packet.at_ns - sent_ns < 50_000_000
-    assert boottime_ns() - packet.at_ns > 150_000_000
+    assert sent_ns <= packet.at_ns < left_ns + 100_000_000
+    assert boottime_ns() - packet.at_ns > 100_000_000
 
 
 async def test_an_address_that_is_taken_is_unavailable() -> None:
