@@ -3,14 +3,17 @@
 python -m tests.orchestrator.store.lived      writes lived/REVISION.sql for the schema that this version makes
 """
 
+import json
 import sqlite3
 import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
+from lab_inventory.programme import Programme
+from lab_inventory.shipped import shipped_programmes
 from orchestrator.certificates import Certificates
 from orchestrator.issuing import Issuing
 from orchestrator.lifecycle.rights import Role
@@ -18,6 +21,8 @@ from orchestrator.lifecycle.sample import Origin
 from orchestrator.lifecycle.subscription import SubscriptionAdded, Way
 from orchestrator.people import People
 from orchestrator.pipeline.certificate_life import CertificateOrder, Event
+from orchestrator.pipeline.submit import BatchRequest
+from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Announcement, HandOver, Receipt, Samples
 from orchestrator.store import listings, views
 from orchestrator.store import tables as t
@@ -25,7 +30,7 @@ from orchestrator.store.migrating import newest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lab_world import TTL_S, World, lab, registration
+from lab_world import TTL_S, World, basic, lab, registration, submission
 from reports.on_record import LABORATORY, SHEET
 
 FOLDER = Path(__file__).parent / "lived"
@@ -52,6 +57,7 @@ def live(world: World) -> None:
         (row,) = listings.certificates(connection)
     suspended = CertificateOrder(event=Event.SUSPENDED, reason="The firmware that is sold is another.")
     Certificates(world.store, world.clock, world.signer).order(row["certificate"], suspended, "dora")
+    _reviews(world)
     world.submit(key="key-2")
     world.take(*world.tick())
     _samples(world)
@@ -70,6 +76,26 @@ def live(world: World) -> None:
         at=world.clock.now(),
     )
     world.store.commit([told])
+
+
+def _reviews(world: World) -> None:
+    """Of a programme that grants: one that was asked about, recommended and decided, and one that waits."""
+    fields = json.loads(basic().model_dump_json())
+    granting = Programme.model_validate(fields | {"id": "granting", "demonstration": False})
+    world.desk.keep_programmes([*shipped_programmes(), granting])
+    reviewing = Reviewing(world.desk, world.signer)
+    submissions = []
+    for key in ("key-decided", "key-waits"):
+        request = BatchRequest(title="a batch", programme="granting", submissions=(submission(),))
+        submissions += world.desk.submit("opal", request, key).submissions
+        (dispatch,) = world.tick()
+        world.deliver(taken := world.take(dispatch), *world.whole_run(taken))
+        world.tick()
+    decided, _ = submissions
+    reviewing.ask(decided, "rita", "Which headset was used?")
+    reviewing.answer(decided, "acme", "The one of the box.", None)
+    reviewing.recommend(decided, "rita", "certified", "Everything passed, and the answer is plausible.")
+    reviewing.decide(decided, "dora", "certified", "As recommended.")
 
 
 def _samples(world: World) -> None:
@@ -103,6 +129,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder))
         live(world)
+        with world.store.administering() as connection:
+            # The shipped programmes that nothing here is bound to would be most of the text.
+            connection.execute(
+                delete(t.programmes).where(t.programmes.c.digest.not_in(select(t.batches.c.programme_digest)))
+            )
         world.store.close()
         path = FOLDER / f"{newest()}.sql"
         path.write_text(dump(Path(folder) / "assay.sqlite"), encoding="utf-8")
