@@ -17,6 +17,7 @@ from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import certificates as certificates_api
 from orchestrator.api import people as people_api
+from orchestrator.api import programmes as programmes_api
 from orchestrator.api import reports as reports_api
 from orchestrator.api import reviews as reviews_api
 from orchestrator.api import samples as samples_api
@@ -39,6 +40,7 @@ from orchestrator.loop import Effects, Event, Loop
 from orchestrator.mail import Mail
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
+from orchestrator.offering import Offering
 from orchestrator.people import People
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
@@ -80,11 +82,10 @@ def create_app(
         wake=waker.wake,
         leads=leadership.leads,
     )
-    programmes = shipped_programmes()
-    desk.keep_programmes(programmes)
+    desk.keep_programmes(shipped_programmes())
     loop = Loop(desk, signer, lease_ttl_s=settings.lease_ttl_s, host_silent_s=settings.host_silent_s)
 
-    metrics = Metrics(store, programmes, clock, leadership.leads)
+    metrics = Metrics(store, clock, leadership.leads)
     watchers = Watchers()
     store.listen(watchers.follow)
     store.listen(_teller(log))
@@ -106,6 +107,7 @@ def create_app(
         samples=Samples(store, clock),
         notifiers=notifiers,
         issuing=Issuing(store, clock),
+        offering=Offering(store, clock),
         certificates=Certificates(store, clock, signer),
         admission=Admission(clock, requests_per_s=settings.requests_per_s),
         metrics=metrics,
@@ -140,6 +142,7 @@ def create_app(
     for api in (
         agents,
         operators,
+        programmes_api,
         people_api,
         certificates_api,
         reports_api,

@@ -27,7 +27,7 @@ from orchestrator.lifecycle.certificate import CertificateState
 from orchestrator.lifecycle.verdict import Verdict
 from orchestrator.pipeline import tally
 from orchestrator.pipeline.tally import BUCKETS_S, SUM, LabErrorClass, LateReport, Series, end_of
-from orchestrator.store import listings, tallies, views
+from orchestrator.store import listings, programme_views, tallies, views
 from orchestrator.store.store import Store
 
 PASS_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -138,6 +138,7 @@ class Figures:
     """What one scrape reads, as one committed state."""
 
     lab: str
+    programmes: tuple[Programme, ...]
     counted: Mapping[Series, float]
     devices: Mapping[str, int]
     quarantined: Mapping[str, int]
@@ -153,6 +154,7 @@ def read_figures(store: Store) -> Figures:
         lab = views.lab(connection)
         return Figures(
             lab=lab.lab if lab else "",
+            programmes=programme_views.counted(connection),
             counted=tallies.read(connection),
             oldest=listings.oldest_waiting_since(connection),
             **now,
@@ -162,9 +164,8 @@ def read_figures(store: Store) -> Figures:
 class _Lab(Collector):
     """The families of one scrape; without the lab's own where the database does not answer."""
 
-    def __init__(self, read: Callable[[], Figures], metrics: tuple[Counted, ...], clock: Clock) -> None:
+    def __init__(self, read: Callable[[], Figures], clock: Clock) -> None:
         self._read = read
-        self._metrics = metrics
         self._clock = clock
 
     def collect(self) -> Iterator[Family]:
@@ -182,7 +183,7 @@ class _Lab(Collector):
         by_metric: dict[str, dict[tuple[str, ...], dict[str, float]]] = {}
         for series, value in figures.counted.items():
             by_metric.setdefault(series.metric, {}).setdefault(series.labels, {})[series.part] = value
-        for metric in self._metrics:
+        for metric in counted_metrics(figures.programmes):
             yield metric.family(figures.lab, by_metric.get(metric.name, {}))
 
     def _gauges(self, now: Figures) -> Iterator[GaugeMetricFamily]:
@@ -208,9 +209,7 @@ class _Lab(Collector):
 class Metrics:
     """One registry of its own, so that tests and servers do not share counters."""
 
-    def __init__(
-        self, store: Store, programmes: Iterable[Programme], clock: Clock, leads: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, leads: Callable[[], bool] = lambda: True) -> None:
         # When a series began is of no use here, and would double their number.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = r = CollectorRegistry()
@@ -218,7 +217,7 @@ class Metrics:
         self._clock = clock
         self._looked_at_s: float | None = None
         self._seen: Mapping[str, int] = {}
-        r.register(_Lab(lambda: read_figures(store), counted_metrics(programmes), clock))
+        r.register(_Lab(lambda: read_figures(store), clock))
         self._pass = Histogram("assay_loop_pass_seconds", "One pass of the loop.", buckets=PASS_BUCKETS_S, registry=r)
         self._failed = Counter("assay_loop_passes_failed", "Passes of the loop that broke off.", registry=r)
         self._device_seconds = Counter(

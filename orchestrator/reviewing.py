@@ -5,6 +5,7 @@ changes between the two: what the reports name is kept under its content and nev
 """
 
 from collections.abc import Callable, Iterable
+from datetime import UTC
 
 from lab_inventory.errors import Conflict, InvariantBroken, NotFound, Problem
 from lab_inventory.noun import Noun
@@ -23,7 +24,7 @@ from orchestrator.granting import Granting, SignsCertificates
 from orchestrator.lifecycle.certificate import CertificateGranted, DecisionMade
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.pipeline.certify import evidence_of
-from orchestrator.store import review_views, views
+from orchestrator.store import programme_views, review_views, views
 from orchestrator.store.store import JournalHead, Reading
 
 
@@ -174,7 +175,7 @@ class Reviewing:
             parts=review_views.parts(connection, submission),
             vendors=review_views.vendors_of(connection, {*people, *reviewers(review)}),
             damages=damages,
-            withdrawn=review_views.withdrawn(connection, programme.id),
+            withdrawn=not programme_views.open_on(connection, programme.id, self._clock.now().astimezone(UTC).date()),
         )
 
     def _damages(self, submission: str) -> tuple[Damage, ...]:

@@ -1,4 +1,4 @@
-"""What people ask: batches, devices, runs, verdicts, certificates, programmes, the lab file."""
+"""What people ask: batches, devices, runs, verdicts, certificates, the lab file."""
 
 import json
 from typing import Annotated, Any
@@ -321,27 +321,6 @@ def show_certificate(certificate: str, parts: PartsOf) -> Response:
     if document is None:
         raise NotFound(f"there is no certificate {certificate[:80]}")
     return Response(document, media_type="application/json")
-
-
-@router.get("/programmes", tags=["programmes"])
-def list_programmes(parts: PartsOf, asking: BatchesRead) -> list[Row]:
-    """The programmes that can be submitted to."""
-    with parts.store.reading() as connection:
-        found = views.programmes(connection)
-    return [
-        {
-            "id": programme.id,
-            "version": programme.version,
-            "title": programme.title,
-            "category": programme.category,
-            "demonstration": programme.demonstration,
-            "levels": [level.id for level in programme.levels],
-            "profiles": [profile.id for profile in programme.profiles],
-            "requirements": len(programme.requirements),
-            "digest": programme.digest,
-        }
-        for programme in found
-    ]
 
 
 @router.get("/lab", tags=["lab"])

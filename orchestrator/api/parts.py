@@ -23,6 +23,7 @@ from orchestrator.logs import Log
 from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
+from orchestrator.offering import Offering
 from orchestrator.people import People
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
@@ -49,6 +50,7 @@ class Parts:
     admission: Admission
     notifiers: Notifiers
     issuing: Issuing
+    offering: Offering
     certificates: Certificates
     metrics: Metrics
     watchers: Watchers
@@ -160,6 +162,7 @@ CertificatesWrite = Annotated[Principal, Depends(Needs(Scope.CERTIFICATES_WRITE)
 ReportsWrite = Annotated[Principal, Depends(Needs(Scope.REPORTS_WRITE))]
 SamplesWrite = Annotated[Principal, Depends(Needs(Scope.SAMPLES_WRITE))]
 ReviewWrite = Annotated[Principal, Depends(Needs(Scope.REVIEW_WRITE))]
+ProgrammesWrite = Annotated[Principal, Depends(Needs(Scope.PROGRAMMES_WRITE))]
 DecisionsWrite = Annotated[Principal, Depends(Needs(Scope.DECISIONS_WRITE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
 MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]

@@ -17,7 +17,7 @@ from lab_inventory.package_reading import programmes_at
 from lab_inventory.programme import Programme, read_programme
 from lab_inventory.programme_changes import Asks, Change, again, by_hand, changes
 from lab_inventory.shipped import shipped_programmes
-from orchestrator.cli.client import Output, show
+from orchestrator.cli.client import DEFAULT_SERVER, Client, Output, Server, show
 from orchestrator.pipeline.questionnaire import as_data, as_yaml
 from orchestrator.pipeline.submit import programme_named
 
@@ -153,6 +153,45 @@ def _tell(found: Sequence[Change], old: Programme, new: Programme, output: str) 
         words = f"measured again in {', '.join(cases)}" if cases else "measured again in nothing"
         words += f"; by hand in {', '.join(manual)}" if manual else ""
         typer.echo(f"holders of {level.id}: {words}; {judged} change(s) are judged from the evidence that is kept")
+
+
+@app.command()
+def offer(
+    path: Annotated[Path, typer.Argument(help="A programme file, or the directory of a package.")],
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Open a programme of the lab's own to submissions, or every category of a package."""
+    found = programmes_at(path)
+    client = Client(server)
+    for programme in found:
+        answer = client.send("POST", "/v1/programmes", programme.model_dump(mode="json"))
+        typer.echo(f"{answer['programme']} is {'' if answer['new'] else 'already '}open to submissions")
+
+
+@app.command()
+def withdraw(
+    programme: Annotated[str, typer.Argument(help="ID@VERSION", metavar="PROGRAMME")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Close a version to new submissions; those that are in go on."""
+    name, at, version = programme.partition("@")
+    if not at or not version:
+        raise BadInput(f"{programme} names no version: expected ID@VERSION")
+    Client(server).send("POST", f"/v1/programmes/{name}/withdraw", {"version": version, "reason": reason})
+    typer.echo(f"{programme} is withdrawn")
+
+
+@app.command("list")
+def list_(server: Server = DEFAULT_SERVER, output: Output = "table") -> None:
+    """The programmes that can be submitted to."""
+    rows = Client(server).get("/v1/programmes")
+    if output != "json":
+        rows = [
+            row | {"levels": ", ".join(row["levels"]), "from": "this lab" if row["own"] else "the product"}
+            for row in rows
+        ]
+    show(rows, ("id", "version", "category", "levels", "requirements", "demonstration", "from"), output)
 
 
 @app.command()

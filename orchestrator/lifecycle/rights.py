@@ -42,6 +42,8 @@ class Scope(StrEnum):
     """Ask, recommend and return in the review of a judged submission."""
     DECISIONS_WRITE = "decisions:write"
     """Grant or refuse what was recommended."""
+    PROGRAMMES_WRITE = "programmes:write"
+    """Open programmes of the lab's own to submissions, and withdraw them."""
     EVIDENCE_READ = "evidence:read"
     """What the instruments recorded."""
     METRICS_READ = "metrics:read"
@@ -60,7 +62,7 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
     | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE}
     | {Scope.REPORTS_WRITE, Scope.SAMPLES_WRITE},
     Role.REVIEWER: _READS | {Scope.REVIEW_WRITE},
-    Role.DECIDER: _READS | {Scope.DECISIONS_WRITE, Scope.CERTIFICATES_WRITE},
+    Role.DECIDER: _READS | {Scope.DECISIONS_WRITE, Scope.CERTIFICATES_WRITE, Scope.PROGRAMMES_WRITE},
     Role.VENDOR: frozenset({Scope.OWN, Scope.BATCHES_READ, Scope.BATCHES_SUBMIT}),
     Role.ADMIN: frozenset({Scope.OWN, Scope.LAB_READ, Scope.BATCHES_READ, Scope.METRICS_READ, Scope.PEOPLE_WRITE}),
     Role.AGENT: frozenset({Scope.AGENT}),

@@ -107,6 +107,8 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
         ),
     ),
     "ReportAmended": ((t.test_reports, {"amended_by": "amended_by"}),),
+    "ProgrammeOffered": ((t.offerings, {"digest": "digest", "by": "by", "reason": "reason"}),),
+    "ProgrammeWithdrawn": ((t.offerings, {"by": "by", "reason": "reason"}),),
     "PersonAdded": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
     "RolesChanged": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
     "SubscriptionAdded": ((t.subscriptions, {"way": "way", "events": "events"}),),

@@ -19,6 +19,7 @@ from orchestrator.lifecycle import sample as sm
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.certificate import CertificateState, DecisionMade
 from orchestrator.lifecycle.lease import LeaseState
+from orchestrator.lifecycle.offering import OfferingState, named
 from orchestrator.lifecycle.verdict import Judgement
 from orchestrator.pipeline.record import reports_digest
 from orchestrator.pipeline.submit import BatchRequest
@@ -76,6 +77,14 @@ def _programmes(connection: Connection) -> Iterator[str]:
     for row in connection.execute(select(t.programmes.c.digest, t.programmes.c.body)):
         if _digest_of(Programme, row.body) != row.digest:
             yield f"programme {row.digest} was changed"
+    p, o = t.programmes.c, t.offerings.c
+    own = select(o.programme, o.state, p.offered, p.id, p.version).join(t.programmes, p.digest == o.digest)
+    for offer in connection.execute(own):
+        if offer.programme != named(offer.id, offer.version):
+            yield f"the offer of {offer.programme} is of {named(offer.id, offer.version)}"
+        if offer.offered != (offer.state == OfferingState.OFFERED):
+            said = "open" if offer.offered else "closed"
+            yield f"programme {offer.programme} is {offer.state}, and {said} to submissions"
 
 
 def _batches(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from lab_inventory.errors import Conflict
 from lab_inventory.lab import Lab
 from lab_inventory.messages import Heartbeat
 from lab_inventory.programme import Programme
+from orchestrator.lifecycle.offering import OfferingState
 from orchestrator.store import tables as t
 
 heard = t.heard.c
@@ -58,8 +59,9 @@ def keep_heartbeat(connection: Connection, host: str, heartbeat: Heartbeat, refu
 
 
 def keep_programmes(connection: Connection, programmes: Iterable[Programme]) -> None:
-    """Keep programmes that are not kept yet, and offer these and no others to new batches."""
-    connection.execute(update(t.programmes).values(offered=False))
+    """Keep programmes that are not kept yet, and offer these, a lab's own that are not withdrawn, and no others."""
+    own = select(t.offerings.c.digest).where(t.offerings.c.state == OfferingState.OFFERED)
+    connection.execute(update(t.programmes).values(offered=t.programmes.c.digest.in_(own)))
     known = set(connection.execute(select(t.programmes.c.digest)).scalars())
     for programme in programmes:
         if programme.digest in known:

@@ -167,9 +167,3 @@ def vendors_of(connection: Connection, people: Iterable[str]) -> Mapping[str, fr
     for row in connection.execute(given):
         found[row.entity].add(json.loads(row.body)["vendor"])
     return {person: frozenset(vendors - {NONE}) for person, vendors in found.items()}
-
-
-def withdrawn(connection: Connection, programme_id: str) -> bool:
-    """Whether no version of a programme is offered any more; one that only has a newer version is not withdrawn."""
-    p = t.programmes.c
-    return connection.execute(select(p.digest).where(p.id == programme_id, p.offered)).first() is None

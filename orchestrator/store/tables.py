@@ -148,6 +148,18 @@ programmes = Table(
     Column("offered", Boolean, nullable=False),
 )
 
+offerings = Table(
+    "offerings",
+    metadata,
+    Column("programme", Word, primary_key=True),
+    Column("digest", ForeignKey("programmes.digest"), nullable=False, unique=True),
+    Column("state", Word, nullable=False),
+    Column("by", Word, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Word, nullable=False),
+)
+"""Programmes that were added to this lab, as ``ID@VERSION``; those that come with the product are in none."""
+
 devices = Table(
     "devices",
     metadata,

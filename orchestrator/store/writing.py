@@ -16,6 +16,7 @@ from orchestrator.lifecycle import certificate as c
 from orchestrator.lifecycle import device as d
 from orchestrator.lifecycle import host as h
 from orchestrator.lifecycle import lease as le
+from orchestrator.lifecycle import offering as off
 from orchestrator.lifecycle import person as p
 from orchestrator.lifecycle import quarantine as q
 from orchestrator.lifecycle import report as rep
@@ -396,6 +397,26 @@ def _report_issued(connection: Connection, fact: rep.ReportIssued, state: str) -
     )
 
 
+def _programme_offered(connection: Connection, fact: off.ProgrammeOffered, state: str) -> None:
+    known = select(t.programmes.c.digest).where(t.programmes.c.digest == fact.digest)
+    if connection.execute(known).first() is None:
+        kept = {"digest": fact.digest, "id": fact.programme, "version": fact.version, "body": fact.document}
+        connection.execute(insert(t.programmes).values(**kept, offered=True))
+    _update(connection, t.programmes, fact.digest, offered=True)
+    said = {"state": state, "by": fact.by, "reason": "", "at": fact.at.isoformat()}
+    again = select(t.offerings.c.programme).where(t.offerings.c.programme == fact.entity)
+    if connection.execute(again).first() is None:
+        connection.execute(insert(t.offerings).values(programme=fact.entity, digest=fact.digest, **said))
+    else:
+        _update(connection, t.offerings, fact.entity, **said)
+
+
+def _programme_withdrawn(connection: Connection, fact: off.ProgrammeWithdrawn, state: str) -> None:
+    _update(connection, t.offerings, fact.entity, state=state, by=fact.by, reason=fact.reason, at=fact.at.isoformat())
+    digest = select(t.offerings.c.digest).where(t.offerings.c.programme == fact.entity).scalar_subquery()
+    connection.execute(update(t.programmes).where(t.programmes.c.digest == digest).values(offered=False))
+
+
 def _report_amended(connection: Connection, fact: rep.ReportAmended, state: str) -> None:
     _update(connection, t.test_reports, fact.number, state=state, amended_by=fact.amended_by)
 
@@ -549,6 +570,8 @@ _WRITERS: dict[type[Fact], Writer] = {
     rev.ReviewDecided: _review_decided,
     c.CertificateGranted: _certificate,
     **dict.fromkeys(c.MOVES.values(), _certificate_moved),
+    off.ProgrammeOffered: _programme_offered,
+    off.ProgrammeWithdrawn: _programme_withdrawn,
     rep.ReportIssued: _report_issued,
     rep.ReportAmended: _report_amended,
     p.PersonAdded: _person_added,

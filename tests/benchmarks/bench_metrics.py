@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from lab_inventory.clock import SystemClock
-from lab_inventory.shipped import shipped_programmes
 from orchestrator.metrics import Metrics
 from orchestrator.store import listings
 from tests.benchmarks.bench_loop import QUEUED, RUNS_OF_A_FIGURE, desk_at, figure, fill, fill_devices, seconds
@@ -24,7 +23,7 @@ def figures() -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         desk = desk_at(Path(folder), clock)
         store = desk.store
-        metrics = Metrics(store, shipped_programmes(), clock)
+        metrics = Metrics(store, clock)
 
         def scrape_s() -> float:
             return min(seconds(clock, metrics.text) for _ in range(RUNS_OF_A_FIGURE))

@@ -10,7 +10,6 @@ from lab_world import basic, registration, submission
 
 from lab_inventory.measurement import Value
 from lab_inventory.programme import Programme
-from lab_inventory.shipped import shipped_programmes
 from orchestrator.lifecycle.rights import Principal, Role, scopes_of
 
 GRANTING = "ip-phone-granting"
@@ -53,7 +52,7 @@ async def submit(server: LabServer, client: httpx.AsyncClient, key: str = "key-1
 
 async def judged(server: LabServer, client: httpx.AsyncClient, key: str = "key-1", **worse: Value | None) -> str:
     """A submission that this client queued, measured and judged."""
-    server.parts.desk.keep_programmes([*shipped_programmes(), granting()])
+    server.parts.offering.offer(granting(), "dora")
     if "Authorization" not in server.agent.headers:
         await server.join()
     await server.heartbeat(registration())

@@ -22,7 +22,6 @@ from lab_inventory.messages import (
     RunOutcome,
     Started,
 )
-from lab_inventory.shipped import shipped_programmes
 from orchestrator.lifecycle.lease import LeaseLapsed
 from orchestrator.loop import DISPATCH_AGAIN_S, DispatchAnswered
 from orchestrator.metrics import LOOK_S_MAX, Metrics
@@ -45,7 +44,7 @@ def small(tmp_path: Path) -> Iterator[World]:
 
 
 def metrics_of(world: World, **more: Any) -> Metrics:
-    return Metrics(world.store, shipped_programmes(), world.clock, **more)
+    return Metrics(world.store, world.clock, **more)
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -317,7 +316,7 @@ def test_another_server_says_the_same_and_counts_no_time(world: World) -> None:
     world.clock.advance(5)
     leader.look()
     other = Store(world.url, world.clock)
-    follower = Metrics(other, shipped_programmes(), world.clock, leads=lambda: False)
+    follower = Metrics(other, world.clock, leads=lambda: False)
     own = ("assay_device_seconds", "assay_leading", "assay_loop")
     said = [{k: v for k, v in series(m).items() if not k[0].startswith(own)} for m in (leader, follower)]
     assert said[0] == said[1]

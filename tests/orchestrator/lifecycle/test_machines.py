@@ -13,6 +13,7 @@ from orchestrator.lifecycle import (
     device,
     host,
     lease,
+    offering,
     person,
     quarantine,
     report,
@@ -98,6 +99,9 @@ certificate  suspended   CertificateRevoked  revoked
 certificate  expired     CertificateRevoked  revoked
 report       -           ReportIssued        issued
 report       issued      ReportAmended       amended
+programme    -           ProgrammeOffered    offered
+programme    offered     ProgrammeWithdrawn  withdrawn
+programme    withdrawn   ProgrammeOffered    offered
 review       -           ReviewOpened        open
 review       open        QuestionAsked       asked
 review       answered    QuestionAsked       asked
@@ -164,6 +168,7 @@ TERMINAL = {
     "quarantine": set[str](),
     "certificate": {"withdrawn", "revoked"},
     "report": {"amended"},
+    "programme": set[str](),
     "review": {"returned", "decided"},
     "person": set[str](),
     "token": {"ended"},
@@ -182,6 +187,7 @@ MACHINES: dict[str, Machine] = {
         quarantine.MACHINE,
         certificate.MACHINE,
         report.MACHINE,
+        offering.MACHINE,
         review.MACHINE,
         person.MACHINE,
         person.TOKEN_MACHINE,
@@ -199,6 +205,7 @@ STATES: dict[str, list[str | None]] = {
     "quarantine": [None, *quarantine.QuarantineState],
     "certificate": [None, *certificate.CertificateState],
     "report": [None, *report.ReportState],
+    "programme": [None, *offering.OfferingState],
     "review": [None, *review.ReviewState],
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
@@ -211,6 +218,7 @@ MODULES = (
     device,
     host,
     lease,
+    offering,
     person,
     quarantine,
     report,

@@ -13,12 +13,12 @@ from pathlib import Path
 from sqlalchemy import delete, select
 
 from lab_inventory.programme import Programme
-from lab_inventory.shipped import shipped_programmes
 from orchestrator.certificates import Certificates
 from orchestrator.issuing import Issuing
 from orchestrator.lifecycle.rights import Role
 from orchestrator.lifecycle.sample import Origin
 from orchestrator.lifecycle.subscription import SubscriptionAdded, Way
+from orchestrator.offering import Offering
 from orchestrator.people import People
 from orchestrator.pipeline.certificate_life import CertificateOrder, Event
 from orchestrator.pipeline.submit import BatchRequest
@@ -82,7 +82,11 @@ def _reviews(world: World) -> None:
     """Of a programme that grants: one that was asked about, recommended and decided, and one that waits."""
     fields = json.loads(basic().model_dump_json())
     granting = Programme.model_validate(fields | {"id": "granting", "demonstration": False})
-    world.desk.keep_programmes([*shipped_programmes(), granting])
+    offering = Offering(world.store, world.clock)
+    offering.offer(granting, "dora")
+    former = Programme.model_validate(fields | {"id": "granting", "demonstration": False, "version": "0.9"})
+    offering.offer(former, "dora")
+    offering.withdraw(former.id, former.version, "Version 1.0 takes its place.", "dora")
     reviewing = Reviewing(world.desk, world.signer)
     submissions = []
     for key in ("key-decided", "key-waits"):

@@ -88,10 +88,15 @@ def test_a_lab_that_only_lived_has_no_findings(lived: World) -> None:
         ("UPDATE judgements SET body=replace(body,'pass','fail')", "the judgement of"),
         ("UPDATE judgements SET body='[', digest='x'", "the judgement of"),
         ("DELETE FROM judgements", "is missing; the journal has it"),
-        ("DELETE FROM decisions", "is missing; the journal has it"),
+        ("UPDATE reviews SET decision=NULL; DELETE FROM decisions", "is missing; the journal has it"),
         ("UPDATE decisions SET body=replace(body,'automatic (','somebody (')", "is not the one that was journaled"),
         ("UPDATE certificates SET document=replace(document,'Acme','Acne')", "was changed"),
         ("UPDATE certificates SET document='x', document_digest='y'", "document_digest is y"),
+        # a lab's own programmes
+        ("UPDATE offerings SET state='offered'", "the journal says withdrawn"),
+        ("UPDATE offerings SET \"by\"='berta' WHERE state='offered'", "by is berta"),
+        ("UPDATE programmes SET offered=true WHERE version='0.9'", "is withdrawn, and open to submissions"),
+        ("UPDATE programmes SET id='ip-phone' WHERE version='0.9'", "the offer of granting@0.9 is of ip-phone@0.9"),
         # samples
         ("UPDATE samples SET state='stored' WHERE state='lost'", "is stored; the journal says lost"),
         ("UPDATE samples SET serial='S-2' WHERE state='at-bench'", "serial is S-2; its custody says S-1"),
@@ -158,10 +163,11 @@ def test_a_move_that_no_machine_makes_is_found_though_hashes_and_states_agree(li
 
 def test_a_judgement_and_its_digest_changed_together_are_found(lived: World) -> None:
     with lived.store.reading() as connection:
-        judgement = Judgement.model_validate_json(connection.execute(select(t.judgements.c.body)).scalar_one())
+        judgement = Judgement.model_validate_json(connection.execute(select(t.judgements.c.body).limit(1)).scalar_one())
     forged = judgement.model_copy(update={"earned": "works-with"})
     with lived.store.administering() as connection:
-        connection.execute(update(t.judgements).values(body=forged.model_dump_json(), digest=digest(forged)))
+        of_it = update(t.judgements).where(t.judgements.c.digest == digest(judgement))
+        connection.execute(of_it.values(body=forged.model_dump_json(), digest=digest(forged)))
     assert f"digest is {digest(forged)}; the journal says {digest(judgement)}" in findings(lived)
 
 
