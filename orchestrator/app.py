@@ -16,6 +16,7 @@ from lab_inventory.shipped import shipped_programmes
 from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import certificates as certificates_api
+from orchestrator.api import listing as listing_api
 from orchestrator.api import people as people_api
 from orchestrator.api import programmes as programmes_api
 from orchestrator.api import reports as reports_api
@@ -53,7 +54,7 @@ from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
-from orchestrator.web import layout, pages, reviews, sample_pages, signing_in, submitting
+from orchestrator.web import layout, listing, pages, reviews, sample_pages, signing_in, submitting
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -145,6 +146,7 @@ def create_app(
         programmes_api,
         people_api,
         certificates_api,
+        listing_api,
         reports_api,
         samples_api,
         reviews_api,
@@ -152,6 +154,7 @@ def create_app(
         health,
         pages,
         sample_pages,
+        listing,
         reviews,
         signing_in,
         submitting,

@@ -74,6 +74,7 @@ class Certificate(Noun):
     profile: Name
     profile_covers: Text
     profile_does_not_cover: Text
+    designations: tuple[Label, ...] = Field(default=(), exclude_if=lambda given: not given)
     submission: Name
     runs: tuple[Name, ...]
     judgement_digest: Sha256

@@ -65,6 +65,15 @@ class RequirementVerdict(Noun):
     optional: bool = Field(default=False, exclude_if=lambda given: not given)
 
 
+class DesignationVerdict(Noun):
+    """Whether a product that holds a level earned a designation beside it. ``designation``: its id."""
+
+    designation: Name
+    title: Label
+    earned: bool
+    words: Text
+
+
 class LevelVerdict(Noun):
     """One level: ``met`` is true only where every applicable requirement passes or is waived, and none is unstable."""
 
@@ -74,6 +83,7 @@ class LevelVerdict(Noun):
     met: bool
     requirements: tuple[RequirementVerdict, ...]
     words: Text
+    designations: tuple[DesignationVerdict, ...] = Field(default=(), exclude_if=lambda given: not given)
 
 
 class CriterionVerdict(Noun):

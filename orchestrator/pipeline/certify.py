@@ -98,6 +98,13 @@ def draft(
         profile=profile.id,
         profile_covers=profile.covers,
         profile_does_not_cover=profile.does_not_cover,
+        designations=tuple(
+            one.title
+            for level in judgement.levels
+            if level.level == decision.level
+            for one in level.designations
+            if one.earned
+        ),
         submission=view.submission,
         runs=judgement.runs,
         judgement_digest=digest(judgement),

@@ -18,6 +18,7 @@ from orchestrator.lifecycle.verdict import (
     Verdict,
 )
 from orchestrator.pipeline.attempts import CaseAttempt, attempts_by_case, each_once, evidence_digest
+from orchestrator.pipeline.designation import designate
 from orchestrator.pipeline.outcome import RULES
 from orchestrator.pipeline.requirement import WORDS_MAX, WORST_FIRST, judge_requirement
 
@@ -41,7 +42,7 @@ Asked = Sequence[tuple[Requirement, Sequence[CaseAttempt]]]
 def judge_on(view: SubmissionView, programme: Programme, asked: Asked) -> Judgement:
     """Judge a submission against every level of ``programme``, each requirement by the attempts beside it."""
     levels = tuple(
-        _level(level, verdicts, counts_conditional_pass(level, programme))
+        _level(level, verdicts, counts_conditional_pass(level, programme), programme)
         for level, verdicts in _by_level(view, programme, asked)
     )
     earned = None
@@ -154,7 +155,7 @@ def _stand(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool)
     return _Standing(verdict=worst, met=met, words="; ".join(parts))
 
 
-def _level(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool) -> LevelVerdict:
+def _level(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool, programme: Programme) -> LevelVerdict:
     """A level: met where its requirements stand together."""
     standing = _stand(level, verdicts, counts)
     words = f"{level.title}: {'met' if standing.met else 'not met'}; {standing.words}"
@@ -165,4 +166,5 @@ def _level(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool)
         met=standing.met,
         requirements=verdicts,
         words=words[:WORDS_MAX],
+        designations=designate(programme.designations, verdicts, met=standing.met, counts_marginal=counts),
     )

@@ -246,6 +246,8 @@ def _links(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
             content = json.loads(link.document)["link"]
             if content["previous"] != now[-1] or not content["number"] == link.number == now[-2] + 1:
                 yield f"link {link.number} of certificate {row.certificate} does not follow on what was before"
+            if (link.state, link.ends_on, link.limits) != (content["state"], content["ends_on"], content["limits"]):
+                yield f"link {link.number} of certificate {row.certificate} is listed otherwise than it says"
             now = content["state"], content["ends_on"], content["limits"], link.number, link.document_digest
         if (row.state, row.ends_on, row.limits, row.links, row.head) != now:
             yield f"certificate {row.certificate} stands otherwise than its newest link says"

@@ -372,8 +372,12 @@ certificate_links = Table(
     Column("document", Text, nullable=False),
     Column("document_digest", Word, nullable=False),
     Column("at", Word, nullable=False),
+    Column("state", Word, nullable=False, server_default=""),
+    Column("ends_on", Word),
+    Column("limits", Text, nullable=False, server_default=""),
 )
-"""What became of certificates: every signed link, from 1 on."""
+"""What became of certificates: every signed link, from 1 on. ``state``, ``ends_on``, ``limits``: as its document says,
+for the listing of a day that is over."""
 
 test_reports = Table(
     "test_reports",

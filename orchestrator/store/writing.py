@@ -361,6 +361,7 @@ def _certificate(connection: Connection, fact: c.CertificateGranted, state: str)
 
 
 def _certificate_moved(connection: Connection, fact: CertificateMoved, state: str) -> None:
+    said = {"state": state, "ends_on": fact.ends_on.isoformat() if fact.ends_on else None, "limits": fact.limits}
     connection.execute(
         insert(t.certificate_links).values(
             certificate=fact.certificate,
@@ -368,15 +369,14 @@ def _certificate_moved(connection: Connection, fact: CertificateMoved, state: st
             document=fact.document,
             document_digest=fact.document_digest,
             at=fact.at.isoformat(),
+            **said,
         )
     )
     _update(
         connection,
         t.certificates,
         fact.certificate,
-        state=state,
-        ends_on=fact.ends_on.isoformat() if fact.ends_on else None,
-        limits=fact.limits,
+        **said,
         links=fact.number,
         head=fact.document_digest,
     )

@@ -245,3 +245,15 @@ def test_undecided_are_the_cases_that_the_lab_spoilt_and_no_others() -> None:
     spoilt = small.not_measured("TC-1", 2, CaseStatus.NOT_RUN)
     first = small.attempt(1, *small.all_well(spoilt, small.ended("TC-2", gain_db=9.0)))
     assert undecided(small.view(first), small.SMALL) == ("TC-1",)
+
+
+def test_a_designation_stands_beside_the_level_that_it_was_judged_at() -> None:
+    beside = {"id": "swift", "title": "Swift", "statement": "It rings at once.", "requirements": ["R-1"]}
+    programme = Programme.model_validate(small.SMALL.model_dump(mode="json") | {"designations": [beside]})
+    slow = small.all_well(small.ended("TC-1", 2, ringing_ms=700.0))
+    view = replace(small.view(small.attempt(1, *slow)), programme_digest=programme.digest)
+    judgement = judge(view, programme)
+    assert judgement.earned == "works-with"
+    assert [one.words for one in level(judgement, "works-with").designations] == ["Swift: earned. It rings at once."]
+    (at_the_top,) = level(judgement, "certified").designations
+    assert at_the_top.words == "Swift: not earned; does not count: R-1; the level is not met"

@@ -1,4 +1,6 @@
-"""Programmes of a lab's own."""
+"""Programmes of a lab's own; what each link of a certificate says, to be looked up by day."""
+
+import json
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,9 +10,11 @@ from orchestrator.store.tables import Word
 revision = "0012"
 down_revision = "0011"
 
+SAID = ("state", "ends_on", "limits")
+
 
 def upgrade() -> None:
-    """Until now there were only those that come with the product."""
+    """Until now all programmes came with the product; what links say is read from their documents."""
     op.create_table(
         "offerings",
         sa.Column("programme", Word, primary_key=True),
@@ -20,3 +24,12 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("at", Word, nullable=False),
     )
+    op.add_column("certificate_links", sa.Column("state", Word, nullable=False, server_default=""))
+    op.add_column("certificate_links", sa.Column("ends_on", Word))
+    op.add_column("certificate_links", sa.Column("limits", sa.Text, nullable=False, server_default=""))
+    links = sa.table("certificate_links", *(sa.column(name) for name in ("certificate", "number", "document", *SAID)))
+    connection = op.get_bind()
+    for row in connection.execute(sa.select(links.c.certificate, links.c.number, links.c.document)).all():
+        said = json.loads(row.document)["link"]
+        of_it = sa.update(links).where(links.c.certificate == row.certificate, links.c.number == row.number)
+        connection.execute(of_it.values({name: said[name] for name in SAID}))
