@@ -61,6 +61,11 @@ def _words(found: Verification, *, checked: bool) -> list[str]:
             f"profile {certificate.profile}",
             f"  covers: {certificate.profile_covers}",
             f"  does not cover: {certificate.profile_does_not_cover}",
+            *(
+                f"  without {one.requirement} {one.title} at {one.level} ({one.verdict}), waived by {one.waiver} until "
+                f"{one.ends_on}: {one.reason}"
+                for one in certificate.waived
+            ),
             f"  granted {certificate.granted_at:%Y-%m-%d %H:%M:%S} UTC by {certificate.issuer}, "
             f"decided: {certificate.decided_by}",
             "Not checked here: the evidence behind its digests"

@@ -9,6 +9,7 @@ from typing import Any
 import typst
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from orchestrator.lifecycle.verdict import Flag
 from orchestrator.pipeline.outcome import limit_in_words, value_in_words
 from orchestrator.reports.content import TestReport
 
@@ -48,6 +49,7 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
             "rows": [
                 row
                 for requirement in level.requirements
+                for waived in ([Flag.WAIVED.value] if requirement.waiver else [],)
                 for row in (
                     [
                         {
@@ -56,7 +58,9 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
                             "value": "no value" if ground.value is None else value_in_words(ground.value, ground.unit),
                             "limit": limit_in_words(ground.limit, ground.unit),
                             "words": ground.words,
-                            "verdict": " ".join([ground.verdict.value, *(flag.value for flag in ground.flags)]),
+                            "verdict": " ".join(
+                                [ground.verdict.value, *(flag.value for flag in ground.flags), *waived]
+                            ),
                         }
                         for ground in requirement.grounds
                     ]
@@ -67,7 +71,7 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
                             "value": "",
                             "limit": "",
                             "words": requirement.words,
-                            "verdict": requirement.verdict.value,
+                            "verdict": " ".join([requirement.verdict.value, *waived]),
                         }
                     ]
                 )

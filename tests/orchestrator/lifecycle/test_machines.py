@@ -20,6 +20,7 @@ from orchestrator.lifecycle import (
     sample,
     subscription,
     verdict,
+    waiver,
 )
 from orchestrator.lifecycle.machine import Fact, Machine
 
@@ -149,6 +150,12 @@ subscription live        SubscriptionPaused  paused
 subscription paused      SubscriptionResumed live
 subscription live        SubscriptionRemoved removed
 subscription paused      SubscriptionRemoved removed
+waiver       -           WaiverProposed      proposed
+waiver       proposed    WaiverApproved      approved
+waiver       proposed    WaiverRefused       refused
+waiver       proposed    WaiverLapsed        lapsed
+waiver       approved    WaiverRevoked       revoked
+waiver       approved    WaiverLapsed        lapsed
 """
 MOVES = {
     (machine, None if state == "-" else state, fact): after
@@ -169,6 +176,7 @@ TERMINAL = {
     "token": {"ended"},
     "subscription": set[str](),
     "sample": {"returned", "disposed"},
+    "waiver": {"refused", "revoked", "lapsed"},
 }
 MACHINES: dict[str, Machine] = {
     machine.name: machine
@@ -187,6 +195,7 @@ MACHINES: dict[str, Machine] = {
         person.TOKEN_MACHINE,
         subscription.MACHINE,
         sample.MACHINE,
+        waiver.MACHINE,
     )
 }
 STATES: dict[str, list[str | None]] = {
@@ -204,6 +213,7 @@ STATES: dict[str, list[str | None]] = {
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
     "sample": [None, *sample.SampleState],
+    "waiver": [None, *waiver.WaiverState],
 }
 MODULES = (
     batch,
@@ -219,6 +229,7 @@ MODULES = (
     sample,
     subscription,
     verdict,
+    waiver,
 )
 FACTS: dict[str, type[Fact]] = {
     name: of
