@@ -7,8 +7,9 @@ told all at once; a report is issued whole or not at all.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from lab_inventory.canonical import digest
 from lab_inventory.device import Product
@@ -153,6 +154,19 @@ class TestReport(Noun):
     authorised_by: Authoriser
     judgement_digest: Sha256
     evidence_digest: Sha256
+
+    @model_validator(mode="after")
+    def _tells_all_that_is_waived(self) -> Self:
+        told = {(one.level, one.requirement, one.waiver) for one in self.waived}
+        by_level = {
+            (level.level, one.requirement, one.waiver.waiver)
+            for level in self.levels
+            for one in level.requirements
+            if one.waiver is not None
+        }
+        if told != by_level:
+            raise ValueError("waived is not what the verdicts name; expected each of their waivers")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,8 +61,9 @@ def _case(suite: Element, of: str, requirement: RequirementVerdict) -> None:
         SubElement(case, element, type=requirement.verdict.value, message=_text(requirement.words))
     grounds = [f"{ground.verdict}: {ground.words}" for ground in requirement.grounds]
     flags = [f"flags: {' '.join(requirement.flags)}"] if requirement.flags else []
+    waiver = [requirement.waiver.words] if requirement.waiver else []
     if grounds or flags:
-        SubElement(case, "system-out").text = _text("\n".join(flags + grounds))
+        SubElement(case, "system-out").text = _text("\n".join(flags + waiver + grounds))
 
 
 def _said_of_all(judgement: Judgement, content: Submission, programme: Programme) -> list[tuple[str, str]]:
