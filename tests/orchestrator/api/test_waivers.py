@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from xml.etree.ElementTree import fromstring
 
@@ -11,6 +11,7 @@ import pytest
 from lab_server import LabServer
 from review_world import GRANTING, granting, judged, let_in, submit, token_of
 
+from lab_inventory.clock import SystemClock
 from lab_inventory.shipped import shipped_programmes
 from orchestrator.lifecycle.certificate import Certificate
 from orchestrator.lifecycle.rights import Role
@@ -22,7 +23,7 @@ SLOW: dict[str, Any] = {"ringing_ms": 900.0}
 
 
 def on(days: int) -> str:
-    return (datetime.now(UTC).date() + timedelta(days=days)).isoformat()
+    return (SystemClock().now().date() + timedelta(days=days)).isoformat()
 
 
 def wanted(**change: Any) -> dict[str, Any]:
@@ -141,7 +142,7 @@ async def test_who_submitted_the_product_or_was_of_its_vendor_may_not_approve(
         assert refused_by(answer) == ["approver-took-part"]
         assert "both queued the batch bat-" in answer.text
     server.parts.people.add("turncoat", (Role.VENDOR,), "ACME", "operator")
-    server.parts.people.set_roles("turncoat", (Role.DECIDER,), None, "operator")
+    server.parts.people.change("turncoat", (Role.DECIDER,), None, "operator")
     async with server.client(token_of(server, "turncoat", Role.DECIDER)) as turncoat:
         answer = await say(turncoat, waiver, "approve")
         assert refused_by(answer) == ["approver-took-part"]
@@ -205,6 +206,20 @@ async def test_who_asked_for_the_waiver_neither_reviews_nor_decides_what_was_jud
         answer = await both.post(f"/v1/reviews/{submission}/recommend", json=said)
         assert refused_by(answer) == ["reviewer-took-part"]
         assert f"both asked for the waiver {waiver}" in answer.text
+
+
+async def test_who_approved_a_waiver_and_took_part_afterwards_keeps_it_from_granting(
+    server: LabServer, clients: Clients
+) -> None:
+    waiver = await propose(clients["opal"])
+    async with server.client(token_of(server, "both", Role.OPERATOR, Role.DECIDER)) as both:
+        assert (await say(both, waiver, "approve")).status_code == 204
+        submission = await judged(server, both, **SLOW)
+    said = {"level": "certified", "words": "well"}
+    assert (await clients["rita"].post(f"/v1/reviews/{submission}/recommend", json=said)).status_code == 204
+    answer = await clients["dora"].post(f"/v1/reviews/{submission}/decide", json=said)
+    assert refused_by(answer) == ["waiver-approver-took-part"]
+    assert f"both, who approved {waiver}, queued the batch" in answer.text
 
 
 @pytest.mark.parametrize(
