@@ -15,7 +15,7 @@ from lab_inventory.device import Companion, Component, Product
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from orchestrator.lifecycle import certificate_moved
 from orchestrator.lifecycle.machine import Fact, Machine
-from orchestrator.lifecycle.verdict import Verdict
+from orchestrator.lifecycle.verdict import Flag, Verdict
 
 
 class CertificateState(StrEnum):
@@ -54,13 +54,15 @@ class DecisionMade(Fact):
 class WaivedRequirement(Noun):
     """A requirement that was not met at a level, and the waiver by which the level was met all the same.
 
-    ``verdict``: what it came to. ``ends_on``: the waiver's last day; what was granted before it stands after it.
+    ``verdict``: what it came to, with its ``flags``: a pass that is unstable, for one. ``ends_on``: the waiver's last
+    day; what was granted before it stands after it.
     """
 
     level: Name
     requirement: Name
     title: Label
     verdict: Verdict
+    flags: tuple[Flag, ...] = Field(default=(), exclude_if=lambda given: not given)
     waiver: Name
     reason: Text
     ends_on: date

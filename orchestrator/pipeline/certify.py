@@ -14,7 +14,7 @@ from lab_inventory.messages import CaseEnded
 from lab_inventory.programme import Programme, Purpose
 from orchestrator.lifecycle.certificate import Certificate, DecisionMade, WaivedRequirement
 from orchestrator.lifecycle.snapshot import SubmissionView
-from orchestrator.lifecycle.verdict import Judgement
+from orchestrator.lifecycle.verdict import Flag, Judgement
 from orchestrator.pipeline.attempts import evidence_digest
 
 DEMONSTRATION_NOTICE = "DEMONSTRATION, grants nothing"
@@ -131,6 +131,7 @@ def waived_up_to(level: str | None, judgement: Judgement) -> tuple[WaivedRequire
             requirement=one.requirement,
             title=one.title,
             verdict=one.verdict,
+            flags=tuple(flag for flag in one.flags if flag is not Flag.WAIVED),
             waiver=one.waiver.waiver,
             reason=one.waiver.reason,
             ends_on=one.waiver.ends_on,

@@ -9,7 +9,7 @@ from typing import Any
 import typst
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from orchestrator.lifecycle.verdict import Flag
+from orchestrator.lifecycle.verdict import Flag, Grounds, RequirementVerdict, Verdict
 from orchestrator.pipeline.outcome import limit_in_words, value_in_words
 from orchestrator.reports.content import TestReport
 
@@ -49,7 +49,6 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
             "rows": [
                 row
                 for requirement in level.requirements
-                for waived in ([Flag.WAIVED.value] if requirement.waiver else [],)
                 for row in (
                     [
                         {
@@ -58,9 +57,7 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
                             "value": "no value" if ground.value is None else value_in_words(ground.value, ground.unit),
                             "limit": limit_in_words(ground.limit, ground.unit),
                             "words": ground.words,
-                            "verdict": " ".join(
-                                [ground.verdict.value, *(flag.value for flag in ground.flags), *waived]
-                            ),
+                            "verdict": _verdict(ground, requirement),
                         }
                         for ground in requirement.grounds
                     ]
@@ -71,7 +68,7 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
                             "value": "",
                             "limit": "",
                             "words": requirement.words,
-                            "verdict": " ".join([requirement.verdict.value, *waived]),
+                            "verdict": _verdict(requirement, requirement),
                         }
                     ]
                 )
@@ -79,3 +76,10 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
         }
         for level in report.levels
     ]
+
+
+def _verdict(of: Grounds | RequirementVerdict, requirement: RequirementVerdict) -> str:
+    """What something came to with its flags, and that it is waived where it is what falls short."""
+    short = of.flags or of.verdict is not Verdict.PASS
+    flags = [*of.flags, Flag.WAIVED] if requirement.waiver and short else of.flags
+    return " ".join(dict.fromkeys([of.verdict.value, *(flag.value for flag in flags)]))
