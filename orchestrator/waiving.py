@@ -98,7 +98,7 @@ class Waiving:
         return against_approving(
             view,
             by,
-            parts=waiver_views.parts(connection, submissions),
+            parts=waiver_views.parts(connection, submissions, by),
             # Before anything of a product was submitted its maker is all that is known of whose it is.
             vendors=waiver_views.vendors(connection, submissions) | ({product.maker} if product else set()),
             of=review_views.vendors_of(connection, [by])[by],

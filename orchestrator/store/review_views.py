@@ -139,6 +139,15 @@ def parts(connection: Connection, submission: str) -> tuple[Part, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def ever_took_part(connection: Connection, person: str) -> bool:
+    """Whether somebody ever queued a batch, or ordered anything that counts as a part in an evaluation."""
+    queued = select(t.batches.c.batch).where(t.batches.c.by == person).limit(1)
+    if connection.execute(queued).first() is not None:
+        return True
+    orders = connection.execute(select(j.body).where(j.fact.in_(list(_ORDERS)))).scalars()
+    return any(json.loads(body)["by"] == person for body in orders)
+
+
 def _journaled(connection: Connection, machine: str, entity: str, fact: str) -> Any:
     """The one journal row of a fact: its seq and body."""
     chosen = select(j.seq, j.body).where(j.machine == machine, j.entity == entity, j.fact == fact)

@@ -101,10 +101,13 @@ def concerned(connection: Connection, scope: WaiverScope) -> tuple[str, ...]:
     return tuple(connection.execute(chosen.order_by(s.submission)).scalars())
 
 
-def parts(connection: Connection, submissions: Iterable[str]) -> tuple[Part, ...]:
-    """Who took part in the evaluation of any of these, or submitted it."""
+def parts(connection: Connection, submissions: Iterable[str], person: str) -> tuple[Part, ...]:
+    """What somebody did in the evaluation of any of these, or in submitting it."""
+    if not review_views.ever_took_part(connection, person):
+        # A product may have thousands of submissions; as a rule who approves never touched the lab at all.
+        return ()
     found = (part for submission in submissions for part in review_views.parts(connection, submission))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(part for part in found if part.person == person))
 
 
 def vendors(connection: Connection, submissions: Iterable[str]) -> frozenset[str]:

@@ -8,6 +8,7 @@ from lab_world import World, basic, registration
 from sqlalchemy import text
 
 from lab_inventory.errors import BadInput, Conflict, NotFound
+from orchestrator.authority.impediments import Prevented, Rule
 from orchestrator.lifecycle.verdict import Judgement
 from orchestrator.lifecycle.waiver import WaivedProduct, WaiverState, WaiverView
 from orchestrator.store import views, waiver_views
@@ -99,6 +100,28 @@ def test_a_waiver_for_a_submission_that_is_measured_counts_for_that_one_alone(wo
     assert judgement is not None
     assert judgement.earned == "certified"
     assert measured(world, ringing_ms=900.0).earned == "works-with"
+
+
+def test_who_only_held_the_batch_or_the_unit_of_a_submission_took_part_in_it(world: World, waiving: Waiving) -> None:
+    (submission,) = world.submit().submissions
+    waiver = propose(world, waiving, submission=submission)
+    with world.store.reading() as connection:
+        batch = views.submission(connection, submission)
+    assert batch is not None
+    assert waiving.against(waiver, "hector") == ()
+    world.desk.hold_batch(batch.batch, "hector", "a moment")
+    world.desk.release_batch(batch.batch, "hector")
+    (found,) = waiving.against(waiver, "hector")
+    assert found.rule is Rule.APPROVER_TOOK_PART
+    assert f"hector held the batch {batch.batch}, released the batch {batch.batch}" in found.words
+    world.take(*world.tick())
+    with world.store.reading() as connection:
+        (device,) = views.devices(connection)
+    world.desk.hold_device(device.device, "heidi", "a look")
+    (found,) = waiving.against(waiver, "heidi")
+    assert f"heidi held the unit {device.device}" in found.words
+    with pytest.raises(Prevented, match="approver-took-part"):
+        waiving.approve(waiver, "heidi", "because")
 
 
 def test_what_there_is_not_is_not_waived(world: World, waiving: Waiving) -> None:
