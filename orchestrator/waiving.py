@@ -121,7 +121,7 @@ class Waiving:
 
 def waived_now(connection: Reading, view: SubmissionView, programme: Programme, now: datetime) -> WaivedAt:
     """What the waivers that are in force at this moment cover of a submission."""
-    return covering(waiver_views.approved(connection, programme.id, programme.version), view, programme, now)
+    return covering(waiver_views.approved(connection, programme, view), view, programme, now)
 
 
 def lapse_waivers(store: Store, now: datetime) -> bool:

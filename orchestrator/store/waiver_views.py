@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, true
+from sqlalchemy import ColumnElement, Connection, or_, select, true
 
+from lab_inventory.programme import Programme
 from orchestrator.authority.impediments import Part
+from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.waiver import (
     FACTS,
     WaiverApproved,
@@ -76,12 +78,14 @@ def waivers(
     return _views(connection, rows)
 
 
-def approved(connection: Connection, programme: str, version: str) -> list[WaiverView]:
-    """The approved waivers of a programme version; whether their day is over is not looked at here."""
-    of_it = (w.programme == programme) & (w.programme_version == version)
-    chosen = select(w.waiver, w.state).where(of_it, w.state == WaiverState.APPROVED.value).order_by(w.waiver)
-    rows = connection.execute(chosen).all()
-    return _views(connection, rows)
+def approved(connection: Connection, programme: Programme, view: SubmissionView) -> list[WaiverView]:
+    """The approved waivers that are of a programme version and may be for a submission: what counts, judging says."""
+    product = view.content.product
+    of_it = (w.programme == programme.id) & (w.programme_version == programme.version)
+    of_product = (w.maker == product.maker) & (w.model == product.model)
+    for_it = or_(w.submission == view.submission, of_product)
+    chosen = select(w.waiver, w.state).where(of_it, for_it, w.state == WaiverState.APPROVED.value).order_by(w.waiver)
+    return _views(connection, connection.execute(chosen).all())
 
 
 def due(connection: Connection, today: date) -> tuple[str, ...]:
