@@ -23,6 +23,7 @@ from orchestrator.api import reports as reports_api
 from orchestrator.api import reviews as reviews_api
 from orchestrator.api import samples as samples_api
 from orchestrator.api import subscriptions as subscriptions_api
+from orchestrator.api import waivers as waivers_api
 from orchestrator.api.access import Access
 from orchestrator.api.admission import Admission
 from orchestrator.api.parts import Parts
@@ -53,8 +54,9 @@ from orchestrator.store.artifacts import Artifacts
 from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
+from orchestrator.waiving import Waiving
 from orchestrator.watch import Watch
-from orchestrator.web import layout, listing, pages, reviews, sample_pages, signing_in, submitting
+from orchestrator.web import layout, listing, pages, reviews, sample_pages, signing_in, submitting, waivers
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -106,6 +108,7 @@ def create_app(
         agent_keys=AgentKeys(store, clock),
         people=people,
         samples=Samples(store, clock),
+        waiving=Waiving(store, clock),
         notifiers=notifiers,
         issuing=Issuing(store, clock),
         offering=Offering(store, clock),
@@ -150,12 +153,14 @@ def create_app(
         reports_api,
         samples_api,
         reviews_api,
+        waivers_api,
         subscriptions_api,
         health,
         pages,
         sample_pages,
         listing,
         reviews,
+        waivers,
         signing_in,
         submitting,
     ):

@@ -39,8 +39,10 @@ from orchestrator.pipeline.plan import Exhausted, assignment, next_attempt
 from orchestrator.pipeline.publish import Notice
 from orchestrator.pipeline.register import silent
 from orchestrator.pipeline.schedule.place import Deferral, place
+from orchestrator.pipeline.waived import NONE_WAIVED
 from orchestrator.store import keeping, views
 from orchestrator.store.store import JournalHead, Reading
+from orchestrator.waiving import lapse_waivers, waived_now
 
 PLACEMENTS_PER_TICK_MAX = 200
 SETTLED_PER_TICK_MAX = 50
@@ -141,13 +143,14 @@ class Loop:
                 self._take(event, now, now_s)
             self._lapse(now, now_s)
             self._hear_silence(now, now_s)
+            lapsed_more = lapse_waivers(self._store, now)
             settled = self._settle(now)
             expired = expire(self._store, self._signer, now)
             self.care.look(now, now_s)
             more = self._place(now, now_s)
             dispatches = self._dispatch(now_s)
             full = len(dispatches) >= DISPATCHES_PER_TICK_MAX
-            return Effects(dispatches=dispatches, again=more or settled or expired or full)
+            return Effects(dispatches=dispatches, again=more or settled or expired or full or lapsed_more)
 
     def _take(self, event: Event, now: datetime, now_s: float) -> None:
         if isinstance(event, WorkerReady):
@@ -234,6 +237,7 @@ class Loop:
         with self._store.reading() as connection:
             programme = views.programme(connection, view.programme_digest)
             lab = views.lab(connection)
+            waived = waived_now(connection, view, programme, now) if programme else NONE_WAIVED
         if programme is None:
             raise InvariantBroken(f"programme {view.programme_digest} of {view.submission} is not kept")
         open_cases = undecided(view, programme)
@@ -243,7 +247,7 @@ class Loop:
         if attempts:
             self._store.commit(attempts)
             return
-        judgement = judge(view, programme)
+        judgement = judge(view, programme, waived)
         judged = SubmissionJudged(
             submission=view.submission, batch=view.batch, judgement=judgement, digest=digest(judgement), at=now
         )

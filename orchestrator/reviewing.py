@@ -7,7 +7,7 @@ changes between the two: what the reports name is kept under its content and nev
 from collections.abc import Callable, Iterable
 from datetime import UTC
 
-from lab_inventory.errors import Conflict, InvariantBroken, NotFound, Problem
+from lab_inventory.errors import Conflict, InvariantBroken, NotFound
 from lab_inventory.noun import Noun
 from orchestrator.authority.impediments import (
     Damage,
@@ -16,6 +16,7 @@ from orchestrator.authority.impediments import (
     against_deciding,
     against_recommending,
     against_reviewing,
+    require_none,
     reviewers,
 )
 from orchestrator.authority.review import QuestionAnswered, QuestionAsked, Recommended, Returned, ReviewDecided
@@ -23,15 +24,9 @@ from orchestrator.desk import Desk
 from orchestrator.granting import Granting, SignsCertificates
 from orchestrator.lifecycle.certificate import CertificateGranted, DecisionMade
 from orchestrator.lifecycle.machine import Fact
-from orchestrator.pipeline.certify import evidence_of
-from orchestrator.store import programme_views, review_views, views
+from orchestrator.pipeline.certify import evidence_of, waived_up_to
+from orchestrator.store import programme_views, review_views, views, waiver_views
 from orchestrator.store.store import JournalHead, Reading
-
-
-class Prevented(Conflict):
-    """The rules of the programme prevent this"""
-
-    slug = "prevented"
 
 
 class Decided(Noun):
@@ -120,7 +115,7 @@ class Reviewing:
         damages = self._damages(submission)
         with self._desk.deciding, self._store.deciding() as connection:
             dossier = self._dossier(connection, submission, (by,), damages)
-            _require_none(submission, against_deciding(dossier, by, level))
+            require_none(submission, against_deciding(dossier, by, level))
             lab, now = views.lab(connection), self._clock.now()
             decision = DecisionMade(
                 decision=self._clock.new_id("dec"),
@@ -153,7 +148,7 @@ class Reviewing:
         """Commit what a reviewer says, where nothing is against it; evidence plays no part yet."""
         with self._desk.deciding, self._store.deciding() as connection:
             dossier = self._dossier(connection, submission, (by,), ())
-            _require_none(submission, tuple(against(dossier)))
+            require_none(submission, tuple(against(dossier)))
             self._store.commit([fact()])
 
     def _dossier(
@@ -176,6 +171,7 @@ class Reviewing:
             vendors=review_views.vendors_of(connection, {*people, *reviewers(review)}),
             damages=damages,
             withdrawn=not programme_views.open_on(connection, programme.id, self._clock.now().astimezone(UTC).date()),
+            waivers=waiver_views.named(connection, {one.waiver for one in waived_up_to(None, judgement)}),
         )
 
     def _damages(self, submission: str) -> tuple[Damage, ...]:
@@ -189,11 +185,3 @@ class Reviewing:
             for address in named
             if not artifacts.is_whole(address)
         )
-
-
-def _require_none(submission: str, found: tuple[Impediment, ...]) -> None:
-    """Raise Prevented with every impediment: its rule is the path of the problem."""
-    if found:
-        rules = ", ".join(dict.fromkeys(one.rule.value for one in found))
-        problems = tuple(Problem(path=one.rule.value, wrong=one.words, expected=one.expected) for one in found)
-        raise Prevented(f"{submission}: {rules}", problems=problems)

@@ -31,6 +31,7 @@ from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.store.leadership import Leadership
 from orchestrator.store.store import Store
+from orchestrator.waiving import Waiving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class Parts:
     agent_keys: AgentKeys
     people: People
     samples: Samples
+    waiving: Waiving
     admission: Admission
     notifiers: Notifiers
     issuing: Issuing
@@ -164,6 +166,8 @@ SamplesWrite = Annotated[Principal, Depends(Needs(Scope.SAMPLES_WRITE))]
 ReviewWrite = Annotated[Principal, Depends(Needs(Scope.REVIEW_WRITE))]
 ProgrammesWrite = Annotated[Principal, Depends(Needs(Scope.PROGRAMMES_WRITE))]
 DecisionsWrite = Annotated[Principal, Depends(Needs(Scope.DECISIONS_WRITE))]
+WaiversPropose = Annotated[Principal, Depends(Needs(Scope.WAIVERS_PROPOSE))]
+WaiversDecide = Annotated[Principal, Depends(Needs(Scope.WAIVERS_DECIDE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]
 MetricsRead = Annotated[Principal, Depends(Needs(Scope.METRICS_READ))]
 PeopleWrite = Annotated[Principal, Depends(Needs(Scope.PEOPLE_WRITE))]

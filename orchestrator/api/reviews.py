@@ -1,5 +1,6 @@
 """Review and decision: what waits for whom, questions and answers, recommendations, decisions."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Response
@@ -12,10 +13,11 @@ from orchestrator.api.parts import BatchesRead, BatchesSubmit, DecisionsWrite, P
 from orchestrator.authority.impediments import Impediment, against_deciding, against_recommending
 from orchestrator.authority.review import WAITS_IN, Entry, QuestionAnswered, Recommended, ReviewView, Waits, Words
 from orchestrator.lifecycle.rights import Principal, Scope
-from orchestrator.lifecycle.verdict import LevelVerdict, Verdict
-from orchestrator.pipeline.certify import grantable
+from orchestrator.lifecycle.verdict import LevelVerdict, Verdict, WaivedBy
+from orchestrator.lifecycle.waiver import WaiverView
+from orchestrator.pipeline.certify import grantable, waived_up_to
 from orchestrator.reviewing import Decided
-from orchestrator.store import listings, review_views, views
+from orchestrator.store import listings, review_views, views, waiver_views
 
 router = APIRouter(prefix="/v1", tags=["reviews"])
 Row = dict[str, Any]
@@ -73,6 +75,7 @@ def review_of(parts: Parts, submission: str, asking: Principal) -> Row:
         if review is None or content is None or judgement is None:
             raise NotFound(f"there is no review of {submission[:80]}")
         programme = views.programme(connection, content[1])
+        waivers = waiver_views.named(connection, {one.waiver for one in waived_up_to(None, judgement)})
         found = {
             "submission": review.submission,
             "state": review.state.value,
@@ -83,7 +86,7 @@ def review_of(parts: Parts, submission: str, asking: Principal) -> Row:
             "programme_version": programme.version if programme else None,
             "earned": judgement.earned,
             "grantable": list(grantable(judgement)),
-            "judgement": [_level(level) for level in judgement.levels],
+            "judgement": [_level(level, waivers) for level in judgement.levels],
             "entries": [_entry(entry) for entry in review.entries if _shown(entry, asking)],
             "decision": review_views.decision(connection, review.decision) if review.decision else None,
             "certificate": review_views.certificate_of(connection, submission),
@@ -93,8 +96,8 @@ def review_of(parts: Parts, submission: str, asking: Principal) -> Row:
     return found
 
 
-def _level(level: LevelVerdict) -> Row:
-    """A level's verdict in words; ``open``: the requirements that did not simply pass."""
+def _level(level: LevelVerdict, waivers: Mapping[str, WaiverView]) -> Row:
+    """A level's verdict in words; ``open``: the requirements that did not simply pass, with how a waiver stands now."""
     return {
         "level": level.level,
         "title": level.title,
@@ -107,11 +110,17 @@ def _level(level: LevelVerdict) -> Row:
                 "verdict": one.verdict.value,
                 "flags": [flag.value for flag in one.flags],
                 "words": one.words,
+                "waiver": _waiver(one.waiver, waivers) if one.waiver else None,
             }
             for one in level.requirements
             if one.flags or one.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
         ],
     }
+
+
+def _waiver(by: WaivedBy, waivers: Mapping[str, WaiverView]) -> Row:
+    now = waivers.get(by.waiver)
+    return by.model_dump(mode="json") | {"state_now": now.state.value if now else "not-known"}
 
 
 def _shown(entry: Entry, asking: Principal) -> bool:

@@ -5,17 +5,19 @@ the evaluation. Who took part is what the store recorded, never what somebody sa
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lab_inventory.errors import Conflict, Problem
 from lab_inventory.messages import Ended
 from lab_inventory.programme import Programme
 from orchestrator.authority.review import QuestionAnswered, ReviewState, ReviewView
 from orchestrator.lifecycle.run import RunState
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement
+from orchestrator.lifecycle.waiver import WaiverState, WaiverView
 from orchestrator.pipeline.attempts import evidence_digest
-from orchestrator.pipeline.certify import grantable
+from orchestrator.pipeline.certify import grantable, waived_up_to
 
 
 class Rule(StrEnum):
@@ -32,6 +34,11 @@ class Rule(StrEnum):
     EVIDENCE_NEWER = "evidence-newer"
     LEVEL_NOT_EARNED = "level-not-earned"
     PROGRAMME_WITHDRAWN = "programme-withdrawn"
+    WAIVER_ENDED = "waiver-ended"
+    WAIVER_APPROVER_TOOK_PART = "waiver-approver-took-part"
+    APPROVER_IS_AUTHOR = "approver-is-author"
+    APPROVER_TOOK_PART = "approver-took-part"
+    WAIVER_OVER = "waiver-over"
 
 
 EXPECTED: Mapping[Rule, str] = {
@@ -46,6 +53,11 @@ EXPECTED: Mapping[Rule, str] = {
     Rule.EVIDENCE_NEWER: "a judgement of all reports that count",
     Rule.LEVEL_NOT_EARNED: "a level that was earned, or none",
     Rule.PROGRAMME_WITHDRAWN: "a programme that is offered",
+    Rule.WAIVER_ENDED: "that each waiver on which the level rests is in force when it is granted",
+    Rule.WAIVER_APPROVER_TOOK_PART: "a waiver that was approved by somebody who took no part in the evaluation",
+    Rule.APPROVER_IS_AUTHOR: "an approver who is another person than who asked for the waiver",
+    Rule.APPROVER_TOOK_PART: "an approver who took no part in the evaluation, and is not of the vendor",
+    Rule.WAIVER_OVER: "a waiver whose last day is not over",
 }
 """What each rule asks for."""
 
@@ -85,7 +97,8 @@ class Dossier:
     """Everything that a decision is made on.
 
     ``parts``: who took part in the evaluation. ``vendors``: the vendors that each person concerned ever stood for.
-    ``damages``: of the evidence that the judged reports name.
+    ``damages``: of the evidence that the judged reports name. ``waivers``: those that the judgement names, by id, as
+    they stand now.
     """
 
     review: ReviewView
@@ -96,6 +109,7 @@ class Dossier:
     vendors: Mapping[str, frozenset[str]]
     damages: tuple[Damage, ...]
     withdrawn: bool
+    waivers: Mapping[str, WaiverView] = field(default_factory=dict)
 
 
 def against_reviewing(dossier: Dossier, person: str) -> tuple[Impediment, ...]:
@@ -124,6 +138,7 @@ def against_deciding(dossier: Dossier, person: str, level: str | None) -> tuple[
         *_damages(dossier),
         *_newer_evidence(dossier),
         *(_not_earned(dossier, level) if level is not None else ()),
+        *(_waivers(dossier, level) if level is not None else ()),
         *_withdrawn(dossier),
     )
     return tuple(one for one in found if level is not None or one.forbids_refusal)
@@ -158,18 +173,19 @@ def _open_questions(review: ReviewView) -> Iterator[Impediment]:
 def _took_part(dossier: Dossier, person: str, rule: Rule) -> Iterator[Impediment]:
     """One impediment with everything that somebody did."""
     did = [part.did for part in dossier.parts if part.person == person]
+    did += [f"asked for the waiver {one.waiver}" for one in dossier.waivers.values() if one.proposed.by == person]
     if any(isinstance(entry, QuestionAnswered) and entry.by == person for entry in dossier.review.entries):
         did.append("answered a question of the review")
     if rule is Rule.DECIDER_TOOK_PART and person in reviewers(dossier.review):
         did.append("reviewed it")
     vendor = dossier.view.content.vendor
-    if _same(vendor) in {_same(one) for one in dossier.vendors.get(person, ())}:
+    if same(vendor) in {same(one) for one in dossier.vendors.get(person, ())}:
         did.append(f"is or was of the vendor {vendor}")
     if did:
         yield Impediment(rule=rule, words=f"{person} {', '.join(dict.fromkeys(did))}", forbids_refusal=True)
 
 
-def _same(vendor: str) -> str:
+def same(vendor: str) -> str:
     """A vendor's name as it is compared: two spellings of one are one."""
     return " ".join(vendor.casefold().split())
 
@@ -213,7 +229,38 @@ def _not_earned(dossier: Dossier, level: str) -> Iterator[Impediment]:
         yield Impediment(rule=Rule.LEVEL_NOT_EARNED, words=words)
 
 
+def _waivers(dossier: Dossier, level: str) -> Iterator[Impediment]:
+    """Waivers on which ``level`` rests, and that do not carry it any more, or never should have."""
+    known = level in {one.level for one in dossier.judgement.levels}
+    concerned = waived_up_to(level, dossier.judgement) if known else ()
+    for name in dict.fromkeys(one.waiver for one in concerned):
+        view = dossier.waivers.get(name)
+        if view is None or view.state is not WaiverState.APPROVED:
+            words = f"{name} is {view.state if view else 'not known'}"
+            yield Impediment(rule=Rule.WAIVER_ENDED, words=words)
+        elif view.approval is not None:
+            by = view.approval.by
+            did = [part.did for part in dossier.parts if part.person == by]
+            if did:
+                words = f"{by}, who approved {name}, {', '.join(dict.fromkeys(did))}"
+                yield Impediment(rule=Rule.WAIVER_APPROVER_TOOK_PART, words=words)
+
+
 def _withdrawn(dossier: Dossier) -> Iterator[Impediment]:
     if dossier.withdrawn:
         words = f"no version of the programme {dossier.programme.id} is offered any more"
         yield Impediment(rule=Rule.PROGRAMME_WITHDRAWN, words=words)
+
+
+class Prevented(Conflict):
+    """The rules of the programme prevent this"""
+
+    slug = "prevented"
+
+
+def require_none(what: str, found: tuple[Impediment, ...]) -> None:
+    """Raise Prevented with every impediment: its rule is the path of the problem."""
+    if found:
+        rules = ", ".join(dict.fromkeys(one.rule.value for one in found))
+        problems = tuple(Problem(path=one.rule.value, wrong=one.words, expected=one.expected) for one in found)
+        raise Prevented(f"{what}: {rules}", problems=problems)

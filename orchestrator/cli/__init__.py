@@ -32,6 +32,7 @@ from orchestrator.cli import (
     tls,
     tokens,
     verify,
+    waivers,
 )
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(reports.app, name="reports")
 app.add_typer(certificates.app, name="certificates")
 app.add_typer(reviews.app, name="reviews")
+app.add_typer(waivers.app, name="waivers")
 app.command()(reviews.decide)
 app.command()(verify.verify)
 app.command("rejudge")(rejudge.rejudge_command)

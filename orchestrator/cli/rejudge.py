@@ -63,7 +63,7 @@ def rejudge_command(
     if output == "json":
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
         return
-    touched = [_line(row) for row in rows if row["impact"] != Impact.UNCHANGED.value]
+    touched = [_line(row) for row in rows if row["impact"] != Impact.UNCHANGED.value or _ended_waivers(row)]
     if touched or output != "table":
         show(touched, COLUMNS, output, title=asked)
     typer.echo(f"{asked}: {len(rows)} submission(s); " + ", ".join(f"{counts[one.value]} {one}" for one in Impact))
@@ -155,6 +155,10 @@ def _row(found: Any, again: Rejudged, programme: Programme) -> dict[str, Any]:
         "certificates": [
             asdict(one) | {"stands": stands(again, one.level, found.programme, programme)} for one in found.certificates
         ],
+        "waivers": [
+            {"waiver": one.waiver, "state": one.state.value, "ends_on": one.proposed.ends_on.isoformat()}
+            for one in found.waivers.values()
+        ],
         **{name: value for name, value in asdict(again).items() if name != "submission"},
     }
 
@@ -176,8 +180,16 @@ def _certificate(one: dict[str, Any], impact: str) -> str:
     return f"{one['certificate']} ({one['level']}, {one['state']}{stands})"
 
 
+def _ended_waivers(row: dict[str, Any]) -> list[str]:
+    """The waivers that it was judged with and that count no more, each with what became of it."""
+    return [f"{one['waiver']} ({one['state']})" for one in row["waivers"] if one["state"] != "approved"]
+
+
 def _why(row: dict[str, Any]) -> Iterator[str]:
     yield row["words"]
+    ended = _ended_waivers(row)
+    if ended:
+        yield f"it was judged with waivers that are not in force any more: {', '.join(ended)}"
     if row["measurements"]:
         yield f"{row['measurements']} measurement(s) by it"
     if row["again"]:

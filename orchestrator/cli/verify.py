@@ -11,6 +11,7 @@ from lab_inventory.canonical import sha256
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from orchestrator.cli.client import Client, Output
+from orchestrator.lifecycle.certificate import WaivedRequirement
 from orchestrator.signing import CERTIFICATE_BYTES_MAX, Verification, read_issuer, read_trust, with_status
 from orchestrator.signing import verify as verify_document
 
@@ -61,12 +62,19 @@ def _words(found: Verification, *, checked: bool) -> list[str]:
             f"profile {certificate.profile}",
             f"  covers: {certificate.profile_covers}",
             f"  does not cover: {certificate.profile_does_not_cover}",
+            *(f"  without {_waived(one)}" for one in certificate.waived),
             f"  granted {certificate.granted_at:%Y-%m-%d %H:%M:%S} UTC by {certificate.issuer}, "
             f"decided: {certificate.decided_by}",
             "Not checked here: the evidence behind its digests"
             + ("." if checked else ", and whether it is in force (--status-list)."),
         ]
     return lines
+
+
+def _waived(one: WaivedRequirement) -> str:
+    came_to = " ".join([one.verdict, *one.flags])
+    of = f"{one.requirement} {one.title} at {one.level} ({came_to})"
+    return f"{of}, waived by {one.waiver} until {one.ends_on}: {one.reason}"
 
 
 def _status_list(where: str) -> bytes:

@@ -15,6 +15,7 @@ from lab_inventory.device import Companion, Component, Product
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from orchestrator.lifecycle import certificate_moved
 from orchestrator.lifecycle.machine import Fact, Machine
+from orchestrator.lifecycle.verdict import Flag, Verdict
 
 
 class CertificateState(StrEnum):
@@ -50,8 +51,28 @@ class DecisionMade(Fact):
         return said if self.automatic else said | {"words_digest": sha256(self.words.encode())}
 
 
+class WaivedRequirement(Noun):
+    """A requirement that was not met at a level, and the waiver by which the level was met all the same.
+
+    ``verdict``: what it came to, with its ``flags``: a pass that is unstable, for one. ``ends_on``: the waiver's last
+    day; what was granted before it stands after it.
+    """
+
+    level: Name
+    requirement: Name
+    title: Label
+    verdict: Verdict
+    flags: tuple[Flag, ...] = Field(default=(), exclude_if=lambda given: not given)
+    waiver: Name
+    reason: Text
+    ends_on: date
+
+
 class Certificate(Noun):
-    """What is certified: a set, never a model alone. This is the signed part."""
+    """What is certified: a set, never a model alone. This is the signed part.
+
+    ``waived``: everything that the level was granted without, at it and the levels below it.
+    """
 
     format: Label = "assay-certificate/1"
     certificate: Name
@@ -68,6 +89,7 @@ class Certificate(Noun):
     companions: tuple[Companion, ...] = Field(default=(), exclude_if=lambda given: not given)
     level: Name
     level_title: Label
+    waived: tuple[WaivedRequirement, ...] = Field(default=(), exclude_if=lambda given: not given)
     programme: Name
     programme_version: Label
     programme_digest: Sha256

@@ -23,7 +23,7 @@ class Scope(StrEnum):
     OWN = "own"
     """One's own account, tokens and sign-ins."""
     LAB_READ = "lab:read"
-    """Devices, hosts, quarantine, the lab file with its passwords masked, the journal's head, live events."""
+    """Devices, hosts, quarantine, waivers, the lab file with its passwords masked, the journal's head, live events."""
     LAB_WRITE = "lab:write"
     """The lab file, holding and draining, quarantine, join tokens."""
     BATCHES_READ = "batches:read"
@@ -44,6 +44,10 @@ class Scope(StrEnum):
     """Grant or refuse what was recommended."""
     PROGRAMMES_WRITE = "programmes:write"
     """Open programmes of the lab's own to submissions, and withdraw them."""
+    WAIVERS_PROPOSE = "waivers:propose"
+    """Ask for a waiver."""
+    WAIVERS_DECIDE = "waivers:decide"
+    """Approve, refuse and revoke waivers."""
     EVIDENCE_READ = "evidence:read"
     """What the instruments recorded."""
     METRICS_READ = "metrics:read"
@@ -60,9 +64,10 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.VIEWER: _READS | {Scope.METRICS_READ},
     Role.OPERATOR: _READS
     | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE}
-    | {Scope.REPORTS_WRITE, Scope.SAMPLES_WRITE},
+    | {Scope.REPORTS_WRITE, Scope.SAMPLES_WRITE, Scope.WAIVERS_PROPOSE},
     Role.REVIEWER: _READS | {Scope.REVIEW_WRITE},
-    Role.DECIDER: _READS | {Scope.DECISIONS_WRITE, Scope.CERTIFICATES_WRITE, Scope.PROGRAMMES_WRITE},
+    Role.DECIDER: _READS
+    | {Scope.DECISIONS_WRITE, Scope.CERTIFICATES_WRITE, Scope.PROGRAMMES_WRITE, Scope.WAIVERS_DECIDE},
     Role.VENDOR: frozenset({Scope.OWN, Scope.BATCHES_READ, Scope.BATCHES_SUBMIT}),
     Role.ADMIN: frozenset({Scope.OWN, Scope.LAB_READ, Scope.BATCHES_READ, Scope.METRICS_READ, Scope.PEOPLE_WRITE}),
     Role.AGENT: frozenset({Scope.AGENT}),

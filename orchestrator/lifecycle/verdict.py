@@ -1,5 +1,6 @@
 """Verdicts with their grounds, and what a submission was judged. Pure data."""
 
+from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 
@@ -51,8 +52,32 @@ class Grounds(Noun):
     words: Text
 
 
+class WaivedBy(Noun):
+    """The waiver by which a requirement that falls short does not keep the product from the level.
+
+    As it stood when it was judged: nobody has to look it up to know what a level rests on.
+    """
+
+    waiver: Name
+    author: Label
+    approver: Label
+    reason: Text
+    ends_on: date
+
+    @property
+    def words(self) -> str:
+        """All of it, for people."""
+        return (
+            f"waived by {self.waiver} until {self.ends_on}: {self.reason} "
+            f"(asked for by {self.author}, approved by {self.approver})"
+        )
+
+
 class RequirementVerdict(Noun):
-    """One requirement at one level. ``optional``: it is no part of the level, and stands here to be read."""
+    """One requirement at one level. ``optional``: it is no part of the level, and stands here to be read.
+
+    ``waiver``: by which it does not count against the level; the verdict is the one that was earned all the same.
+    """
 
     requirement: Name
     title: Label
@@ -63,6 +88,7 @@ class RequirementVerdict(Noun):
     grounds: tuple[Grounds, ...] = ()
     words: Text
     optional: bool = Field(default=False, exclude_if=lambda given: not given)
+    waiver: WaivedBy | None = Field(default=None, exclude_if=lambda given: given is None)
 
 
 class DesignationVerdict(Noun):
@@ -75,7 +101,10 @@ class DesignationVerdict(Noun):
 
 
 class LevelVerdict(Noun):
-    """One level: ``met`` is true only where every applicable requirement passes or is waived, and none is unstable."""
+    """One level: ``met`` is true only where every applicable requirement is waived, or passes and is not unstable.
+
+    ``verdict``: of the requirements as they came out, also of what is waived.
+    """
 
     level: Name
     title: Label

@@ -12,9 +12,9 @@ from lab_inventory.canonical import digest
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.messages import CaseEnded
 from lab_inventory.programme import Programme, Purpose
-from orchestrator.lifecycle.certificate import Certificate, DecisionMade
+from orchestrator.lifecycle.certificate import Certificate, DecisionMade, WaivedRequirement
 from orchestrator.lifecycle.snapshot import SubmissionView
-from orchestrator.lifecycle.verdict import Judgement
+from orchestrator.lifecycle.verdict import Flag, Judgement
 from orchestrator.pipeline.attempts import evidence_digest
 
 DEMONSTRATION_NOTICE = "DEMONSTRATION, grants nothing"
@@ -92,6 +92,7 @@ def draft(
         companions=view.content.companions,
         level=decision.level,
         level_title=programme.level(decision.level).title,
+        waived=waived_up_to(decision.level, judgement),
         programme=programme.id,
         programme_version=programme.version,
         programme_digest=judgement.programme_digest,
@@ -125,6 +126,27 @@ def grantable(judgement: Judgement) -> tuple[str, ...]:
         return ()
     up_to = judgement.levels[: order.index(judgement.earned) + 1]
     return tuple(level.level for level in up_to if level.met)
+
+
+def waived_up_to(level: str | None, judgement: Judgement) -> tuple[WaivedRequirement, ...]:
+    """What does not count against ``level`` or one below it, by a waiver; None: of every level that was judged."""
+    order = [one.level for one in judgement.levels]
+    concerned = judgement.levels if level is None else judgement.levels[: order.index(level) + 1]
+    return tuple(
+        WaivedRequirement(
+            level=of.level,
+            requirement=one.requirement,
+            title=one.title,
+            verdict=one.verdict,
+            flags=tuple(flag for flag in one.flags if flag is not Flag.WAIVED),
+            waiver=one.waiver.waiver,
+            reason=one.waiver.reason,
+            ends_on=one.waiver.ends_on,
+        )
+        for of in concerned
+        for one in of.requirements
+        if one.waiver is not None
+    )
 
 
 def evidence_of(view: SubmissionView) -> tuple[str, ...]:

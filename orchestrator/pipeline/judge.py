@@ -21,29 +21,32 @@ from orchestrator.pipeline.attempts import CaseAttempt, attempts_by_case, each_o
 from orchestrator.pipeline.designation import designate
 from orchestrator.pipeline.outcome import RULES
 from orchestrator.pipeline.requirement import WORDS_MAX, WORST_FIRST, judge_requirement
+from orchestrator.pipeline.waived import NONE_WAIVED, WaivedAt, is_waived, waive, waived_in_words
 
 _UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.NOT_RUN})
 
 
-def judge(view: SubmissionView, programme: Programme) -> Judgement:
+def judge(view: SubmissionView, programme: Programme, waived: WaivedAt = NONE_WAIVED) -> Judgement:
     """Judge a submission against every level of the programme it is bound to, and no other.
 
+    ``waived``: what waivers in force cover, as :func:`orchestrator.pipeline.waived.covering` gives it.
     Raises InvariantBroken for another programme, and for reports that cannot all have counted.
     """
     if programme.digest != view.programme_digest:
         raise InvariantBroken(f"{view.submission} is bound to {view.programme_digest}, not to {programme.digest}")
-    return judge_on(view, programme, _asked(view, programme))
+    return judge_on(view, programme, _asked(view, programme), waived)
 
 
 Asked = Sequence[tuple[Requirement, Sequence[CaseAttempt]]]
 """Requirements, each with the attempts that it is held against, earliest first."""
 
 
-def judge_on(view: SubmissionView, programme: Programme, asked: Asked) -> Judgement:
+def judge_on(view: SubmissionView, programme: Programme, asked: Asked, waived: WaivedAt = NONE_WAIVED) -> Judgement:
     """Judge a submission against every level of ``programme``, each requirement by the attempts beside it."""
     levels = tuple(
-        _level(level, verdicts, counts_conditional_pass(level, programme), programme)
+        _level(level, waive(verdicts, waived, counts=counts), counts, programme)
         for level, verdicts in _by_level(view, programme, asked)
+        for counts in (counts_conditional_pass(level, programme),)
     )
     earned = None
     for verdict in levels:
@@ -139,14 +142,20 @@ class _Standing:
 
 
 def _stand(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool) -> _Standing:
-    """Met where every applicable requirement passes, none unstable, and none marginal where that does not count."""
+    """Met where every requirement that applies and is not waived passes, none unstable, and none marginal where that
+    does not count.
+    """
     applicable = [v for v in verdicts if v.verdict is not Verdict.NOT_APPLICABLE and not v.optional]
     worst = min((v.verdict for v in applicable), key=WORST_FIRST.index, default=Verdict.NOT_APPLICABLE)
-    short = [v.requirement for v in applicable if v.verdict is not Verdict.PASS]
-    unstable = [v.requirement for v in applicable if Flag.UNSTABLE in v.flags]
-    marginal = [v.requirement for v in applicable if Flag.MARGINAL in v.flags]
+    waived = [v for v in applicable if is_waived(v)]
+    held = [v for v in applicable if not is_waived(v)]
+    short = [v.requirement for v in held if v.verdict is not Verdict.PASS]
+    unstable = [v.requirement for v in held if Flag.UNSTABLE in v.flags]
+    marginal = [v.requirement for v in held if Flag.MARGINAL in v.flags]
     met = bool(applicable) and not (short or unstable or (marginal and not counts))
-    parts = [f"{len(applicable) - len(short)} of {len(applicable)} requirements pass"]
+    passed = sum(v.verdict is Verdict.PASS for v in applicable)
+    parts = [f"{passed} of {len(applicable)} requirements pass"]
+    parts += [f"waived: {', '.join(map(waived_in_words, waived))}"] if waived else []
     parts += [f"not passed: {', '.join(short)}"] if short else []
     parts += [f"passed only after a fail: {', '.join(unstable)}"] if unstable else []
     if marginal:
@@ -158,7 +167,8 @@ def _stand(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool)
 def _level(level: Level, verdicts: tuple[RequirementVerdict, ...], counts: bool, programme: Programme) -> LevelVerdict:
     """A level: met where its requirements stand together."""
     standing = _stand(level, verdicts, counts)
-    words = f"{level.title}: {'met' if standing.met else 'not met'}; {standing.words}"
+    met = ("met by waivers" if any(map(is_waived, verdicts)) else "met") if standing.met else "not met"
+    words = f"{level.title}: {met}; {standing.words}"
     return LevelVerdict(
         level=level.id,
         title=level.title,

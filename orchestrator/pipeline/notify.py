@@ -29,6 +29,11 @@ EVENTS: Mapping[str, str] = {
     "review.recommended": "Recommended",
     "review.returned": "Returned",
     "review.decided": "ReviewDecided",
+    "waiver.proposed": "WaiverProposed",
+    "waiver.approved": "WaiverApproved",
+    "waiver.refused": "WaiverRefused",
+    "waiver.revoked": "WaiverRevoked",
+    "waiver.lapsed": "WaiverLapsed",
     "run.errored": "RunErrored",
     "run.lapsed": "RunLapsed",
     "device.registered": "DeviceRegistered",
@@ -61,6 +66,7 @@ _PAGES = {
     "device": "devices",
     "certificate": "certificates",
     "review": "reviews",
+    "waiver": "waivers",
 }
 _SHOWN = frozenset({"earned", "level", "by", "submission", "batch"})
 _NAMES = {fact: event for event, fact in EVENTS.items()}

@@ -24,6 +24,7 @@ _OF_MACHINE = {
     "token": "people",
     "subscription": "subscriptions",
     "sample": "samples",
+    "waiver": "waivers",
 }
 _WITHOUT_A_MACHINE: dict[type[Fact], str] = {
     PresenceObserved: "devices",

@@ -2,7 +2,8 @@
 
 Takes what was recorded and what it was judged; gives what would come of it now, side by side. It changes nothing: no
 judgement, no certificate. What was never measured, or was measured by another method, was not run: no lab time stands
-behind it, so it neither passes nor fails.
+behind it, so it neither passes nor fails. The waivers that stand in the judgement count again under the same programme;
+a waiver is of one version, so under another none does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,10 @@ from lab_inventory.ics import AnswerKind, Answers, Feature, parse_condition
 from lab_inventory.messages import CaseEnded
 from lab_inventory.programme import Kind, Programme, Requirement, TestCase
 from orchestrator.lifecycle.snapshot import SubmissionView
-from orchestrator.lifecycle.verdict import Flag, Judgement, LevelVerdict, RequirementVerdict, Verdict
+from orchestrator.lifecycle.verdict import Judgement, LevelVerdict, RequirementVerdict, Verdict
 from orchestrator.pipeline.attempts import CaseAttempt, Distrust, attempts_by_case, day_of, each_once
 from orchestrator.pipeline.judge import Asked, counts_conditional_pass, judge_on
+from orchestrator.pipeline.waived import NONE_WAIVED, falls_short, waived_in
 
 NAMES_MAX = 5
 """So many requirements are named in the words; all of them stand among the differences."""
@@ -92,7 +94,8 @@ def rejudge(
             earned_after=None,
             measurements=measurements,
         )
-    now = judge_on(view, after, _asked(view, before, after, attempts_by_case(view, distrust)))
+    waived = waived_in(was) if after.digest == before.digest else NONE_WAIVED
+    now = judge_on(view, after, _asked(view, before, after, attempts_by_case(view, distrust)), waived)
     impact, lacking = _impact(was, now, after)
     highest = _reach(was, now, after)
     cases = {requirement.id: requirement.case for requirement in after.requirements}
@@ -239,16 +242,10 @@ def _impact(was: Judgement, now: Judgement, after: Programme) -> tuple[Impact, t
         one
         for level, verdict in zip(after.levels[:target], now.levels, strict=False)
         for one in verdict.requirements
-        if _falls_short(one, counts=counts_conditional_pass(level, after))
+        if falls_short(one, counts=counts_conditional_pass(level, after))
     )
     against = any(one.verdict in (Verdict.FAIL, Verdict.PASS) for one in lacking)
     return (Impact.FAILS if against else Impact.NOT_JUDGEABLE), lacking
-
-
-def _falls_short(one: RequirementVerdict, *, counts: bool) -> bool:
-    if one.verdict is not Verdict.PASS:
-        return one.verdict is not Verdict.NOT_APPLICABLE
-    return Flag.UNSTABLE in one.flags or (Flag.MARGINAL in one.flags and not counts)
 
 
 def _words(impact: Impact, was: Judgement, now: Judgement, lacking: Sequence[RequirementVerdict]) -> str:

@@ -7,8 +7,9 @@ told all at once; a report is issued whole or not at all.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from lab_inventory.canonical import digest
 from lab_inventory.device import Product
@@ -18,9 +19,10 @@ from lab_inventory.measurement import Unit
 from lab_inventory.messages import BenchChecked, CaseEnded
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import DecisionRule, Programme
+from orchestrator.lifecycle.certificate import WaivedRequirement
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement, LevelVerdict, Verdict
-from orchestrator.pipeline.certify import DEMONSTRATION_NOTICE
+from orchestrator.pipeline.certify import DEMONSTRATION_NOTICE, waived_up_to
 from orchestrator.reports.sheet import Sheet, against_sheet
 
 TITLE = "Test report"
@@ -102,7 +104,10 @@ class Attempt(Noun):
 
 
 class TestReport(Noun):
-    """One issued report. It is never changed: an amended one has a number of its own and names the one it amends."""
+    """One issued report. It is never changed: an amended one has a number of its own and names the one it amends.
+
+    ``waived``: every requirement that is not met and does not count against its level, and by which waiver.
+    """
 
     __test__ = False
 
@@ -142,12 +147,26 @@ class TestReport(Noun):
     decision_rules: dict[Name, Text]
     levels: tuple[LevelVerdict, ...] = Field(min_length=1)
     earned: Name | None
+    waived: tuple[WaivedRequirement, ...] = Field(default=(), exclude_if=lambda given: not given)
     from_the_customer: dict[Name, str]
     only_these_items: Text
     only_whole: Text
     authorised_by: Authoriser
     judgement_digest: Sha256
     evidence_digest: Sha256
+
+    @model_validator(mode="after")
+    def _tells_all_that_is_waived(self) -> Self:
+        told = {(one.level, one.requirement, one.waiver) for one in self.waived}
+        by_level = {
+            (level.level, one.requirement, one.waiver.waiver)
+            for level in self.levels
+            for one in level.requirements
+            if one.waiver is not None
+        }
+        if told != by_level:
+            raise ValueError("waived is not what the verdicts name; expected each of their waivers")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +261,7 @@ def compose(
             "decision_rules": {level.id: RULES[level.rule] for level in programme.levels},
             "levels": judgement.levels,
             "earned": judgement.earned,
+            "waived": waived_up_to(None, judgement),
             "from_the_customer": _from_the_customer(view),
             "only_these_items": ONLY_THESE_ITEMS,
             "only_whole": ONLY_WHOLE,
@@ -265,7 +285,7 @@ def _against_record(recorded: Recorded) -> Iterator[Problem]:
         yield Problem(path="submission", wrong=wrong, expected=judgement.programme_digest)
     for level in judgement.levels:
         for requirement in level.requirements:
-            if requirement.verdict in _UNDECIDED:
+            if requirement.verdict in _UNDECIDED and requirement.waiver is None:
                 path = f"verdicts.{level.level}.{requirement.requirement}"
                 wrong = f"is {requirement.verdict.value}: {requirement.words}"[:500]
                 yield Problem(path=path, wrong=wrong, expected="a verdict that says something of the device")

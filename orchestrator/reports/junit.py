@@ -1,8 +1,9 @@
 """A judgement as JUnit XML, as build servers read it: a suite for each level, a case for each requirement. Pure.
 
 A device's fail is a failure, what the lab has to answer for is an error, what does not apply is skipped. The first case
-of each suite is the level itself: a suite is green exactly where its level is met, also where a requirement passes only
-unstably or too near to its limit.
+of each suite is the level itself, and says exactly whether it is met, also where a requirement passes only unstably or
+too near to its limit. A requirement that is waived stays the failure or the error that it is, with the waiver in its
+words: a build that is to go on with it must know that it does.
 """
 
 import re
@@ -44,6 +45,8 @@ def _suite(root: Element, level: LevelVerdict, judgement: Judgement, content: Su
     itself = SubElement(suite, "testcase", classname=of, name=_text(f"level {level.title}"))
     if not level.met:
         SubElement(itself, "failure", type="not-met", message=_text(level.words))
+    elif any(requirement.waiver for requirement in level.requirements):
+        SubElement(itself, "system-out").text = _text(level.words)
     for requirement in level.requirements:
         _case(suite, of, requirement)
     suite.set("tests", str(len(suite.findall("testcase"))))
@@ -58,8 +61,9 @@ def _case(suite: Element, of: str, requirement: RequirementVerdict) -> None:
         SubElement(case, element, type=requirement.verdict.value, message=_text(requirement.words))
     grounds = [f"{ground.verdict}: {ground.words}" for ground in requirement.grounds]
     flags = [f"flags: {' '.join(requirement.flags)}"] if requirement.flags else []
+    waiver = [requirement.waiver.words] if requirement.waiver else []
     if grounds or flags:
-        SubElement(case, "system-out").text = _text("\n".join(flags + grounds))
+        SubElement(case, "system-out").text = _text("\n".join(flags + waiver + grounds))
 
 
 def _said_of_all(judgement: Judgement, content: Submission, programme: Programme) -> list[tuple[str, str]]:

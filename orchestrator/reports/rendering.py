@@ -9,6 +9,7 @@ from typing import Any
 import typst
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from orchestrator.lifecycle.verdict import Flag, Grounds, RequirementVerdict, Verdict
 from orchestrator.pipeline.outcome import limit_in_words, value_in_words
 from orchestrator.reports.content import TestReport
 
@@ -56,7 +57,7 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
                             "value": "no value" if ground.value is None else value_in_words(ground.value, ground.unit),
                             "limit": limit_in_words(ground.limit, ground.unit),
                             "words": ground.words,
-                            "verdict": " ".join([ground.verdict.value, *(flag.value for flag in ground.flags)]),
+                            "verdict": _verdict(ground, requirement),
                         }
                         for ground in requirement.grounds
                     ]
@@ -67,7 +68,7 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
                             "value": "",
                             "limit": "",
                             "words": requirement.words,
-                            "verdict": requirement.verdict.value,
+                            "verdict": _verdict(requirement, requirement),
                         }
                     ]
                 )
@@ -75,3 +76,10 @@ def _rows(report: TestReport) -> list[dict[str, Any]]:
         }
         for level in report.levels
     ]
+
+
+def _verdict(of: Grounds | RequirementVerdict, requirement: RequirementVerdict) -> str:
+    """What something came to with its flags, and that it is waived where it is what falls short."""
+    short = of.flags or of.verdict is not Verdict.PASS
+    flags = [*of.flags, Flag.WAIVED] if requirement.waiver and short else of.flags
+    return " ".join(dict.fromkeys([of.verdict.value, *(flag.value for flag in flags)]))

@@ -16,6 +16,7 @@ from lab_inventory.messages import RunReport
 from lab_inventory.programme import Programme
 from orchestrator.authority.review import ENTRIES
 from orchestrator.lifecycle import sample as sm
+from orchestrator.lifecycle import waiver as w
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.certificate import CertificateState, DecisionMade
 from orchestrator.lifecycle.lease import LeaseState
@@ -44,6 +45,7 @@ def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str
     yield from _links(connection, rows)
     yield from _test_reports(connection)
     yield from _samples(connection, rows)
+    yield from _waivers(connection, rows)
 
 
 def _read(noun: type[N], text: str) -> N | None:
@@ -291,6 +293,31 @@ def _samples(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
                 yield f"sample {sample}: {column} is {stand[sample][column]}; its custody says {value}"
         if linked != links.get(sample, set()):
             yield f"sample {sample} is linked to other submissions than its custody says"
+
+
+def _waivers(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """What happened to each waiver is what was journaled in this order, and it is looked up by what was proposed."""
+    said: dict[str, list[tuple[str, Any]]] = {}
+    for entry in rows:
+        if entry.machine == w.MACHINE.name:
+            said.setdefault(entry.entity, []).append((entry.fact, body_of(entry).get("digest")))
+    e = t.waiver_entries.c
+    kept: dict[str, list[Any]] = {}
+    for row in connection.execute(select(t.waiver_entries).order_by(e.waiver, e.number)):
+        kept.setdefault(row.waiver, []).append(row)
+    stand = {row.waiver: row._mapping for row in connection.execute(select(t.waivers))}
+    for waiver in sorted(said.keys() | kept.keys()):
+        happened = kept.get(waiver, [])
+        if [(row.fact, row.digest) for row in happened] != said.get(waiver, []):
+            yield f"what happened to the waiver {waiver} is not what was journaled"
+        for row in happened:
+            fact = _read(w.FACTS[row.fact], row.body) if row.fact in w.FACTS else None
+            if fact is None or fact.entity != waiver or digest(fact) != row.digest:
+                yield f"entry {row.number} of the waiver {waiver} was changed"
+            elif isinstance(fact, w.WaiverProposed) and waiver in stand:
+                for column, value in fact.columns().items():
+                    if stand[waiver][column] != value:
+                        yield f"waiver {waiver}: {column} is {stand[waiver][column]}; it was proposed with {value}"
 
 
 _CUSTODY = {

@@ -4,7 +4,7 @@ Each submission is read in a transaction of its own: what was judged does not ch
 stands in the way of a running server.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -13,8 +13,10 @@ from lab_inventory.errors import BadInput, InvariantBroken, NotFound
 from lab_inventory.programme import Programme, Purpose
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement
+from orchestrator.lifecycle.waiver import WaiverView
+from orchestrator.pipeline.waived import waived_in
 from orchestrator.store import tables as t
-from orchestrator.store import views
+from orchestrator.store import views, waiver_views
 
 SUBMISSIONS_MAX = 50_000
 
@@ -30,13 +32,17 @@ class Granted:
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """A judged submission with its programme, what it was judged and when (ISO 8601), and its certificates."""
+    """A judged submission with its programme, what it was judged and when (ISO 8601), and its certificates.
+
+    ``waivers``: those that the judgement rests on, by id, as they stand now.
+    """
 
     view: SubmissionView
     programme: Programme
     judgement: Judgement
     judged_at: str
     certificates: tuple[Granted, ...]
+    waivers: Mapping[str, WaiverView]
 
 
 def judged(
@@ -96,6 +102,7 @@ def past(connection: Connection, submission: str) -> Past:
         judgement=judgement,
         judged_at=connection.execute(select(j.at).where(j.submission == submission)).scalar_one(),
         certificates=tuple(Granted(certificate=r.certificate, level=r.level, state=r.state) for r in granted),
+        waivers=waiver_views.named(connection, {one.waiver for one in waived_in(judgement).values()}),
     )
 
 

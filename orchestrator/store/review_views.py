@@ -107,7 +107,7 @@ def certificate_of(connection: Connection, submission: str) -> str | None:
 
 
 def parts(connection: Connection, submission: str) -> tuple[Part, ...]:
-    """Who took part in the evaluation of a submission, and how, up to its judgement.
+    """Who took part in the evaluation of a submission, and how, up to its judgement; until now where there is none yet.
 
     Whoever queued its batch; held, released or cancelled it; and whoever held, drained, tried or put back what its runs
     were on, from when it was queued until it was judged.
@@ -118,7 +118,8 @@ def parts(connection: Connection, submission: str) -> tuple[Part, ...]:
         .where(t.submissions.c.submission == submission)
     ).one()
     accepted = _journaled(connection, "batch", row.batch, "BatchAccepted")
-    first, last = accepted.seq, _journaled(connection, "submission", submission, "SubmissionJudged").seq
+    judged = select(j.seq).where(j.machine == "submission", j.entity == submission, j.fact == "SubmissionJudged")
+    first, last = accepted.seq, connection.execute(judged).scalar_one_or_none()
     # Of batches from before there were reviews only the table says who queued them.
     queued_by = json.loads(accepted.body).get("by", row.by)
     found = [Part(person=queued_by, did=f"queued the batch {row.batch}")]
@@ -133,9 +134,18 @@ def parts(connection: Connection, submission: str) -> tuple[Part, ...]:
     found += [
         Part(person=json.loads(order.body)["by"], did=f"{_ORDERS[order.fact]} {order.entity}")
         for order in orders
-        if order.machine == "batch" or first < order.seq < last
+        if order.machine == "batch" or (first < order.seq and (last is None or order.seq < last))
     ]
     return tuple(dict.fromkeys(found))
+
+
+def ever_took_part(connection: Connection, person: str) -> bool:
+    """Whether somebody ever queued a batch, or ordered anything that counts as a part in an evaluation."""
+    queued = select(t.batches.c.batch).where(t.batches.c.by == person).limit(1)
+    if connection.execute(queued).first() is not None:
+        return True
+    orders = connection.execute(select(j.body).where(j.fact.in_(list(_ORDERS)))).scalars()
+    return any(json.loads(body)["by"] == person for body in orders)
 
 
 def _journaled(connection: Connection, machine: str, entity: str, fact: str) -> Any:

@@ -33,6 +33,7 @@ from orchestrator.lifecycle import (
     run,
     sample,
     subscription,
+    waiver,
 )
 from orchestrator.lifecycle.machine import Fact, Machine
 from orchestrator.pipeline.publish import notices
@@ -68,6 +69,7 @@ MACHINES = {
     "person": _Kept(person.MACHINE, t.persons.c.state, t.persons.c.person),
     "subscription": _Kept(subscription.MACHINE, t.subscriptions.c.state, t.subscriptions.c.subscription),
     "sample": _Kept(sample.MACHINE, t.samples.c.state, t.samples.c.sample),
+    "waiver": _Kept(waiver.MACHINE, t.waivers.c.state, t.waivers.c.waiver),
     "token": _Kept(person.TOKEN_MACHINE, t.person_tokens.c.state, t.person_tokens.c.token),
 }
 

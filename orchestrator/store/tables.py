@@ -436,6 +436,35 @@ sample_submissions = Table(
     Column("submission", ForeignKey("submissions.submission"), primary_key=True, index=True),
 )
 
+waivers = Table(
+    "waivers",
+    metadata,
+    Column("waiver", Word, primary_key=True),
+    Column("state", Word, nullable=False, index=True),
+    Column("programme", Word, nullable=False),
+    Column("programme_version", Word, nullable=False),
+    Column("requirement", Word, nullable=False),
+    Column("maker", Word),
+    Column("model", Word),
+    Column("hardware_revision", Word),
+    Column("submission", ForeignKey("submissions.submission")),
+    Column("ends_on", Word, nullable=False),
+)
+"""What ``waiver_entries`` says of each; the audit holds the two against each other."""
+
+Index("waivers_by_programme", waivers.c.programme, waivers.c.programme_version)
+
+waiver_entries = Table(
+    "waiver_entries",
+    metadata,
+    Column("waiver", ForeignKey("waivers.waiver"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("fact", Word, nullable=False),
+    Column("digest", Word, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""Everything that happened to a waiver; the journal holds the digests, in the same order."""
+
 idempotency = Table(
     "idempotency",
     metadata,

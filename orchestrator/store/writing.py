@@ -24,6 +24,7 @@ from orchestrator.lifecycle import run as r
 from orchestrator.lifecycle import sample as sm
 from orchestrator.lifecycle import subscription as sub
 from orchestrator.lifecycle import verdict as v
+from orchestrator.lifecycle import waiver as w
 from orchestrator.lifecycle.certificate_moved import CertificateMoved
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.store import tables as t
@@ -518,6 +519,22 @@ def _custody(connection: Connection, fact: Fact, number: int) -> None:
     connection.execute(insert(t.custody).values(sample=fact.entity, number=number, **values))
 
 
+def _waiver_proposed(connection: Connection, fact: w.WaiverProposed, state: str) -> None:
+    connection.execute(insert(t.waivers).values(waiver=fact.waiver, state=state, **fact.columns()))
+    _waiver_entry(connection, fact, 1)
+
+
+def _waiver_moved(connection: Connection, fact: Fact, state: str) -> None:
+    _update(connection, t.waivers, fact.entity, state=state)
+    numbers = select(func.max(t.waiver_entries.c.number)).where(t.waiver_entries.c.waiver == fact.entity)
+    _waiver_entry(connection, fact, connection.execute(numbers).scalar_one() + 1)
+
+
+def _waiver_entry(connection: Connection, fact: Fact, number: int) -> None:
+    values = {"fact": type(fact).__name__, "digest": digest(fact), "body": fact.model_dump_json()}
+    connection.execute(insert(t.waiver_entries).values(waiver=fact.entity, number=number, **values))
+
+
 def _update(connection: Connection, table: Any, key: str, **values: Any) -> None:
     """Update the one row whose primary key is ``key``."""
     column = next(iter(table.primary_key.columns))
@@ -594,4 +611,9 @@ _WRITERS: dict[type[Fact], Writer] = {
     sm.SampleLost: _sample_moved,
     sm.SampleLinked: _sample_moved,
     sm.SampleUnitNamed: _sample_moved,
+    w.WaiverProposed: _waiver_proposed,
+    w.WaiverApproved: _waiver_moved,
+    w.WaiverRefused: _waiver_moved,
+    w.WaiverRevoked: _waiver_moved,
+    w.WaiverLapsed: _waiver_moved,
 }

@@ -63,6 +63,8 @@ SeesBatches = Annotated[Principal, Depends(Shows(Scope.BATCHES_READ))]
 Submits = Annotated[Principal, Depends(Shows(Scope.BATCHES_SUBMIT))]
 Reviews = Annotated[Principal, Depends(Shows(Scope.REVIEW_WRITE))]
 Decides = Annotated[Principal, Depends(Shows(Scope.DECISIONS_WRITE))]
+ProposesWaivers = Annotated[Principal, Depends(Shows(Scope.WAIVERS_PROPOSE))]
+DecidesWaivers = Annotated[Principal, Depends(Shows(Scope.WAIVERS_DECIDE))]
 SeesOwn = Annotated[Principal, Depends(Shows(Scope.OWN))]
 
 

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lab_world import World
+from lab_world import World, basic, registration
 from test_certificates import certificates, name, order, signer
 
 from orchestrator.certificates import Certificates
+from orchestrator.lifecycle.waiver import WaivedProduct
 from orchestrator.pipeline.certificate_life import Event
+from orchestrator.store import listings
+from orchestrator.waiving import WaiverWanted, Waiving
 
 __all__ = ["certificates", "name", "signer"]
 TOOLS = ("openssl", "basenc", "sha256sum", "sed", "grep", "sh")
@@ -77,6 +80,38 @@ def test_a_certificate_to_which_nothing_happened_is_verified_the_same_way(
     assert status == 0, said
     assert "state: granted" in said
     assert "fetch a newer one" in said
+
+
+def test_what_a_level_was_granted_without_is_told_by_the_page_too(world: World, certificates: Certificates) -> None:
+    world.heartbeat(registration(1))
+    waiving = Waiving(world.store, world.clock)
+    wanted = WaiverWanted(
+        programme=basic().id,
+        programme_version=basic().version,
+        requirement="BP-SIP-01",
+        levels=("certified",),
+        product=WaivedProduct(maker="Acme", model="One", hardware_revision="A"),
+        reason='Late, "and never missing" [sic], as it says: {},"waived":[]},"signature":',
+        ends_on=world.clock.now().date(),
+    )
+    waiver = waiving.propose(wanted, "opal")
+    waiving.approve(waiver, "dora", "a small risk")
+    world.submit()
+    assignment = world.take(*world.tick())
+    world.deliver(assignment, *world.whole_run(assignment, ringing_ms=900.0))
+    world.tick()
+    with world.store.reading() as connection:
+        (row,) = listings.certificates(connection)
+    assert row["level"] == "certified"
+    folder = world.folder / "bundle"
+    with zipfile.ZipFile(io.BytesIO(certificates.bundle(str(row["certificate"])))) as archive:
+        archive.extractall(folder)
+    status, said = followed(folder)
+    assert status == 0, said
+    (line,) = [line for line in said.splitlines() if line.startswith("not met, and waived: ")]
+    (told,) = json.loads(f"[{line.removeprefix('not met, and waived: ')}]")
+    assert (told["requirement"], told["verdict"], told["waiver"]) == ("BP-SIP-01", "fail", waiver)
+    assert told["reason"] == wanted.reason
 
 
 def flipped(path: Path) -> None:

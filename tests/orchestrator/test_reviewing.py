@@ -14,10 +14,11 @@ from lab_inventory.measurement import Evidence
 from lab_inventory.messages import Assignment, CaseEnded, RunReport
 from lab_inventory.programme import Programme
 from lab_inventory.shipped import shipped_programmes
+from orchestrator.authority.impediments import Prevented
 from orchestrator.lifecycle.rights import Role
 from orchestrator.people import People
 from orchestrator.pipeline.submit import BatchRequest
-from orchestrator.reviewing import Prevented, Reviewing
+from orchestrator.reviewing import Reviewing
 from orchestrator.store import views
 from orchestrator.store.audit import audit
 

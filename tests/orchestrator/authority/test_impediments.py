@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import small_programme as small
+from waivers_by_hand import scope, waiver
 
 from orchestrator.authority.impediments import (
     EXPECTED,
@@ -27,7 +28,9 @@ from orchestrator.authority.review import (
     ReviewView,
 )
 from orchestrator.lifecycle.run import RunState
+from orchestrator.lifecycle.waiver import WaiverState
 from orchestrator.pipeline.judge import judge
+from orchestrator.pipeline.waived import covering
 
 GRANTING = small.programme(demonstration=False)
 ASKED = QuestionAsked(submission="sub-1", entry="que-1", by="ruth", words="Which?", at=small.NOW)
@@ -167,3 +170,35 @@ def test_each_rule_says_what_it_asks_for_and_each_state_what_it_waits_for() -> N
     assert set(WAITS_IN) == set(ReviewState)
     ends = {state for state in ReviewState if WAITS_IN[state] == "nothing"}
     assert ends == MACHINE.terminal
+
+
+def waived(state: WaiverState = WaiverState.APPROVED, **change: Any) -> Dossier:
+    """One whose level certified rests on a waiver, which stands so now."""
+    view = small.view(small.attempt(1, *small.all_well(small.ended("TC-2", gain_db=2.0))), against=GRANTING)
+    by = covering([waiver(scope("R-2", "certified"))], view, GRANTING, small.NOW)
+    made = dossier(view=view, judgement=judge(view, GRANTING, by))
+    return replace(made, **({"waivers": {"wai-1": waiver(scope("R-2", "certified"), state)}} | change))
+
+
+def test_a_level_that_rests_on_a_waiver_in_force_may_be_granted() -> None:
+    assert rules(waived()) == []
+
+
+@pytest.mark.parametrize("state", sorted(set(WaiverState) - {WaiverState.APPROVED}))
+def test_a_level_that_rests_on_a_waiver_that_ended_is_not_granted_and_the_level_below_is(state: WaiverState) -> None:
+    assert rules(waived(state)) == [Rule.WAIVER_ENDED]
+    assert rules(waived(state), level="works-with") == []
+    assert rules(waived(state), level=None) == []
+    assert rules(waived(waivers={})) == [Rule.WAIVER_ENDED]
+
+
+def test_a_waiver_whose_approver_took_part_afterwards_carries_no_level() -> None:
+    parts = (Part(person="dan", did="queued the batch bat-1"),)
+    assert rules(waived(parts=parts)) == [Rule.WAIVER_APPROVER_TOOK_PART]
+    assert rules(waived(parts=parts), level=None) == []
+
+
+def test_who_asked_for_a_waiver_neither_reviews_nor_decides_what_rests_on_it() -> None:
+    assert rules(waived(), person="ann") == [Rule.DECIDER_TOOK_PART]
+    (found,) = against_reviewing(waived(), "ann")
+    assert (found.rule, found.words) == (Rule.REVIEWER_TOOK_PART, "ann asked for the waiver wai-1")

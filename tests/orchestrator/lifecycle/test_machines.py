@@ -21,6 +21,7 @@ from orchestrator.lifecycle import (
     sample,
     subscription,
     verdict,
+    waiver,
 )
 from orchestrator.lifecycle.machine import Fact, Machine
 
@@ -153,6 +154,12 @@ subscription live        SubscriptionPaused  paused
 subscription paused      SubscriptionResumed live
 subscription live        SubscriptionRemoved removed
 subscription paused      SubscriptionRemoved removed
+waiver       -           WaiverProposed      proposed
+waiver       proposed    WaiverApproved      approved
+waiver       proposed    WaiverRefused       refused
+waiver       proposed    WaiverLapsed        lapsed
+waiver       approved    WaiverRevoked       revoked
+waiver       approved    WaiverLapsed        lapsed
 """
 MOVES = {
     (machine, None if state == "-" else state, fact): after
@@ -174,6 +181,7 @@ TERMINAL = {
     "token": {"ended"},
     "subscription": set[str](),
     "sample": {"returned", "disposed"},
+    "waiver": {"refused", "revoked", "lapsed"},
 }
 MACHINES: dict[str, Machine] = {
     machine.name: machine
@@ -193,6 +201,7 @@ MACHINES: dict[str, Machine] = {
         person.TOKEN_MACHINE,
         subscription.MACHINE,
         sample.MACHINE,
+        waiver.MACHINE,
     )
 }
 STATES: dict[str, list[str | None]] = {
@@ -211,6 +220,7 @@ STATES: dict[str, list[str | None]] = {
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
     "sample": [None, *sample.SampleState],
+    "waiver": [None, *waiver.WaiverState],
 }
 MODULES = (
     batch,
@@ -227,6 +237,7 @@ MODULES = (
     sample,
     subscription,
     verdict,
+    waiver,
 )
 FACTS: dict[str, type[Fact]] = {
     name: of

@@ -1,4 +1,4 @@
-"""Programmes of a lab's own; what each link of a certificate says, to be looked up by day."""
+"""Programmes of a lab's own; what each link of a certificate says, to be looked up by day; waivers; prompts."""
 
 import json
 
@@ -14,6 +14,12 @@ SAID = ("state", "ends_on", "limits")
 
 
 def upgrade() -> None:
+    """Nothing of this was there yet, but what links of certificates say."""
+    _offerings()
+    _waivers()
+
+
+def _offerings() -> None:
     """Until now all programmes came with the product; what links say is read from their documents."""
     op.create_table(
         "offerings",
@@ -33,3 +39,30 @@ def upgrade() -> None:
         said = json.loads(row.document)["link"]
         of_it = sa.update(links).where(links.c.certificate == row.certificate, links.c.number == row.number)
         connection.execute(of_it.values({name: said[name] for name in SAID}))
+
+
+def _waivers() -> None:
+    """Nothing is waived yet."""
+    op.create_table(
+        "waivers",
+        sa.Column("waiver", Word, primary_key=True),
+        sa.Column("state", Word, nullable=False),
+        sa.Column("programme", Word, nullable=False),
+        sa.Column("programme_version", Word, nullable=False),
+        sa.Column("requirement", Word, nullable=False),
+        sa.Column("maker", Word),
+        sa.Column("model", Word),
+        sa.Column("hardware_revision", Word),
+        sa.Column("submission", Word, sa.ForeignKey("submissions.submission")),
+        sa.Column("ends_on", Word, nullable=False),
+    )
+    op.create_index("ix_waivers_state", "waivers", ["state"])
+    op.create_index("waivers_by_programme", "waivers", ["programme", "programme_version"])
+    op.create_table(
+        "waiver_entries",
+        sa.Column("waiver", Word, sa.ForeignKey("waivers.waiver"), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("fact", Word, nullable=False),
+        sa.Column("digest", Word, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+    )
