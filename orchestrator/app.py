@@ -17,6 +17,7 @@ from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import certificates as certificates_api
 from orchestrator.api import people as people_api
+from orchestrator.api import prompts as prompts_api
 from orchestrator.api import reports as reports_api
 from orchestrator.api import reviews as reviews_api
 from orchestrator.api import samples as samples_api
@@ -40,6 +41,7 @@ from orchestrator.mail import Mail
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.prompts import Prompts
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
 from orchestrator.security import Security
@@ -51,7 +53,7 @@ from orchestrator.store.directory import alone, take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.watch import Watch
-from orchestrator.web import layout, pages, reviews, sample_pages, signing_in, submitting
+from orchestrator.web import layout, pages, prompts, reviews, sample_pages, signing_in, submitting
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -104,6 +106,7 @@ def create_app(
         agent_keys=AgentKeys(store, clock),
         people=people,
         samples=Samples(store, clock),
+        prompts=Prompts(desk),
         notifiers=notifiers,
         issuing=Issuing(store, clock),
         certificates=Certificates(store, clock, signer),
@@ -145,11 +148,13 @@ def create_app(
         reports_api,
         samples_api,
         reviews_api,
+        prompts_api,
         subscriptions_api,
         health,
         pages,
         sample_pages,
         reviews,
+        prompts,
         signing_in,
         submitting,
     ):

@@ -24,6 +24,7 @@ from orchestrator.loop import Loop
 from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.people import People
+from orchestrator.prompts import Prompts
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
 from orchestrator.security import Security
@@ -46,6 +47,7 @@ class Parts:
     agent_keys: AgentKeys
     people: People
     samples: Samples
+    prompts: Prompts
     admission: Admission
     notifiers: Notifiers
     issuing: Issuing
@@ -159,6 +161,7 @@ BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
 CertificatesWrite = Annotated[Principal, Depends(Needs(Scope.CERTIFICATES_WRITE))]
 ReportsWrite = Annotated[Principal, Depends(Needs(Scope.REPORTS_WRITE))]
 SamplesWrite = Annotated[Principal, Depends(Needs(Scope.SAMPLES_WRITE))]
+PromptsWrite = Annotated[Principal, Depends(Needs(Scope.PROMPTS_WRITE))]
 ReviewWrite = Annotated[Principal, Depends(Needs(Scope.REVIEW_WRITE))]
 DecisionsWrite = Annotated[Principal, Depends(Needs(Scope.DECISIONS_WRITE))]
 EvidenceRead = Annotated[Principal, Depends(Needs(Scope.EVIDENCE_READ))]

@@ -29,6 +29,13 @@ EVENTS: Mapping[str, str] = {
     "review.recommended": "Recommended",
     "review.returned": "Returned",
     "review.decided": "ReviewDecided",
+    "prompt.opened": "PromptOpened",
+    "prompt.answered": "PromptAnswered",
+    "prompt.answered-by-one": "PromptAnsweredByOne",
+    "prompt.confirmed": "PromptConfirmed",
+    "prompt.differed": "PromptDiffered",
+    "prompt.aborted": "PromptAborted",
+    "prompt.lapsed": "PromptLapsed",
     "run.errored": "RunErrored",
     "run.lapsed": "RunLapsed",
     "device.registered": "DeviceRegistered",
@@ -61,6 +68,7 @@ _PAGES = {
     "device": "devices",
     "certificate": "certificates",
     "review": "reviews",
+    "prompt": "prompts",
 }
 _SHOWN = frozenset({"earned", "level", "by", "submission", "batch"})
 _NAMES = {fact: event for event, fact in EVENTS.items()}

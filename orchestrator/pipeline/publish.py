@@ -19,6 +19,7 @@ _OF_MACHINE = {
     "certificate": "certificates",
     "report": "batches",
     "review": "reviews",
+    "prompt": "prompts",
     "person": "people",
     "token": "people",
     "subscription": "subscriptions",

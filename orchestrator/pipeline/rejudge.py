@@ -7,6 +7,7 @@ behind it, so it neither passes nor fails.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
 
 from lab_inventory.ics import AnswerKind, Answers, Feature, parse_condition
@@ -16,6 +17,7 @@ from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Flag, Judgement, LevelVerdict, RequirementVerdict, Verdict
 from orchestrator.pipeline.attempts import CaseAttempt, Distrust, attempts_by_case, day_of, each_once
 from orchestrator.pipeline.judge import Asked, counts_conditional_pass, judge_on
+from orchestrator.pipeline.prompting import OBSERVATION, answers, attempt_by_hand
 
 NAMES_MAX = 5
 """So many requirements are named in the words; all of them stand among the differences."""
@@ -92,10 +94,10 @@ def rejudge(
             earned_after=None,
             measurements=measurements,
         )
-    now = judge_on(view, after, _asked(view, before, after, attempts_by_case(view, distrust)))
+    now = judge_on(view, after, _asked(view, before, after, attempts_by_case(view, distrust), distrust))
     impact, lacking = _impact(was, now, after)
     highest = _reach(was, now, after)
-    cases = {requirement.id: requirement.case for requirement in after.requirements}
+    cases = {requirement.id: requirement.case or f"{requirement.id} (by hand)" for requirement in after.requirements}
     return Rejudged(
         submission=view.submission,
         impact=impact,
@@ -115,7 +117,12 @@ _UNKNOWN = frozenset({Verdict.NOT_RUN, Verdict.INCONCLUSIVE, Verdict.ERROR})
 def measured_by(view: SubmissionView, distrust: Distrust) -> int:
     """How many of the measurements of a submission ``distrust`` covers."""
     hosts = {run.run: run.lease.host if run.lease else "" for run in view.runs}
-    return sum(
+    by_hand = sum(
+        distrust.covers(one.instrument or OBSERVATION, answer.at.astimezone(UTC).date(), "")
+        for answer in answers(view.prompts)
+        for one in answer.measured
+    )
+    return by_hand + sum(
         distrust.covers(measurement.instrument, day_of(recorded.report), hosts[recorded.run])
         for recorded in each_once(view.reports)
         if isinstance(recorded.report.body, CaseEnded)
@@ -134,7 +141,11 @@ def _why_not(view: SubmissionView, before: Programme, after: Programme) -> str:
 
 
 def _asked(
-    view: SubmissionView, before: Programme, after: Programme, attempts: Mapping[str, Sequence[CaseAttempt]]
+    view: SubmissionView,
+    before: Programme,
+    after: Programme,
+    attempts: Mapping[str, Sequence[CaseAttempt]],
+    distrust: Distrust | None,
 ) -> Asked:
     """What ``after`` asks, with the attempts that were measured in the way it asks for."""
     unanswered = {feature.id for feature in after.proforma.features if not _is_answered(feature, view.content.ics)}
@@ -150,6 +161,8 @@ def _asked(
             asked.append((applies, _never(why)))
         elif other_values:
             asked.append((requirement, _never(other_values)))
+        elif requirement.manual:
+            asked.append((requirement, _by_hand_alike(view, before, requirement, distrust)))
         else:
             asked.append((requirement, _measured_alike(before, after.case(requirement.case), attempts)))
     return asked
@@ -196,6 +209,18 @@ def _measured_alike(
         if then != now
     ]
     return _never(f"{case.id} asks for {'; '.join(other)}")
+
+
+def _by_hand_alike(
+    view: SubmissionView, before: Programme, requirement: Requirement, distrust: Distrust | None
+) -> Sequence[CaseAttempt]:
+    """What people said of a manual requirement, where they were told to do as it says."""
+    then = next((one for one in before.requirements if one.id == requirement.id), None)
+    if then is None or not then.manual:
+        return _never(f"{requirement.id} is measured by hand, and was not then")
+    if (then.instructions, then.picture) != (requirement.instructions, requirement.picture):
+        return _never(f"{requirement.id} was measured by hand by other instructions")
+    return attempt_by_hand(requirement, view.prompts, distrust)
 
 
 def _method(case: TestCase) -> tuple[tuple[str, str], ...]:

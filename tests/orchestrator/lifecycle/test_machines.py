@@ -14,6 +14,7 @@ from orchestrator.lifecycle import (
     host,
     lease,
     person,
+    prompt,
     quarantine,
     report,
     run,
@@ -110,6 +111,15 @@ review       asked       Returned            returned
 review       answered    Returned            returned
 review       recommended Returned            returned
 review       recommended ReviewDecided       decided
+prompt       -           PromptOpened        open
+prompt       open        PromptAnswered      answered
+prompt       open        PromptAnsweredByOne unconfirmed
+prompt       unconfirmed PromptConfirmed     confirmed
+prompt       unconfirmed PromptDiffered      open
+prompt       open        PromptAborted       aborted
+prompt       unconfirmed PromptAborted       aborted
+prompt       open        PromptLapsed        lapsed
+prompt       unconfirmed PromptLapsed        lapsed
 person       -           PersonAdded         active
 person       active      RolesChanged        active
 person       active      PasswordSet         active
@@ -165,6 +175,7 @@ TERMINAL = {
     "certificate": {"withdrawn", "revoked"},
     "report": {"amended"},
     "review": {"returned", "decided"},
+    "prompt": {"answered", "confirmed", "aborted", "lapsed"},
     "person": set[str](),
     "token": {"ended"},
     "subscription": set[str](),
@@ -183,6 +194,7 @@ MACHINES: dict[str, Machine] = {
         certificate.MACHINE,
         report.MACHINE,
         review.MACHINE,
+        prompt.MACHINE,
         person.MACHINE,
         person.TOKEN_MACHINE,
         subscription.MACHINE,
@@ -200,6 +212,7 @@ STATES: dict[str, list[str | None]] = {
     "certificate": [None, *certificate.CertificateState],
     "report": [None, *report.ReportState],
     "review": [None, *review.ReviewState],
+    "prompt": [None, *prompt.PromptState],
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
@@ -212,6 +225,7 @@ MODULES = (
     host,
     lease,
     person,
+    prompt,
     quarantine,
     report,
     review,
@@ -224,7 +238,10 @@ FACTS: dict[str, type[Fact]] = {
     name: of
     for module in MODULES
     for name, of in vars(module).items()
-    if isinstance(of, type) and issubclass(of, Fact) and of not in (Fact, review.Entry) and not name.startswith("_")
+    if isinstance(of, type)
+    and issubclass(of, Fact)
+    and of not in (Fact, review.Entry, prompt.PromptEntry)
+    and not name.startswith("_")
 }
 
 
