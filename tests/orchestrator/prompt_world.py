@@ -25,7 +25,7 @@ def by_hand(**change: Any) -> dict[str, Any]:
     levels = [level.id for level in basic().levels]
 
     def limits(limit: dict[str, Any]) -> dict[str, Any]:
-        return {level: limit | _SOURCE for level in levels}
+        return dict.fromkeys(levels, limit | _SOURCE)
 
     return {
         "id": "M-1",

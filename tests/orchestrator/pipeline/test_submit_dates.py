@@ -94,9 +94,8 @@ def test_a_version_stands_where_its_days_say(day: str, state: LifecycleState) ->
 
 def by_hand(**change: str) -> Programme:
     data = small.SMALL.model_dump(mode="json", exclude_none=True)
-    for requirement in data["requirements"]:
-        requirement |= {"case": "", "instructions": "Look."} | change
-    return Programme.model_validate(data | {"suites": []})
+    asked = [one | {"case": "", "instructions": "Look."} | change for one in data["requirements"]]
+    return Programme.model_validate(data | {"suites": [], "requirements": asked})
 
 
 def test_a_profile_that_is_manual_throughout_opens_a_prompt_for_each_requirement_and_no_run() -> None:
