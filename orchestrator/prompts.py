@@ -50,11 +50,12 @@ class Prompts:
         self,
         prompt: str,
         by: str,
+        serial: str,
         measured: Sequence[MeasuredByHand],
         evidence: Sequence[Evidence] = (),
         words: str = "",
     ) -> str:
-        """Say what was measured; gives the answer's id.
+        """Say what was measured of the unit with this serial number; gives the answer's id.
 
         Raises NotFound, Conflict where it does not wait for an answer, BadInput with everything that is wrong with it.
         """
@@ -69,6 +70,7 @@ class Prompts:
                 prompt=prompt,
                 entry=self._clock.new_id("mes"),
                 by=by,
+                serial=serial,
                 measured=tuple(measured),
                 evidence=tuple(evidence),
                 words=words,

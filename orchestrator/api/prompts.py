@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lab_inventory.errors import Conflict, NotFound
 from lab_inventory.measurement import Evidence
-from lab_inventory.noun import Name, Noun, Sha256, Text, Words
+from lab_inventory.noun import Label, Name, Noun, Sha256, Text, Words
 from lab_inventory.picture import read_picture
 from orchestrator import logs
 from orchestrator.api.parts import BatchesRead, Parts, PartsOf, PromptsWrite
@@ -43,8 +43,12 @@ PICTURE_HEADERS = {
 
 
 class Answer(Noun):
-    """What somebody measured: one value for each quantity that is asked for, with files that were sent before."""
+    """What somebody measured: one value for each quantity that is asked for, with files that were sent before.
 
+    ``serial``: the serial number of the unit that was measured, as it stands on it.
+    """
+
+    serial: Label
     measured: tuple[MeasuredByHand, ...] = Field(min_length=1, max_length=MEASURED_MAX)
     evidence: tuple[Evidence, ...] = Field(default=(), max_length=FILES_MAX)
     words: Text = ""
@@ -157,6 +161,7 @@ def _entry(entry: PromptEntry) -> Row:
         "words": getattr(entry, "words", ""),
     }
     if isinstance(entry, PromptAnswered | PromptAnsweredByOne):
+        said["serial"] = entry.serial
         said["measured"] = [
             one.model_dump(mode="json") | {"in_words": value_in_words(one.value, one.unit)} for one in entry.measured
         ]
@@ -217,7 +222,7 @@ async def put_evidence(
 @router.post("/prompts/{prompt}/answer", status_code=201)
 def answer(prompt: PromptName, said: Answer, parts: PartsOf, asking: PromptsWrite) -> Answered:
     """Say what was measured. What is wrong with it is said all at once."""
-    made = parts.prompts.answer(prompt, asking.subject, said.measured, said.evidence, said.words)
+    made = parts.prompts.answer(prompt, asking.subject, said.serial, said.measured, said.evidence, said.words)
     logs.note(prompt=prompt)
     return Answered(answer=made)
 

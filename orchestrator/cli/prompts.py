@@ -70,6 +70,7 @@ def _lines(found: dict[str, Any], server: str) -> list[str]:
     lines += [f"asks for {one['quantity']} in {one['unit']}" for one in found["asks"]]
     for entry in found["entries"]:
         lines.append(f"{entry['kind']} by {entry['by']} at {entry['at']}" + _said(entry["words"]))
+        lines += [f"  unit {entry['serial']}"] if "serial" in entry else []
         for one in entry.get("measured", ()):
             uncertainty = "" if one["uncertainty"] is None else f" ± {one['uncertainty']}"
             how = f"with {one['instrument']}" if one["instrument"] else "by observation"
@@ -85,6 +86,7 @@ def _said(words: str) -> str:
 @app.command()
 def answer(
     prompt: Prompt,
+    serial: Annotated[str, typer.Option(help="The serial number of the unit that you measured.")],
     value: Annotated[
         list[str] | None,
         typer.Option(help="QUANTITY=VALUE, by observation: yes or no, or how many. Repeat it for each quantity."),
@@ -105,6 +107,7 @@ def answer(
         raise BadInput("nothing was measured; expected --value QUANTITY=VALUE or --file FILE")
     files = [_send(client, prompt, path) for path in evidence or ()]
     body = {
+        "serial": serial,
         "measured": [one.model_dump(mode="json") for one in measured],
         "evidence": [one.model_dump(mode="json") for one in files],
         "words": words,

@@ -91,13 +91,14 @@ class PromptEntry(_OfPrompt):
 
 
 class _Answer(PromptEntry):
+    serial: Label
     measured: tuple[MeasuredByHand, ...] = Field(min_length=1, max_length=MEASURED_MAX)
     evidence: tuple[Evidence, ...] = Field(default=(), max_length=FILES_MAX)
     words: Text = ""
 
 
 class PromptAnswered(_Answer):
-    """Somebody measured it, and no second person is asked for."""
+    """Somebody measured it, and no second person is asked for. ``serial``: of the unit that was measured."""
 
 
 class PromptAnsweredByOne(_Answer):

@@ -128,7 +128,7 @@ def _attempt(requirement: Requirement, prompt: PromptView, number: int, distrust
     for one in answer.measured:
         instrument = one.instrument or OBSERVATION
         by = f"by {answer.by} with {one.instrument}" if one.instrument else f"observed by {answer.by}"
-        note = f"{by}{confirmed}, prompt {prompt.prompt}" + (f": {one.note}" if one.note else "")
+        note = f"{by}{confirmed}, unit {answer.serial}, prompt {prompt.prompt}" + (f": {one.note}" if one.note else "")
         measurements.append(
             Measurement(
                 quantity=one.quantity,

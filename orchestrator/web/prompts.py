@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 
 from lab_inventory.errors import AssayError, BadInput, Conflict, NotFound, TooLarge
 from lab_inventory.measurement import Evidence
-from lab_inventory.noun import Words
+from lab_inventory.noun import Label, Words
 from orchestrator.api.parts import Parts, PartsOf
 from orchestrator.api.prompts import picture_of, prompt_of
 from orchestrator.lifecycle.prompt import FILES_MAX, PromptState
@@ -29,6 +29,7 @@ FIELDS_MAX = 1000
 Page = Annotated[int, Query(ge=1, le=100_000)]
 Doing = Callable[["Sent"], object]
 _words: TypeAdapter[str] = TypeAdapter(Words)
+_label: TypeAdapter[str] = TypeAdapter(Label)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,12 +150,17 @@ def answer(prompt: str, request: Request, parts: PartsOf, asking: Measures, sent
         if view.state is not PromptState.OPEN:
             raise Conflict(f"prompt {prompt} is {view.state}; expected one that is open")
         measured = read_answer(sent.fields, requirement)
+        try:
+            serial = _label.validate_python(sent.fields.get("serial", "").strip())
+        except ValidationError as error:
+            raise BadInput("say which unit you measured: its serial number, in 1 to 120 characters") from error
         for evidence, data in sent.files:
             with parts.desk.artifacts.draft(evidence.digest, EVIDENCE_BYTES_MAX, declared_bytes=len(data)) as draft:
                 draft.add(data)
                 draft.keep()
         words = sent.words if sent.fields.get("words", "").strip() else ""
-        parts.prompts.answer(prompt, asking.subject, measured, [evidence for evidence, _ in sent.files], words)
+        files = [evidence for evidence, _ in sent.files]
+        parts.prompts.answer(prompt, asking.subject, serial, measured, files, words)
 
     return _done(prompt, request, parts, asking, sent, do)
 

@@ -57,7 +57,7 @@ class Asked:
         return found
 
     def answer(self, by: str = "opal") -> str:
-        return self.prompts.answer(self.prompt, by, measured())
+        return self.prompts.answer(self.prompt, by, "SN 12", measured())
 
     def run(self) -> Assignment:
         self.world.heartbeat(registration(1))
@@ -129,13 +129,13 @@ def test_a_programme_that_is_manual_throughout_is_submitted_to_and_judged(by_han
     assert judgement is not None
     assert (judgement.earned, judgement.runs) == ("certified", ())
     words = [grounds.words for grounds in by_hand.verdict().grounds]
-    assert f"(by opal with meter-1, prompt {by_hand.prompt})" in words[0]
-    assert f"(observed by opal, prompt {by_hand.prompt})" in words[1]
+    assert f"(by opal with meter-1, unit SN 12, prompt {by_hand.prompt})" in words[0]
+    assert f"(observed by opal, unit SN 12, prompt {by_hand.prompt})" in words[1]
     assert by_hand.findings() == ()
 
 
 def test_a_value_beyond_its_limit_fails_by_the_same_algebra(by_hand: Asked) -> None:
-    by_hand.prompts.answer(by_hand.prompt, "opal", measured(40.0))
+    by_hand.prompts.answer(by_hand.prompt, "opal", "SN 12", measured(40.0))
     by_hand.world.tick()
     assert by_hand.verdict().verdict is Verdict.FAIL
     assert "ringer was 40 dB(A) ± 1" in by_hand.verdict().words
@@ -143,7 +143,7 @@ def test_a_value_beyond_its_limit_fails_by_the_same_algebra(by_hand: Asked) -> N
 
 def test_an_overdue_calibration_makes_it_inconclusive(by_hand: Asked) -> None:
     due = {"method": "certificate 17", "due_on": "2020-01-01"}
-    by_hand.prompts.answer(by_hand.prompt, "opal", measured(calibration=due))
+    by_hand.prompts.answer(by_hand.prompt, "opal", "SN 12", measured(calibration=due))
     by_hand.world.tick()
     assert by_hand.verdict().verdict is Verdict.INCONCLUSIVE
     assert "the calibration of meter-1 was due on 2020-01-01 (certificate 17)" in by_hand.verdict().words
@@ -229,9 +229,10 @@ def test_with_its_batch_a_prompt_is_aborted(by_hand: Asked) -> None:
 
 
 def test_what_there_is_not_is_not_found(by_hand: Asked) -> None:
-    for act in (by_hand.prompts.answer, by_hand.prompts.abort):
-        with pytest.raises(NotFound):
-            act("prm-none", "opal", measured() if act == by_hand.prompts.answer else "why")  # type: ignore[arg-type]
+    with pytest.raises(NotFound):
+        by_hand.prompts.answer("prm-none", "opal", "SN 12", measured())
+    with pytest.raises(NotFound):
+        by_hand.prompts.abort("prm-none", "opal", "why")
     with pytest.raises(NotFound):
         by_hand.prompts.abort_all("sub-none", "opal", "why")
 
@@ -244,12 +245,12 @@ def test_a_file_that_was_not_sent_is_refused_and_one_that_was_is_evidence_of_the
         size_bytes=3,
     )
     with pytest.raises(BadInput) as refused:
-        by_hand.prompts.answer(by_hand.prompt, "opal", measured(), [photo])
+        by_hand.prompts.answer(by_hand.prompt, "opal", "SN 12", measured(), [photo])
     assert refused.value.problems[0].wrong == "photo.png is not here"
     with by_hand.world.desk.artifacts.draft(photo.digest) as draft:
         draft.add(b"foo")
         draft.keep()
-    by_hand.prompts.answer(by_hand.prompt, "opal", measured(), [photo])
+    by_hand.prompts.answer(by_hand.prompt, "opal", "SN 12", measured(), [photo])
     by_hand.world.tick()
     assert by_hand.verdict().grounds[0].evidence == (photo.digest,)
     with by_hand.world.store.reading() as connection:

@@ -64,7 +64,9 @@ async def test_a_run_and_two_people_measure_a_submission_and_a_certificate_follo
     sent = await clients["opal"].put(f"/v1/prompts/{prompt}/evidence/{address}", content=photo)
     assert sent.status_code == 201, sent.text
     file = {"digest": address, "name": "photo.png", "media_type": "image/png", "size_bytes": len(photo)}
-    made = await post(clients["opal"], prompt, "answer", measured=as_json(), evidence=[file], words="Well heard.")
+    made = await post(
+        clients["opal"], prompt, "answer", serial="SN 12", measured=as_json(), evidence=[file], words="Well heard."
+    )
     assert made.status_code == 201, made.text
     answer = made.json()["answer"]
 
@@ -94,7 +96,7 @@ async def test_only_operators_act_and_vendors_see_that_theirs_is_asked(server: L
     submission = await submit(server, throughout(picture=PICTURE))
     prompt = await only_prompt(server)
     bodies: dict[str, dict[str, Any]] = {
-        "answer": {"measured": as_json()},
+        "answer": {"serial": "SN 12", "measured": as_json()},
         "confirm": {"answer": "mes-1"},
         "differ": {"answer": "mes-1", "words": "no"},
         "abort": {"words": "no"},
@@ -129,19 +131,22 @@ async def test_what_is_wrong_with_an_answer_is_told_all_at_once_and_it_stays_ope
     prompt = await only_prompt(server)
     ringer, lamp = as_json()
     wrong = [ringer | {"unit": "dB"}]
-    answer = await post(clients["opal"], prompt, "answer", measured=wrong)
+    answer = await post(clients["opal"], prompt, "answer", serial="SN 12", measured=wrong)
     assert answer.status_code == 422
     assert [one["path"] for one in answer.json()["problems"]] == ["measured", "measured[0].unit"]
-    assert (await post(clients["opal"], prompt, "answer", measured=[])).status_code == 422
-    assert (await post(clients["opal"], prompt, "answer", measured=[ringer | {"value": None}, lamp])).status_code == 422
+    assert (await post(clients["opal"], prompt, "answer", serial="SN 12", measured=[])).status_code == 422
+    assert (await post(clients["opal"], prompt, "answer", serial="", measured=as_json())).status_code == 422
+    assert (
+        await post(clients["opal"], prompt, "answer", serial="SN 12", measured=[ringer | {"value": None}, lamp])
+    ).status_code == 422
     nan = await clients["opal"].post(
         f"/v1/prompts/{prompt}/answer",
-        content='{"measured": [{"quantity": "ringer", "unit": "dB(A)", "value": NaN}]}',
+        content='{"serial": "SN 12", "measured": [{"quantity": "ringer", "unit": "dB(A)", "value": NaN}]}',
         headers={"Content-Type": "application/json"},
     )
     assert nan.status_code == 422
     assert (await shown(clients["opal"], prompt))["state"] == "open"
-    assert (await post(clients["opal"], "prm-none", "answer", measured=as_json())).status_code == 404
+    assert (await post(clients["opal"], "prm-none", "answer", serial="SN 12", measured=as_json())).status_code == 404
 
 
 async def test_whoever_may_answer_aborts_one_or_all_and_nobody_twice(server: LabServer, clients: Clients) -> None:
@@ -182,7 +187,7 @@ async def test_who_measured_by_hand_took_part_and_does_not_decide(server: LabSer
     submission = await submit(server, throughout(granting=True))
     prompt = await only_prompt(server)
     async with server.client(token_of(server, "both", Role.OPERATOR, Role.DECIDER)) as both:
-        assert (await post(both, prompt, "answer", measured=as_json())).status_code == 201
+        assert (await post(both, prompt, "answer", serial="SN 12", measured=as_json())).status_code == 201
         await judged(server, submission)
         said = {"words": "because", "level": "certified"}
         assert (await clients["rita"].post(f"/v1/reviews/{submission}/recommend", json=said)).status_code == 204
@@ -196,5 +201,5 @@ async def test_who_measured_by_hand_took_part_and_does_not_decide(server: LabSer
 async def test_the_gauge_says_how_many_prompts_wait(server: LabServer, clients: Clients) -> None:
     await submit(server, throughout())
     assert 'assay_prompts_open{lab=""} 1.0' in (await clients["opal"].get("/metrics")).text
-    await post(clients["opal"], await only_prompt(server), "answer", measured=as_json(*measured()))
+    await post(clients["opal"], await only_prompt(server), "answer", serial="SN 12", measured=as_json(*measured()))
     assert 'assay_prompts_open{lab=""} 0.0' in (await clients["opal"].get("/metrics")).text

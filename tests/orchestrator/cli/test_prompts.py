@@ -40,21 +40,23 @@ async def test_one_answers_with_a_file_and_an_observation_and_another_confirms(
     assert "asks for ringer in dB(A)" in shown
     assert "instructions" not in json.loads((await assay("acme", "show", prompt, "-o", "json")).out)
 
-    nothing = await assay("opal", "answer", prompt)
+    nothing = await assay("opal", "answer", prompt, "--serial", "SN 12")
     assert (nothing.status, "expected --value QUANTITY=VALUE or --file FILE" in nothing.err) == (2, True)
-    half = await assay("opal", "answer", prompt, "--value", "lamp_blinks=yes")
+    half = await assay("opal", "answer", prompt, "--serial", "SN 12", "--value", "lamp_blinks=yes")
     assert "ringer is missing" in half.err
-    maybe = await assay("opal", "answer", prompt, "--value", "lamp_blinks=maybe")
+    maybe = await assay("opal", "answer", prompt, "--serial", "SN 12", "--value", "lamp_blinks=maybe")
     assert "expected yes or no" in maybe.err
     files = ("--file", str(tmp_path / "ringer.yaml"), "--evidence", str(tmp_path / "photo.png"))
-    done = await assay("opal", "answer", prompt, "--value", "lamp_blinks=yes", *files)
+    done = await assay("opal", "answer", prompt, "--serial", "SN 12", "--value", "lamp_blinks=yes", *files)
     assert (done.status, done.out.endswith(f"{prompt} is unconfirmed\n")) == (0, True), done.err
 
     own = await assay("opal", "confirm", prompt)
     assert "second-person: opal answered it; expected somebody else" in own.err
     differed = await assay("otto", "differ", prompt, "--words", "I read 55.")
     assert differed.out == f"{prompt} is open again\n"
-    assert (await assay("otto", "answer", prompt, "--value", "lamp_blinks=yes", *files)).status == 0
+    assert (
+        await assay("otto", "answer", prompt, "--serial", "SN 12", "--value", "lamp_blinks=yes", *files)
+    ).status == 0
     assert (await assay("opal", "confirm", prompt)).out == f"{prompt} is confirmed\n"
     shown = (await assay("otto", "show", prompt)).out
     assert "differed by otto" in shown

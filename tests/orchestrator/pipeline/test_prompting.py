@@ -53,7 +53,7 @@ def view(state: PromptState, *entries: PromptEntry, second_person: bool = False)
 
 
 def answer(*values: MeasuredByHand, by: str = "opal", of: type[Any] = PromptAnswered) -> Any:
-    return of(prompt="prm-1", entry="mes-1", by=by, measured=values or measured(), at=small.NOW)
+    return of(prompt="prm-1", entry="mes-1", by=by, serial="SN 12", measured=values or measured(), at=small.NOW)
 
 
 def confirmation(by: str, of: str = "mes-1") -> PromptConfirmed:

@@ -14,6 +14,7 @@ from orchestrator.lifecycle.rights import Role
 
 Browsers = dict[str, httpx.AsyncClient]
 TYPED = {
+    "serial": "SN 12",
     "value.0": "71.5",
     "uncertainty.0": "1",
     "instrument.0": "meter-1",
@@ -72,6 +73,7 @@ async def test_one_answers_with_a_photo_and_another_confirms_on_the_pages(
     assert forms(shown) == {"confirm", "differ", "abort"}
     assert "71.5 dB(A)" in shown
     assert "photo.png" in shown
+    assert "unit SN 12" in shown
     assert (await act(browsers["opal"], prompt, "confirm")).status_code == 409
     assert (await act(browsers["otto"], prompt, "confirm")).status_code == 303
     shown = (await browsers["otto"].get(page)).text
@@ -88,6 +90,10 @@ async def test_what_is_wrong_is_told_and_what_was_typed_in_is_kept(server: LabSe
     assert "expected a number" in answer.text
     assert 'value="loud"' in answer.text
     assert "meter&lt;1&gt;" in answer.text
+    nowhere = await act(
+        browsers["opal"], prompt, "answer", **{k.replace(".", "__"): v for k, v in TYPED.items() if k != "serial"}
+    )
+    assert "say which unit you measured" in nowhere.text
     empty = await act(browsers["opal"], prompt, "abort", words=" ")
     assert (empty.status_code, "say something" in empty.text) == (422, True)
     large = [("files", ("large.bin", bytes(4_100_000), "application/octet-stream"))]
