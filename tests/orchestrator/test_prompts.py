@@ -25,8 +25,8 @@ DAY_S = 86_400.0
 class Asked:
     """A world in which one submission of a programme was taken, and the prompt that it opened."""
 
-    def __init__(self, folder: Path, programme: Programme) -> None:
-        self.world = World(folder)
+    def __init__(self, folder: Path, programme: Programme, url: str | None = None) -> None:
+        self.world = World(folder, url=url)
         self.world.programme = programme
         self.world.desk.keep_programmes([programme])
         self.prompts = Prompts(self.world.desk)
@@ -277,6 +277,17 @@ def test_what_was_answered_by_hand_is_judged_again_to_the_same(tmp_path: Path) -
     anew = rejudge(was.view, was.programme, was.judgement, other)
     assert anew.impact is Impact.NOT_JUDGEABLE
     assert "was measured by hand by other instructions" in anew.differences[0].words
+
+
+def test_on_each_database_a_prompt_is_differed_from_and_lapses(tmp_path: Path, database_url: str) -> None:
+    asked = Asked(tmp_path, throughout(second_person=True, timeout_h=1), database_url)
+    asked.prompts.differ(asked.prompt, "otto", asked.answer(), "I read 55.")
+    asked.world.clock.advance(3600)
+    asked.world.tick()
+    assert asked.view().state is PromptState.LAPSED
+    assert asked.verdict().verdict is Verdict.NOT_RUN
+    assert asked.findings() == ()
+    asked.world.store.close()
 
 
 def test_a_restart_forgets_no_prompt(by_hand: Asked) -> None:

@@ -1,6 +1,9 @@
 """Prompts through the API: one token for each role, and a submission from its prompts to its certificate."""
 
 import hashlib
+import io
+import json
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -54,7 +57,8 @@ async def test_a_run_and_two_people_measure_a_submission_and_a_certificate_follo
     assignment = await server.taken.get()
     await server.until(f"/v1/runs/{assignment.run}", lambda run: run["ray_node"] is not None)
     await server.deliver(assignment)
-    assert (await server.operator.get(f"/v1/submissions/{submission}")).json()["state"] == "open"
+    waiting = (await clients["acme"].get(f"/v1/submissions/{submission}")).json()
+    assert (waiting["state"], [one["state"] for one in waiting["prompts"]]) == ("open", ["open"])
 
     found = await shown(clients["otto"], prompt)
     assert (found["state"], found["may"], found["second_person"]) == ("open", ["answer", "abort"], True)
@@ -63,7 +67,8 @@ async def test_a_run_and_two_people_measure_a_submission_and_a_certificate_follo
     address = f"sha256:{hashlib.sha256(photo).hexdigest()}"
     sent = await clients["opal"].put(f"/v1/prompts/{prompt}/evidence/{address}", content=photo)
     assert sent.status_code == 201, sent.text
-    file = {"digest": address, "name": "photo.png", "media_type": "image/png", "size_bytes": len(photo)}
+    file_said = {"name": "photo.png", "media_type": "image/png", "size_bytes": len(photo)}
+    file = {"digest": address} | file_said
     made = await post(
         clients["opal"], prompt, "answer", serial="SN 12", measured=as_json(), evidence=[file], words="Well heard."
     )
@@ -85,6 +90,9 @@ async def test_a_run_and_two_people_measure_a_submission_and_a_certificate_follo
     (row,) = (await server.operator.get("/v1/certificates")).json()
     document = (await server.operator.get(f"/v1/certificates/{row['certificate']}")).json()["certificate"]
     assert address in document["evidence"]
+    bundle = (await server.operator.get(f"/v1/certificates/{row['certificate']}/bundle")).content
+    named = json.loads(zipfile.ZipFile(io.BytesIO(bundle)).read("evidence.json"))
+    assert {"digest": address, "requirement": "M-1"} | file_said in named
     kinds = [(entry["kind"], entry["by"]) for entry in (await shown(clients["rita"], prompt))["entries"]]
     assert kinds == [("answered", "opal"), ("confirmed", "otto")]
     assert (await clients["rita"].get(f"/v1/artifacts/{address}")).content == photo

@@ -54,7 +54,7 @@ def forms(page: str) -> set[str]:
 async def test_one_answers_with_a_photo_and_another_confirms_on_the_pages(
     server: LabServer, browsers: Browsers
 ) -> None:
-    await submit(server, throughout(second_person=True, picture=PICTURE))
+    submission = await submit(server, throughout(second_person=True, picture=PICTURE))
     prompt = await only_prompt(server)
     page = f"/prompts/{prompt}"
     assert prompt in (await browsers["opal"].get("/prompts")).text
@@ -79,6 +79,10 @@ async def test_one_answers_with_a_photo_and_another_confirms_on_the_pages(
     shown = (await browsers["otto"].get(page)).text
     assert (forms(shown), "confirmed" in shown) == (set(), True)
     assert prompt in (await browsers["otto"].get("/prompts?state=confirmed")).text
+    assert await server.until(f"/v1/submissions/{submission}", lambda found: found["state"] == "judged")
+    shown = (await browsers["acme"].get(f"/submissions/{submission}")).text
+    assert f'<a href="{page}">M-1</a>' in shown
+    assert "by opal with meter-1, confirmed by otto, unit SN 12" in shown
 
 
 async def test_what_is_wrong_is_told_and_what_was_typed_in_is_kept(server: LabServer, browsers: Browsers) -> None:
