@@ -203,7 +203,16 @@ async def test_who_measured_by_hand_took_part_and_does_not_decide(server: LabSer
         assert answer.status_code == 409
         assert answer.json()["problems"][0]["path"] == "decider-took-part"
         assert f"both measured by hand, for the prompt {prompt}" in answer.text
-    assert (await clients["dora"].post(f"/v1/reviews/{submission}/decide", json=said)).status_code == 201
+    made = await clients["dora"].post(f"/v1/reviews/{submission}/decide", json=said)
+    assert made.status_code == 201
+    certificate = made.json()["certificate"]
+    for path in (
+        f"/certificates/{certificate}",
+        f"/v1/certificates/{certificate}/bundle",
+        f"/submissions/{submission}",
+        f"/v1/submissions/{submission}/junit",
+    ):
+        assert (await clients["dora"].get(path)).status_code == 200, path
 
 
 async def test_the_gauge_says_how_many_prompts_wait(server: LabServer, clients: Clients) -> None:
