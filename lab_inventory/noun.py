@@ -21,6 +21,12 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
 """A longer text for people, at most 2000 characters."""
 
+Words = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$"),
+]
+"""What somebody says of something: 1 to 2000 characters, not only spaces."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """A content address."""
 

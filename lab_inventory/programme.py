@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from lab_inventory.canonical import digest
 from lab_inventory.errors import Contradictions, NotFound, Place
@@ -19,6 +19,7 @@ from lab_inventory.ics import Proforma
 from lab_inventory.lab import Role
 from lab_inventory.measurement import Limit, Unit
 from lab_inventory.noun import Label, Name, Noun, Text
+from lab_inventory.picture import PICTURE_CHARACTERS_MAX, read_picture
 from lab_inventory.programme_terms import Mark as Mark  # noqa: PLC0414  (named together with what it marks)
 from lab_inventory.programme_terms import Source as Source  # noqa: PLC0414
 from lab_inventory.programme_terms import Terms
@@ -79,10 +80,26 @@ class Kind(StrEnum):
     OPTIONAL = "optional"
 
 
+TIMEOUT_H_DEFAULT = 336.0
+"""Two weeks."""
+
+
+def _checked_picture(uri: str) -> str:
+    """Raises ValueError where it is no picture that can be shown; nothing where there is none."""
+    if uri:
+        read_picture(uri)
+    return uri
+
+
+PictureUri = Annotated[str, StringConstraints(max_length=PICTURE_CHARACTERS_MAX), AfterValidator(_checked_picture)]
+
+
 class RequirementCore(Noun):
     """What a product must do, whatever the profile: checks on the measurements of one test case.
 
-    ``case`` empty: a *manual* requirement. No procedure measures it yet; ``instructions`` say how people do.
+    ``case`` empty: a *manual* requirement. No procedure measures it; people do as ``instructions`` and ``picture`` (a
+    data URI, lab_inventory/picture.py) say, within ``timeout_h`` of the submission; with ``second_person`` what one
+    measured counts only once another confirmed it.
     """
 
     id: Name
@@ -92,6 +109,11 @@ class RequirementCore(Noun):
     condition: Label | None = None
     case: Name | Literal[""] = Field(default="", exclude_if=lambda given: not given)
     instructions: Text = Field(default="", exclude_if=lambda given: not given)
+    picture: PictureUri = Field(default="", exclude_if=lambda given: not given)
+    timeout_h: float = Field(
+        default=TIMEOUT_H_DEFAULT, gt=0, le=8784, exclude_if=lambda given: given == TIMEOUT_H_DEFAULT
+    )
+    second_person: bool = Field(default=False, exclude_if=lambda given: not given)
     checks: tuple[Check, ...] = Field(min_length=1)
 
     @property
@@ -109,6 +131,10 @@ class RequirementCore(Noun):
         if self.manual and not self.instructions.strip():
             wrong = f"{self.id} has no test case, so it is manual, and no instructions"
             found.append((("instructions",), wrong, "how people measure it, or the case that does"))
+        if not self.manual:
+            defaults = {"picture": "", "timeout_h": TIMEOUT_H_DEFAULT, "second_person": False}
+            for name in (name for name, default in defaults.items() if getattr(self, name) != default):
+                found.append(((name,), f"is there, and {self.case} measures it", "none, or no case"))
         if found:
             raise Contradictions(found)
         return self

@@ -202,6 +202,7 @@ def _method(was: Requirement, now: Requirement, old: TestCase | None, new: TestC
         what = f"{now.id} instructions"
         asks = Asks.MEASURE if now.manual else Asks.NOTHING
         yield Change(what=what, level="", before=was.instructions, after=now.instructions, asks=asks, case=now.case)
+    yield from _by_hand(was, now)
     if old is None or new is None:
         return
     for what, before, after in (
@@ -219,6 +220,27 @@ def _method(was: Requirement, now: Requirement, old: TestCase | None, new: TestC
         case = now.case if asks is Asks.MEASURE else ""
         what_ = f"{now.id} repeats"
         yield Change(what=what_, level="", before=str(old.repeats), after=str(new.repeats), asks=asks, case=case)
+
+
+def _by_hand(was: Requirement, now: Requirement) -> Iterator[Change]:
+    """How people are asked, of what is manual in both."""
+    if not (was.manual and now.manual):
+        return
+    if was.picture != now.picture:
+        before, after = "a picture" if was.picture else "none", ("another picture" if now.picture else "none")
+        yield Change(what=f"{now.id} picture", level="", before=before, after=after, asks=Asks.MEASURE)
+    if was.second_person is not now.second_person:
+        persons = ("one person", "two persons")
+        yield Change(
+            what=f"{now.id} is measured by",
+            level="",
+            before=persons[was.second_person],
+            after=persons[now.second_person],
+            asks=Asks.MEASURE if now.second_person else Asks.NOTHING,
+        )
+    if was.timeout_h != now.timeout_h:
+        before, after = f"within {was.timeout_h:g} h", f"within {now.timeout_h:g} h"
+        yield Change(what=f"{now.id} is measured", level="", before=before, after=after, asks=Asks.NOTHING)
 
 
 def _parameters(case: TestCase) -> str:

@@ -19,6 +19,7 @@ from orchestrator.api import certificates as certificates_api
 from orchestrator.api import listing as listing_api
 from orchestrator.api import people as people_api
 from orchestrator.api import programmes as programmes_api
+from orchestrator.api import prompts as prompts_api
 from orchestrator.api import reports as reports_api
 from orchestrator.api import reviews as reviews_api
 from orchestrator.api import samples as samples_api
@@ -44,6 +45,7 @@ from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.offering import Offering
 from orchestrator.people import People
+from orchestrator.prompts import Prompts
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
 from orchestrator.security import Security
@@ -56,7 +58,7 @@ from orchestrator.store.leadership import Leadership, News, SharedLeadership, So
 from orchestrator.store.store import Store, Superseded
 from orchestrator.waiving import Waiving
 from orchestrator.watch import Watch
-from orchestrator.web import layout, listing, pages, reviews, sample_pages, signing_in, submitting, waivers
+from orchestrator.web import layout, listing, pages, prompts, reviews, sample_pages, signing_in, submitting, waivers
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -109,6 +111,7 @@ def create_app(
         people=people,
         samples=Samples(store, clock),
         waiving=Waiving(store, clock),
+        prompts=Prompts(desk),
         notifiers=notifiers,
         issuing=Issuing(store, clock),
         offering=Offering(store, clock),
@@ -154,6 +157,7 @@ def create_app(
         samples_api,
         reviews_api,
         waivers_api,
+        prompts_api,
         subscriptions_api,
         health,
         pages,
@@ -161,6 +165,7 @@ def create_app(
         listing,
         reviews,
         waivers,
+        prompts,
         signing_in,
         submitting,
     ):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from lab_inventory.canonical import canonical_bytes
+from lab_inventory.measurement import Evidence
 from lab_inventory.messages import CaseEnded, RunReport
 
 _WRITTEN = (2000, 1, 1, 0, 0, 0)
@@ -24,7 +25,9 @@ _WRITTEN = (2000, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Bundled:
-    """What goes into a bundle. ``reports``: all of the submission; ``evidence``: what the certificate names."""
+    """What goes into a bundle. ``reports``: all of the submission; ``evidence``: what the certificate names;
+    ``by_hand``: the files that people added to what they measured, each with its requirement.
+    """
 
     certificate: str
     links: Sequence[str]
@@ -33,6 +36,7 @@ class Bundled:
     judgement: bytes
     reports: Sequence[RunReport]
     evidence: Sequence[str]
+    by_hand: Sequence[tuple[str, Evidence]] = ()
 
 
 def bundle(given: Bundled) -> bytes:
@@ -54,7 +58,7 @@ def bundle(given: Bundled) -> bytes:
 
 
 def _evidence(given: Bundled) -> list[dict[str, str | int]]:
-    """Each file that the certificate names, in its order, with what the reports say of it."""
+    """Each file that the certificate names, in its order, with what the reports and people say of it."""
     said: dict[str, dict[str, str | int]] = {}
     for report in given.reports:
         if isinstance(report.body, CaseEnded):
@@ -65,4 +69,11 @@ def _evidence(given: Bundled) -> list[dict[str, str | int]]:
                     "media_type": file.media_type,
                     "size_bytes": file.size_bytes,
                 }
+    for requirement, file in given.by_hand:
+        said[file.digest] = {
+            "requirement": requirement,
+            "name": file.name,
+            "media_type": file.media_type,
+            "size_bytes": file.size_bytes,
+        }
     return [{"digest": address, **said.get(address, {})} for address in given.evidence]

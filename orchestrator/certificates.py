@@ -106,6 +106,12 @@ class Certificates:
                 judgement=canonical_bytes(judgement),
                 reports=tuple(report.report for report in recorded.reports),
                 evidence=view.certificate.evidence,
+                by_hand=[
+                    (prompt.requirement, file)
+                    for prompt in recorded.prompts
+                    if prompt.answer is not None
+                    for file in prompt.answer.evidence
+                ],
             )
         )
 

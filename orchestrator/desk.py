@@ -30,18 +30,20 @@ from orchestrator.lifecycle.batch import BatchCancelled, BatchHeld, BatchRelease
 from orchestrator.lifecycle.device import DeviceHeld, DeviceReleased
 from orchestrator.lifecycle.host import HostDrained, HostUndrained
 from orchestrator.lifecycle.machine import Fact
-from orchestrator.lifecycle.run import HOLDS_A_LEASE, RunCancelled, RunState, RunStopRequested
+from orchestrator.lifecycle.prompt import PromptAborted
+from orchestrator.lifecycle.run import HOLDS_A_LEASE, RunCancelled, RunQueued, RunState, RunStopRequested
 from orchestrator.pipeline.lease import standing
 from orchestrator.pipeline.record import record
 from orchestrator.pipeline.register import register
 from orchestrator.pipeline.submit import BatchRequest, Refused, VendorBound, against_vendor, submit
-from orchestrator.store import keeping, views
+from orchestrator.store import keeping, prompt_views, views
 from orchestrator.store.artifacts import Artifacts
 from orchestrator.store.store import IdempotentReply, Reading, Store
 from orchestrator.watch import Watch
 
 HEARTBEAT_S = 5.0
 WAITING_RUNS_MAX = 20_000
+OPEN_PROMPTS_MAX = 20_000
 PASS_ON_S = 2.0
 PASSED_ON_MAX = 20_000
 
@@ -175,8 +177,12 @@ class Desk:
             answer = submit(request, programmes, units, by, self.clock.now(), self.clock.new_id)
             if isinstance(answer, Refused):
                 raise BadInput("the batch is not accepted", problems=answer.problems)
-            if waiting + len(answer.facts) - 1 > WAITING_RUNS_MAX:
+            runs = sum(isinstance(fact, RunQueued) for fact in answer.facts)
+            if waiting + runs > WAITING_RUNS_MAX:
                 raise Conflict(f"{waiting} runs wait already; at most {WAITING_RUNS_MAX} are taken")
+            asked = prompt_views.count_open(connection)
+            if asked + len(answer.facts) - 1 - runs > OPEN_PROMPTS_MAX:
+                raise Conflict(f"{asked} prompts are open already; at most {OPEN_PROMPTS_MAX} are taken")
             reply = BatchReply(batch=answer.batch, submissions=answer.submissions, warnings=answer.warnings)
             kept = IdempotentReply(principal=by, key=key, body_digest=body_digest, reply=reply.model_dump_json())
             self.store.commit(answer.facts, idempotent=kept)
@@ -205,6 +211,10 @@ class Desk:
                     facts.append(RunCancelled(run=run, reason=why, at=now))
                 elif state in HOLDS_A_LEASE and state is not RunState.STOPPING:
                     facts.append(RunStopRequested(run=run, reason=why, at=now))
+            facts += [
+                PromptAborted(prompt=prompt, entry=self.clock.new_id("abt"), by=by, words=why, at=now)
+                for prompt in prompt_views.waiting_of(connection, batch=batch)
+            ]
             self.store.commit(facts)
         self.wake()
 

@@ -20,6 +20,7 @@ from orchestrator.granting import Granting, SignsCertificates
 from orchestrator.lifecycle.batch import BatchCompleted, SubmissionState
 from orchestrator.lifecycle.lease import LeaseReleased
 from orchestrator.lifecycle.machine import Fact
+from orchestrator.lifecycle.prompt import CLOSED
 from orchestrator.lifecycle.run import (
     EvidenceRecorded,
     ReportQuarantined,
@@ -40,6 +41,7 @@ from orchestrator.pipeline.publish import Notice
 from orchestrator.pipeline.register import silent
 from orchestrator.pipeline.schedule.place import Deferral, place
 from orchestrator.pipeline.waived import NONE_WAIVED
+from orchestrator.prompts import lapse_prompts
 from orchestrator.store import keeping, views
 from orchestrator.store.store import JournalHead, Reading
 from orchestrator.waiving import lapse_waivers, waived_now
@@ -124,6 +126,8 @@ class Loop:
         self._lease_ttl_s = lease_ttl_s
         self._host_silent_s = host_silent_s
         self._dirty = True
+        self._nothing_to_try: set[str] = set()
+        """Submissions that wait for people alone: none of their runs is to be repeated."""
         self.waiting: Mapping[str, Deferral] = {}
         desk.store.listen(self._committed)
 
@@ -144,13 +148,15 @@ class Loop:
             self._lapse(now, now_s)
             self._hear_silence(now, now_s)
             lapsed_more = lapse_waivers(self._store, now)
+            lapsed_prompts = lapse_prompts(self._store, now, self._clock.new_id)
             settled = self._settle(now)
             expired = expire(self._store, self._signer, now)
             self.care.look(now, now_s)
             more = self._place(now, now_s)
             dispatches = self._dispatch(now_s)
             full = len(dispatches) >= DISPATCHES_PER_TICK_MAX
-            return Effects(dispatches=dispatches, again=more or settled or expired or full or lapsed_more)
+            again = more or settled or expired or full or lapsed_more or lapsed_prompts
+            return Effects(dispatches=dispatches, again=again)
 
     def _take(self, event: Event, now: datetime, now_s: float) -> None:
         if isinstance(event, WorkerReady):
@@ -222,6 +228,9 @@ class Loop:
         """Judge what is fully measured, try again what the lab failed to measure, complete batches."""
         with self._store.reading() as connection:
             ready = views.unjudged(connection, SETTLED_PER_TICK_MAX)
+            asking = views.waiting_for_people(connection)
+        self._nothing_to_try.intersection_update(asking)
+        ready += tuple(one for one in asking if one not in self._nothing_to_try)[:SETTLED_PER_TICK_MAX]
         for submission in ready:
             with self._store.deciding() as connection:
                 view = views.submission(connection, submission)
@@ -246,6 +255,9 @@ class Loop:
         attempts = [attempt for attempt in again if attempt is not None and not isinstance(attempt, Exhausted)]
         if attempts:
             self._store.commit(attempts)
+            return
+        if any(prompt.state not in CLOSED for prompt in view.prompts):
+            self._nothing_to_try.add(view.submission)
             return
         judgement = judge(view, programme, waived)
         judged = SubmissionJudged(

@@ -80,7 +80,7 @@ def _buckets(name: str, parts: Mapping[str, float]) -> Iterator[tuple[str, float
 def counted_metrics(programmes: Iterable[Programme]) -> tuple[Counted, ...]:
     """The metrics that are counted in the database, with the categories and levels of the loaded programmes.
 
-    A programme that is manual throughout is none of them: it takes no submission, so nothing is counted of it.
+    Those of a programme that is manual throughout are there once something was counted: few are ever submitted to.
     """
     loaded = tuple(programme for programme in programmes if programme.suites)
     categories = tuple(dict.fromkeys(programme.category for programme in loaded))
@@ -144,6 +144,7 @@ class Figures:
     quarantined: Mapping[str, int]
     waiting: int
     active: int
+    prompts: int
     oldest: datetime | None
 
 
@@ -193,6 +194,7 @@ class _Lab(Collector):
             ("assay_quarantined", "Units and benches that are out now.", "kind", now.quarantined),
             ("assay_queue_depth", "Runs that wait for a bench.", "", {"": now.waiting}),
             ("assay_runs_active", "Runs that hold a lease.", "", {"": now.active}),
+            ("assay_prompts_open", "Prompts that wait for somebody to measure or confirm.", "", {"": now.prompts}),
             (
                 "assay_queue_oldest_seconds",
                 "How long the run has waited that waits longest, those of held batches aside; 0 where none waits.",

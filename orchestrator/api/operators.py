@@ -170,6 +170,15 @@ def show_submission(submission: str, parts: PartsOf, asking: BatchesRead) -> Row
         "content": view.content.model_dump(mode="json"),
         "programme_digest": view.programme_digest,
         "runs": [run.run for run in view.runs],
+        "prompts": [
+            {
+                "prompt": one.prompt,
+                "requirement": one.requirement,
+                "state": one.state.value,
+                "due_at": one.due_at.isoformat(),
+            }
+            for one in view.prompts
+        ],
         "judgement": judgement.model_dump(mode="json") if judgement else None,
         "findings": [found.model_dump(mode="json") for found in findings(view, programme)]
         if judgement and programme

@@ -25,6 +25,7 @@ from orchestrator.metrics import Metrics
 from orchestrator.notifiers import Notifiers
 from orchestrator.offering import Offering
 from orchestrator.people import People
+from orchestrator.prompts import Prompts
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
 from orchestrator.security import Security
@@ -49,6 +50,7 @@ class Parts:
     people: People
     samples: Samples
     waiving: Waiving
+    prompts: Prompts
     admission: Admission
     notifiers: Notifiers
     issuing: Issuing
@@ -163,6 +165,7 @@ BatchesWrite = Annotated[Principal, Depends(Needs(Scope.BATCHES_WRITE))]
 CertificatesWrite = Annotated[Principal, Depends(Needs(Scope.CERTIFICATES_WRITE))]
 ReportsWrite = Annotated[Principal, Depends(Needs(Scope.REPORTS_WRITE))]
 SamplesWrite = Annotated[Principal, Depends(Needs(Scope.SAMPLES_WRITE))]
+PromptsWrite = Annotated[Principal, Depends(Needs(Scope.PROMPTS_WRITE))]
 ReviewWrite = Annotated[Principal, Depends(Needs(Scope.REVIEW_WRITE))]
 ProgrammesWrite = Annotated[Principal, Depends(Needs(Scope.PROGRAMMES_WRITE))]
 DecisionsWrite = Annotated[Principal, Depends(Needs(Scope.DECISIONS_WRITE))]

@@ -16,7 +16,7 @@ from orchestrator.lifecycle.run import RunState
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement
 from orchestrator.lifecycle.waiver import WaiverState, WaiverView
-from orchestrator.pipeline.attempts import evidence_digest
+from orchestrator.pipeline.attempts import judged_digest
 from orchestrator.pipeline.certify import grantable, waived_up_to
 
 
@@ -217,7 +217,7 @@ def _damages(dossier: Dossier) -> Iterator[Impediment]:
 
 
 def _newer_evidence(dossier: Dossier) -> Iterator[Impediment]:
-    if evidence_digest(dossier.view.reports) != dossier.judgement.evidence_digest:
+    if judged_digest(dossier.view) != dossier.judgement.evidence_digest:
         words = "the reports are not those that were judged: the judgement is not of the newest evidence"
         yield Impediment(rule=Rule.EVIDENCE_NEWER, words=words)
 

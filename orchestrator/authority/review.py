@@ -8,21 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AwareDatetime
 
 from lab_inventory.canonical import sha256
 from lab_inventory.noun import Label, Name, Sha256
+from lab_inventory.noun import Words as Words  # noqa: PLC0414  (what people say here)
 from lab_inventory.programme import Programme, Purpose
 from orchestrator.lifecycle.machine import Fact, Machine
 from orchestrator.lifecycle.verdict import SubmissionJudged
-
-Words = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$"),
-]
-"""What somebody says of a submission: 1 to 2000 characters, not only spaces."""
 
 
 class ReviewState(StrEnum):

@@ -20,6 +20,7 @@ from orchestrator.cli import (
     lab,
     people,
     programme,
+    prompts,
     quarantine,
     ray_head,
     rejudge,
@@ -71,6 +72,7 @@ app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.add_typer(reports.app, name="reports")
 app.add_typer(certificates.app, name="certificates")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(waivers.app, name="waivers")
 app.command()(reviews.decide)

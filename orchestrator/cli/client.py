@@ -54,6 +54,10 @@ class Client:
         """POST or PUT a JSON body; ``key`` makes it repeatable."""
         return self._call(method, path, json=body, headers={"Idempotency-Key": key} if key else {})
 
+    def upload(self, path: str, data: bytes) -> None:
+        """PUT bytes as they are."""
+        self._answer("PUT", path, content=data)
+
     def _call(self, method: str, path: str, **options: Any) -> Any:
         answer = self._answer(method, path, **options)
         return answer.json() if answer.content else None

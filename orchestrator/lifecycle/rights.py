@@ -40,6 +40,8 @@ class Scope(StrEnum):
     """Receive, move, link, give back and dispose of samples. Announcing one goes with submitting."""
     REVIEW_WRITE = "review:write"
     """Ask, recommend and return in the review of a judged submission."""
+    PROMPTS_WRITE = "prompts:write"
+    """Answer, confirm and abort prompts: what people measure."""
     DECISIONS_WRITE = "decisions:write"
     """Grant or refuse what was recommended."""
     PROGRAMMES_WRITE = "programmes:write"
@@ -64,7 +66,7 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.VIEWER: _READS | {Scope.METRICS_READ},
     Role.OPERATOR: _READS
     | {Scope.METRICS_READ, Scope.LAB_WRITE, Scope.BATCHES_SUBMIT, Scope.BATCHES_WRITE}
-    | {Scope.REPORTS_WRITE, Scope.SAMPLES_WRITE, Scope.WAIVERS_PROPOSE},
+    | {Scope.REPORTS_WRITE, Scope.SAMPLES_WRITE, Scope.PROMPTS_WRITE, Scope.WAIVERS_PROPOSE},
     Role.REVIEWER: _READS | {Scope.REVIEW_WRITE},
     Role.DECIDER: _READS
     | {Scope.DECISIONS_WRITE, Scope.CERTIFICATES_WRITE, Scope.PROGRAMMES_WRITE, Scope.WAIVERS_DECIDE},

@@ -10,6 +10,7 @@ from lab_inventory.messages import RunReport
 from orchestrator.lifecycle.batch import Submission, SubmissionState
 from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.lease import LeaseState
+from orchestrator.lifecycle.prompt import PromptView
 from orchestrator.lifecycle.quarantine import QuarantineState
 from orchestrator.lifecycle.run import RunState
 
@@ -191,7 +192,9 @@ class RunView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionView:
-    """A submission with its programme (by digest), its attempts, and everything recorded under leases that count."""
+    """A submission with its programme (by digest), its attempts, everything recorded under leases that count, and what
+    people were asked to measure.
+    """
 
     submission: str
     batch: str
@@ -200,3 +203,4 @@ class SubmissionView:
     programme_digest: str
     runs: tuple[RunView, ...]
     reports: tuple[RecordedReport, ...]
+    prompts: tuple[PromptView, ...] = ()

@@ -128,7 +128,7 @@ class CriterionVerdict(Noun):
 class Judgement(Noun):
     """Everything that was judged of a submission; ``earned`` is the highest level it earned, or None.
 
-    ``evidence_digest`` is the digest of exactly the reports that were judged.
+    ``evidence_digest`` is the digest of exactly the reports that were judged, and of what became of each prompt.
     """
 
     submission: Name

@@ -70,6 +70,16 @@ def evidence_digest(reports: Iterable[RecordedReport]) -> str:
     return digest([[r.attempt, r.run, r.report.seq, r.digest] for r in each_once(reports)])
 
 
+def judged_digest(view: SubmissionView) -> str:
+    """The digest of everything that a submission is judged on: of its reports alone where people were asked nothing;
+    else of [[attempt, run, seq, digest] of each report, [prompt, state, digest] of each prompt].
+    """
+    if not view.prompts:
+        return evidence_digest(view.reports)
+    reports = [[r.attempt, r.run, r.report.seq, r.digest] for r in each_once(view.reports)]
+    return digest([reports, sorted([one.prompt, one.state.value, one.digest] for one in view.prompts)])
+
+
 def attempts_by_case(view: SubmissionView, distrust: Distrust | None = None) -> Mapping[str, tuple[CaseAttempt, ...]]:
     """For each case that some run was to carry out: its attempts, earliest first."""
     by_run: dict[str, list[RunReport]] = {run.run: [] for run in view.runs}

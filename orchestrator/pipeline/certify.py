@@ -15,7 +15,8 @@ from lab_inventory.programme import Programme, Purpose
 from orchestrator.lifecycle.certificate import Certificate, DecisionMade, WaivedRequirement
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Flag, Judgement
-from orchestrator.pipeline.attempts import evidence_digest
+from orchestrator.pipeline.attempts import judged_digest
+from orchestrator.pipeline.prompting import answers
 
 DEMONSTRATION_NOTICE = "DEMONSTRATION, grants nothing"
 
@@ -65,8 +66,8 @@ def draft(
     """The certificate of a decision that grants a level, bound to everything it rests on; None where none is granted.
 
     ``journal_head`` and ``journal_length`` are those before the certificate's own rows. ``evidence`` becomes every file
-    that the judged reports name. Raises InvariantBroken where decision, judgement, submission and programme do not
-    belong together.
+    that the judged reports and answers name. Raises InvariantBroken where decision, judgement, submission and programme
+    do not belong together.
     """
     if decision.level is None:
         return None
@@ -75,7 +76,7 @@ def draft(
         raise InvariantBroken(f"{judgement.submission} was judged against another programme than is to be certified")
     if decision.submission != judgement.submission or decision.level not in grantable(judgement):
         raise InvariantBroken(f"decision {decision.decision} grants {decision.level}, which was not earned")
-    if view.submission != judgement.submission or evidence_digest(view.reports) != judgement.evidence_digest:
+    if view.submission != judgement.submission or judged_digest(view) != judgement.evidence_digest:
         raise InvariantBroken(f"{view.submission} was judged on other reports than are to be certified")
     return Certificate(
         certificate=new_id("crt"),
@@ -150,8 +151,9 @@ def waived_up_to(level: str | None, judgement: Judgement) -> tuple[WaivedRequire
 
 
 def evidence_of(view: SubmissionView) -> tuple[str, ...]:
-    """The content address of every file that a report of a case names, sorted."""
+    """The content address of every file that a report of a case or the answer to a prompt names, sorted."""
     cases = [report.report.body for report in view.reports if isinstance(report.report.body, CaseEnded)]
     kept = {file.digest for case in cases for file in case.evidence}
     kept |= {address for case in cases for measured in case.measurements for address in measured.evidence}
+    kept |= {file.digest for answer in answers(view.prompts) for file in answer.evidence}
     return tuple(sorted(kept))

@@ -17,9 +17,10 @@ from orchestrator.lifecycle.verdict import (
     RequirementVerdict,
     Verdict,
 )
-from orchestrator.pipeline.attempts import CaseAttempt, attempts_by_case, each_once, evidence_digest
+from orchestrator.pipeline.attempts import CaseAttempt, attempts_by_case, each_once, judged_digest
 from orchestrator.pipeline.designation import designate
 from orchestrator.pipeline.outcome import RULES
+from orchestrator.pipeline.prompting import attempt_by_hand
 from orchestrator.pipeline.requirement import WORDS_MAX, WORST_FIRST, judge_requirement
 from orchestrator.pipeline.waived import NONE_WAIVED, WaivedAt, is_waived, waive, waived_in_words
 
@@ -62,7 +63,7 @@ def judge_on(view: SubmissionView, programme: Programme, asked: Asked, waived: W
         profile=view.content.profile,
         levels=levels,
         earned=earned,
-        evidence_digest=evidence_digest(judged),
+        evidence_digest=judged_digest(view),
         runs=tuple(dict.fromkeys(report.run for report in judged)),
     )
 
@@ -110,10 +111,10 @@ def criteria(verdict: LevelVerdict, programme: Programme) -> tuple[CriterionVerd
 
 
 def _asked(view: SubmissionView, programme: Programme) -> Asked:
-    """Every requirement of the submission's profile, with the attempts at its case."""
+    """Every requirement of the submission's profile, with the attempts at its case, or what people said of it."""
     attempts = attempts_by_case(view)
     requirements = [r for r in programme.requirements if view.content.profile in r.profiles]
-    return [(r, attempts.get(r.case, ())) for r in requirements]
+    return [(r, attempt_by_hand(r, view.prompts) if r.manual else attempts.get(r.case, ())) for r in requirements]
 
 
 def _by_level(

@@ -34,6 +34,13 @@ EVENTS: Mapping[str, str] = {
     "waiver.refused": "WaiverRefused",
     "waiver.revoked": "WaiverRevoked",
     "waiver.lapsed": "WaiverLapsed",
+    "prompt.opened": "PromptOpened",
+    "prompt.answered": "PromptAnswered",
+    "prompt.answered-by-one": "PromptAnsweredByOne",
+    "prompt.confirmed": "PromptConfirmed",
+    "prompt.differed": "PromptDiffered",
+    "prompt.aborted": "PromptAborted",
+    "prompt.lapsed": "PromptLapsed",
     "run.errored": "RunErrored",
     "run.lapsed": "RunLapsed",
     "device.registered": "DeviceRegistered",
@@ -67,6 +74,7 @@ _PAGES = {
     "certificate": "certificates",
     "review": "reviews",
     "waiver": "waivers",
+    "prompt": "prompts",
 }
 _SHOWN = frozenset({"earned", "level", "by", "submission", "batch"})
 _NAMES = {fact: event for event, fact in EVENTS.items()}

@@ -20,6 +20,7 @@ _OF_MACHINE = {
     "report": "batches",
     "review": "reviews",
     "programme": "batches",
+    "prompt": "prompts",
     "person": "people",
     "token": "people",
     "subscription": "subscriptions",

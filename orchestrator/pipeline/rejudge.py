@@ -8,6 +8,7 @@ a waiver is of one version, so under another none does.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
 
 from lab_inventory.ics import AnswerKind, Answers, Feature, parse_condition
@@ -17,6 +18,7 @@ from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement, LevelVerdict, RequirementVerdict, Verdict
 from orchestrator.pipeline.attempts import CaseAttempt, Distrust, attempts_by_case, day_of, each_once
 from orchestrator.pipeline.judge import Asked, counts_conditional_pass, judge_on
+from orchestrator.pipeline.prompting import OBSERVATION, answers, attempt_by_hand
 from orchestrator.pipeline.waived import NONE_WAIVED, falls_short, waived_in
 
 NAMES_MAX = 5
@@ -95,10 +97,10 @@ def rejudge(
             measurements=measurements,
         )
     waived = waived_in(was) if after.digest == before.digest else NONE_WAIVED
-    now = judge_on(view, after, _asked(view, before, after, attempts_by_case(view, distrust)), waived)
+    now = judge_on(view, after, _asked(view, before, after, attempts_by_case(view, distrust), distrust), waived)
     impact, lacking = _impact(was, now, after)
     highest = _reach(was, now, after)
-    cases = {requirement.id: requirement.case for requirement in after.requirements}
+    cases = {requirement.id: requirement.case or f"{requirement.id} (by hand)" for requirement in after.requirements}
     return Rejudged(
         submission=view.submission,
         impact=impact,
@@ -118,7 +120,12 @@ _UNKNOWN = frozenset({Verdict.NOT_RUN, Verdict.INCONCLUSIVE, Verdict.ERROR})
 def measured_by(view: SubmissionView, distrust: Distrust) -> int:
     """How many of the measurements of a submission ``distrust`` covers."""
     hosts = {run.run: run.lease.host if run.lease else "" for run in view.runs}
-    return sum(
+    by_hand = sum(
+        distrust.covers(one.instrument or OBSERVATION, answer.at.astimezone(UTC).date(), "")
+        for answer in answers(view.prompts)
+        for one in answer.measured
+    )
+    return by_hand + sum(
         distrust.covers(measurement.instrument, day_of(recorded.report), hosts[recorded.run])
         for recorded in each_once(view.reports)
         if isinstance(recorded.report.body, CaseEnded)
@@ -137,7 +144,11 @@ def _why_not(view: SubmissionView, before: Programme, after: Programme) -> str:
 
 
 def _asked(
-    view: SubmissionView, before: Programme, after: Programme, attempts: Mapping[str, Sequence[CaseAttempt]]
+    view: SubmissionView,
+    before: Programme,
+    after: Programme,
+    attempts: Mapping[str, Sequence[CaseAttempt]],
+    distrust: Distrust | None,
 ) -> Asked:
     """What ``after`` asks, with the attempts that were measured in the way it asks for."""
     unanswered = {feature.id for feature in after.proforma.features if not _is_answered(feature, view.content.ics)}
@@ -153,6 +164,8 @@ def _asked(
             asked.append((applies, _never(why)))
         elif other_values:
             asked.append((requirement, _never(other_values)))
+        elif requirement.manual:
+            asked.append((requirement, _by_hand_alike(view, before, requirement, distrust)))
         else:
             asked.append((requirement, _measured_alike(before, after.case(requirement.case), attempts)))
     return asked
@@ -199,6 +212,18 @@ def _measured_alike(
         if then != now
     ]
     return _never(f"{case.id} asks for {'; '.join(other)}")
+
+
+def _by_hand_alike(
+    view: SubmissionView, before: Programme, requirement: Requirement, distrust: Distrust | None
+) -> Sequence[CaseAttempt]:
+    """What people said of a manual requirement, where they were told to do as it says."""
+    then = next((one for one in before.requirements if one.id == requirement.id), None)
+    if then is None or not then.manual:
+        return _never(f"{requirement.id} is measured by hand, and was not then")
+    if (then.instructions, then.picture) != (requirement.instructions, requirement.picture):
+        return _never(f"{requirement.id} was measured by hand by other instructions")
+    return attempt_by_hand(requirement, view.prompts, distrust)
 
 
 def _method(case: TestCase) -> tuple[tuple[str, str], ...]:

@@ -76,8 +76,8 @@ def judge_requirement(
     ]
     if not asked:
         return verdict(Verdict.NOT_APPLICABLE, f"is not asked at the level {level.title}")
-    if requirement.manual:
-        words = f"is manual: no procedure measures it, so that no run can pass it; {requirement.instructions}"
+    if requirement.manual and not attempts:
+        words = f"is manual: no procedure measures it, and nobody was asked to; {requirement.instructions}"
         return verdict(Verdict.NOT_RUN, words)
     grounds = tuple(_over_attempts(one, repeats, attempts) for one in asked)
     worst = min((ground.verdict for ground in grounds), key=WORST_FIRST.index)

@@ -21,6 +21,7 @@ from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import RunQueued
 from orchestrator.lifecycle.snapshot import UnitKey
 from orchestrator.pipeline.plan import plan
+from orchestrator.pipeline.prompting import asked_of_people, prompts
 
 PRIORITY_DEFAULT = 50
 MAIN = "main"
@@ -47,7 +48,7 @@ class VendorBound:
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """The batch with its first runs; ``warnings`` for the submitter."""
+    """The batch with its first runs, and the prompts for people; ``warnings`` for the submitter."""
 
     batch: str
     submissions: tuple[str, ...]
@@ -104,8 +105,8 @@ def submit(
     ]
     if problems:
         return Refused(problems=tuple(problems))
-    facts = take(request, programme, by, now, new_id)
-    accepted = facts[0].submissions
+    batch, *runs = take(request, programme, by, now, new_id)
+    accepted = batch.submissions
     warnings = tuple(
         f"{entry.content.title}: no unit of it is registered yet; its runs wait until one is"
         for entry in accepted
@@ -113,9 +114,9 @@ def submit(
     )
     warnings += deprecation(programme, now)
     return Accepted(
-        batch=facts[0].batch,
+        batch=batch.batch,
         submissions=tuple(entry.submission for entry in accepted),
-        facts=facts,
+        facts=(batch, *runs, *prompts(batch, programme, new_id)),
         warnings=warnings,
     )
 
@@ -231,10 +232,7 @@ def problems_of_submission(path: str, submission: Submission, programme: Program
     if problems:
         return problems
     plans = plan(submission, programme)
-    if not plans and programme.manual(submission.profile) == programme.of_profile(submission.profile) != ():
-        wrong = f"every requirement of {submission.profile} is manual, so that no run can measure anything"
-        return [Problem(path=f"{path}.profile", wrong=wrong, expected="a profile with procedures")]
-    if not plans:
+    if not plans and not asked_of_people(submission, programme):
         return [
             Problem(path=f"{path}.ics", wrong="no test case applies to it", expected="a declaration of some feature")
         ]

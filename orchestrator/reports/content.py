@@ -23,6 +23,7 @@ from orchestrator.lifecycle.certificate import WaivedRequirement
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement, LevelVerdict, Verdict
 from orchestrator.pipeline.certify import DEMONSTRATION_NOTICE, waived_up_to
+from orchestrator.pipeline.prompting import answers
 from orchestrator.reports.sheet import Sheet, against_sheet
 
 TITLE = "Test report"
@@ -86,6 +87,19 @@ class UsedInstrument(Noun):
     uncertainty: dict[Unit, float]
 
 
+class ByHand(Noun):
+    """A requirement that people measured: who, when, on which unit, and as what they were told."""
+
+    prompt: Name
+    requirement: Name
+    title: Label
+    serial: Label
+    by: Label
+    confirmed_by: Label | None
+    at: AwareDatetime
+    instructions: Text
+
+
 class Authoriser(Noun):
     """Who authorised the report (7.8.2.1 o). ``subject``: the account by which it was issued."""
 
@@ -126,7 +140,7 @@ class TestReport(Noun):
     product: Product
     hardware_revision: Label
     mode: Name
-    items: tuple[Item, ...] = Field(min_length=1)
+    items: tuple[Item, ...]
     received_on: date
     condition: Text
     sampling: Text
@@ -139,11 +153,12 @@ class TestReport(Noun):
     profile: Name
     covers: Text
     does_not_cover: Text
-    methods: tuple[Method, ...] = Field(min_length=1)
+    methods: tuple[Method, ...]
+    by_hand: tuple[ByHand, ...] = Field(default=(), exclude_if=lambda given: not given)
     environment: Text
-    instruments: tuple[UsedInstrument, ...] = Field(min_length=1)
+    instruments: tuple[UsedInstrument, ...]
     deviations: Text
-    attempts: tuple[Attempt, ...] = Field(min_length=1)
+    attempts: tuple[Attempt, ...]
     decision_rules: dict[Name, Text]
     levels: tuple[LevelVerdict, ...] = Field(min_length=1)
     earned: Name | None
@@ -166,6 +181,25 @@ class TestReport(Noun):
         }
         if told != by_level:
             raise ValueError("waived is not what the verdicts name; expected each of their waivers")
+        return self
+
+    @model_validator(mode="after")
+    def _something_was_tested(self) -> Self:
+        """What was measured by runs is told whole; only where people measured everything is there nothing of it."""
+        of_runs = (self.items, self.methods, self.attempts, self.instruments)
+        if not all(of_runs) and (not self.by_hand or any((self.items, self.attempts))):
+            raise ValueError("lacks units, methods, attempts or instruments; expected what the runs measured")
+        told = {one.requirement for one in self.methods} | {one.requirement for one in self.by_hand}
+        measured = {
+            one.requirement
+            for level in self.levels
+            for one in level.requirements
+            if one.verdict in (Verdict.PASS, Verdict.FAIL)
+        }
+        if measured - told:
+            raise ValueError(
+                f"does not tell how {min(measured - told)} was measured; expected it in methods or by_hand"
+            )
         return self
 
 
@@ -220,6 +254,7 @@ def compose(
         return problems
     judged = [run for run in recorded.runs if run.run in judgement.runs]
     numbers = {run.run: run.attempt for run in view.runs}
+    by_hand = tuple(_by_hand(view, programme))
     # The sheet has every field, as nothing stands against it: what is not there would be refused here, too.
     return TestReport.model_validate(
         {
@@ -241,8 +276,8 @@ def compose(
             "received_on": sheet.item.received_on,
             "condition": sheet.item.condition,
             "sampling": sheet.item.sampling,
-            "tested_from": min(run.started_at for run in judged if run.started_at),
-            "tested_to": max(run.ended_at for run in judged if run.ended_at),
+            "tested_from": min([*(run.started_at for run in judged if run.started_at), *(one.at for one in by_hand)]),
+            "tested_to": max([*(run.ended_at for run in judged if run.ended_at), *(one.at for one in by_hand)]),
             "programme": programme.id,
             "programme_version": programme.version,
             "programme_title": programme.title,
@@ -251,8 +286,9 @@ def compose(
             "covers": profile.covers,
             "does_not_cover": profile.does_not_cover,
             "methods": tuple(_methods(programme, profile.id)),
+            "by_hand": by_hand,
             "environment": sheet.environment,
-            "instruments": tuple(_used(recorded).values()),
+            "instruments": (*_used(recorded).values(), *_used_by_hand(view)),
             "deviations": sheet.deviations,
             "attempts": tuple(
                 Attempt(run=run.run, attempt=numbers.get(run.run, 0), state=run.state, reason=run.reason)
@@ -290,7 +326,7 @@ def _against_record(recorded: Recorded) -> Iterator[Problem]:
                 wrong = f"is {requirement.verdict.value}: {requirement.words}"[:500]
                 yield Problem(path=path, wrong=wrong, expected="a verdict that says something of the device")
     judged = [run for run in recorded.runs if run.run in judgement.runs]
-    if not judged:
+    if not judged and not answers(view.prompts):
         yield Problem(path="runs", wrong="none was judged", expected="a run that measured")
     for run in judged:
         if run.started_at is None or run.ended_at is None:
@@ -345,6 +381,34 @@ def _used(recorded: Recorded) -> dict[str, UsedInstrument]:
         for one in there
         if one.name in named
     }
+
+
+def _used_by_hand(view: SubmissionView) -> tuple[UsedInstrument, ...]:
+    """The instruments that people measured with, as they said; the uncertainty stands with each value."""
+    found = (
+        UsedInstrument(instrument=one.instrument, kind="by-hand", calibration=one.calibration, uncertainty={})
+        for answer in answers(view.prompts)
+        for one in answer.measured
+        if one.instrument is not None and one.calibration is not None
+    )
+    return tuple({one.model_dump_json(): one for one in found}.values())
+
+
+def _by_hand(view: SubmissionView, programme: Programme) -> Iterator[ByHand]:
+    for prompt in sorted(view.prompts, key=lambda one: one.requirement):
+        answer = prompt.answer
+        requirement = next((one for one in programme.requirements if one.id == prompt.requirement), None)
+        if answer is not None and requirement is not None:
+            yield ByHand(
+                prompt=prompt.prompt,
+                requirement=requirement.id,
+                title=requirement.title,
+                serial=answer.serial,
+                by=answer.by,
+                confirmed_by=prompt.confirmation.by if prompt.confirmation else None,
+                at=answer.at,
+                instructions=requirement.instructions,
+            )
 
 
 def _items(judged: Sequence[RunRecord]) -> Iterator[Item]:

@@ -95,6 +95,7 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
     "LeaseGranted": ((t.leases, {"run": "run", "host": "host"}),),
     "SubmissionJudged": ((t.judgements, {"judgement_digest": "digest"}), (t.submissions, {"earned": "earned"})),
     "DecisionMade": ((t.decisions, {"submission": "submission"}),),
+    "PromptOpened": ((t.prompts, {"submission": "submission", "requirement": "requirement", "due_at": "due_at"}),),
     "ReviewOpened": ((t.reviews, {"judgement_digest": "judgement_digest"}),),
     "ReviewDecided": ((t.reviews, {"decision": "decision"}),),
     "CertificateGranted": (

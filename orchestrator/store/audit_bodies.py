@@ -15,6 +15,7 @@ from lab_inventory.device import Registration
 from lab_inventory.messages import RunReport
 from lab_inventory.programme import Programme
 from orchestrator.authority.review import ENTRIES
+from orchestrator.lifecycle import prompt as pr
 from orchestrator.lifecycle import sample as sm
 from orchestrator.lifecycle import waiver as w
 from orchestrator.lifecycle.batch import Submission
@@ -41,6 +42,7 @@ def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str
     yield from _judgements(connection)
     yield from _decisions(connection, rows)
     yield from _reviews(connection, rows)
+    yield from _prompts(connection, rows)
     yield from _certificates(connection, rows)
     yield from _links(connection, rows)
     yield from _test_reports(connection)
@@ -213,6 +215,23 @@ def _reviews(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
     for submission in sorted(said.keys() | kept.keys()):
         if said.get(submission) != kept.get(submission):
             yield f"what was said in the review of {submission} is not what was journaled"
+
+
+def _prompts(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
+    """Everything that became of each prompt, by whom, in its order and with the values of then."""
+    said: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for entry in rows:
+        if entry.machine == pr.MACHINE.name and entry.fact in pr.ENTRIES:
+            said.setdefault(entry.entity, []).append((entry.fact, body_of(entry)))
+    e = t.prompt_entries.c
+    kept: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for row in connection.execute(select(t.prompt_entries).order_by(e.prompt, e.place)):
+        found = _read(pr.ENTRIES[row.kind], row.body) if row.kind in pr.ENTRIES else None
+        right = found is not None and (found.entry, found.prompt) == (row.entry, row.prompt)
+        kept.setdefault(row.prompt, []).append((row.kind, dict(found.journal_entry()) if found and right else {}))
+    for prompt in sorted(said.keys() | kept.keys()):
+        if said.get(prompt) != kept.get(prompt):
+            yield f"what became of prompt {prompt} is not what was journaled"
 
 
 def _certificates(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:

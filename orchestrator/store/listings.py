@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from lab_inventory.device import Intent, Presence
 from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.run import HOLDS_A_LEASE
-from orchestrator.store import quarantine_views, views
+from orchestrator.store import prompt_views, quarantine_views, views
 from orchestrator.store import tables as t
 
 PAGE_MAX = 200
@@ -304,13 +304,21 @@ def host_faults(connection: Connection) -> list[Row]:
 
 
 def counts(connection: Connection) -> Row:
-    """The numbers that gauges show: units by state, runs that wait, runs that hold a lease, what is in quarantine."""
+    """The numbers that gauges show: units by state, runs that wait, runs that hold a lease, what is in quarantine, and
+    prompts that wait.
+    """
     waiting = views.count(connection, t.runs, t.runs.c.state == "waiting")
     active = views.count(connection, t.runs, t.runs.c.state.in_([state.value for state in HOLDS_A_LEASE]))
     out = dict.fromkeys(("device", "bench"), 0)
     for resource in quarantine_views.quarantines(connection):
         out[resource.partition(":")[0]] += 1
-    return {"devices": device_states(connection), "waiting": waiting, "active": active, "quarantined": out}
+    return {
+        "devices": device_states(connection),
+        "waiting": waiting,
+        "active": active,
+        "quarantined": out,
+        "prompts": prompt_views.count_open(connection),
+    }
 
 
 def device_states(connection: Connection) -> dict[str, int]:

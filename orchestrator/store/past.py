@@ -78,7 +78,12 @@ def judged(
             .join(t.reports, t.reports.c.run == t.runs.c.run)
             .where(t.reports.c.kind == "case-ended", t.reports.c.body.contains(f'"{instrument}"', autoescape=True))
         )
-        query = query.where(s.submission.in_(naming))
+        by_hand = (
+            select(t.prompts.c.submission)
+            .join(t.prompt_entries, t.prompt_entries.c.prompt == t.prompts.c.prompt)
+            .where(t.prompt_entries.c.body.contains(f'"{instrument}"', autoescape=True))
+        )
+        query = query.where(s.submission.in_(naming) | s.submission.in_(by_hand))
     found = tuple(connection.execute(query.limit(SUBMISSIONS_MAX + 1)).scalars())
     if len(found) > SUBMISSIONS_MAX:
         raise BadInput(f"more than {SUBMISSIONS_MAX} submissions were judged; expected some of them, with --submission")

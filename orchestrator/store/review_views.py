@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Select, and_, or_, select
 from orchestrator.authority.impediments import Part
 from orchestrator.authority.review import ENTRIES, WAITS_IN, ReviewState, ReviewView, Waits
 from orchestrator.lifecycle.person import NONE
+from orchestrator.store import prompt_views, views
 from orchestrator.store import tables as t
-from orchestrator.store import views
 from orchestrator.store.listings import PAGE_MAX
 
 Row = dict[str, Any]
@@ -27,6 +27,11 @@ _ORDERS = {
     "HostUndrained": "put back the host",
     "ProbationBegun": "began a probation of",
     "QuarantineEnded": "put back",
+    "PromptAnswered": "measured by hand, for the prompt",
+    "PromptAnsweredByOne": "measured by hand, for the prompt",
+    "PromptConfirmed": "confirmed the answer to the prompt",
+    "PromptDiffered": "differed from the answer to the prompt",
+    "PromptAborted": "aborted the prompt",
 }
 """What somebody orders in the lab while a submission is evaluated, and how it is told."""
 
@@ -109,8 +114,8 @@ def certificate_of(connection: Connection, submission: str) -> str | None:
 def parts(connection: Connection, submission: str) -> tuple[Part, ...]:
     """Who took part in the evaluation of a submission, and how, up to its judgement; until now where there is none yet.
 
-    Whoever queued its batch; held, released or cancelled it; and whoever held, drained, tried or put back what its runs
-    were on, from when it was queued until it was judged.
+    Whoever queued its batch; held, released or cancelled it; answered, confirmed or aborted its prompts; and whoever
+    held, drained, tried or put back what its runs were on, from when it was queued until it was judged.
     """
     row = connection.execute(
         select(t.batches.c.batch, t.batches.c.by)
@@ -124,6 +129,7 @@ def parts(connection: Connection, submission: str) -> tuple[Part, ...]:
     queued_by = json.loads(accepted.body).get("by", row.by)
     found = [Part(person=queued_by, did=f"queued the batch {row.batch}")]
     concerned = {("batch", row.batch), *_resources(connection, submission)}
+    concerned |= {("prompt", one.prompt) for one in prompt_views.of_submission(connection, submission)}
     conditions = [and_(j.machine == machine, j.entity == entity) for machine, entity in sorted(concerned)]
     orders = connection.execute(
         select(j.seq, j.fact, j.entity, j.machine, j.body)

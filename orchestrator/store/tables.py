@@ -347,6 +347,35 @@ review_entries = Table(
 )
 """Everything that was said in reviews, in its order. ``kind``: the name of the fact that ``body`` is."""
 
+prompts = Table(
+    "prompts",
+    metadata,
+    Column("prompt", Word, primary_key=True),
+    Column("submission", ForeignKey("submissions.submission"), nullable=False),
+    Column("requirement", Word, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("second_person", Boolean, nullable=False),
+    Column("opened_at", Word, nullable=False),
+    Column("due_at", Word, nullable=False),
+    Column("changed_at", Word, nullable=False),
+    UniqueConstraint("submission", "requirement"),
+)
+"""What people are asked to measure."""
+
+Index("prompts_by_due", prompts.c.state, prompts.c.due_at)
+
+prompt_entries = Table(
+    "prompt_entries",
+    metadata,
+    Column("entry", Word, primary_key=True),
+    Column("prompt", ForeignKey("prompts.prompt"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("prompt", "place"),
+)
+"""Everything that became of prompts, in its order. ``kind``: the name of the fact that ``body`` is."""
+
 certificates = Table(
     "certificates",
     metadata,

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, func, select, true
 
 from lab_inventory.device import Identity, IdentityKind, Intent, Presence, Registration
 from lab_inventory.lab import Host, Lab
@@ -28,7 +28,7 @@ from orchestrator.lifecycle.snapshot import (
     UnitKey,
 )
 from orchestrator.lifecycle.verdict import Judgement
-from orchestrator.store import quarantine_views
+from orchestrator.store import prompt_views, quarantine_views
 from orchestrator.store import tables as t
 
 QUEUE_MAX = 20_000
@@ -341,6 +341,7 @@ def submission(connection: Connection, submission_id: str, vendor: str | None = 
             )
             for report in recorded
         ),
+        prompts=prompt_views.of_submission(connection, row.submission),
     )
 
 
@@ -383,14 +384,31 @@ def judgements_of_batch(connection: Connection, batch_id: str) -> tuple[Judgemen
 
 
 def unjudged(connection: Connection, most: int) -> tuple[str, ...]:
-    """Open submissions of which no run waits or is held under a lease: they are to be judged or tried again."""
-    active = select(t.runs.c.submission).where(t.runs.c.state.in_([state.value for state in _ACTIVE]))
+    """Open submissions of which no run waits or is held under a lease, and no person is asked for: they are to be
+    judged or tried again.
+    """
+    asked = select(t.prompts.c.submission).where(prompt_views.unclosed())
+    rows = connection.execute(_measured().where(t.submissions.c.submission.not_in(asked)).limit(most))
+    return tuple(rows.scalars())
+
+
+def waiting_for_people(connection: Connection) -> tuple[str, ...]:
+    """Open submissions of which no run waits or is held under a lease, and people are still asked: they may have to be
+    tried again meanwhile.
+    """
+    asked = select(t.prompts.c.submission).where(prompt_views.unclosed())
     rows = connection.execute(
-        select(t.submissions.c.submission)
-        .where(t.submissions.c.state == SubmissionState.OPEN.value, t.submissions.c.submission.not_in(active))
-        .limit(most)
+        _measured().where(t.submissions.c.submission.in_(asked)).order_by(t.submissions.c.submission)
     )
     return tuple(rows.scalars())
+
+
+def _measured() -> Select[Any]:
+    """The open submissions of which no run waits or is held under a lease."""
+    active = select(t.runs.c.submission).where(t.runs.c.state.in_([state.value for state in _ACTIVE]))
+    return select(t.submissions.c.submission).where(
+        t.submissions.c.state == SubmissionState.OPEN.value, t.submissions.c.submission.not_in(active)
+    )
 
 
 _ACTIVE = (RunState.WAITING, RunState.PLACED, RunState.TAKEN, RunState.RUNNING, RunState.STOPPING)

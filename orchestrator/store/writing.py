@@ -18,6 +18,7 @@ from orchestrator.lifecycle import host as h
 from orchestrator.lifecycle import lease as le
 from orchestrator.lifecycle import offering as off
 from orchestrator.lifecycle import person as p
+from orchestrator.lifecycle import prompt as pr
 from orchestrator.lifecycle import quarantine as q
 from orchestrator.lifecycle import report as rep
 from orchestrator.lifecycle import run as r
@@ -346,6 +347,36 @@ def _review_decided(connection: Connection, fact: rev.ReviewDecided, state: str)
     _update(connection, t.reviews, fact.submission, state=state, **values)
 
 
+def _prompt_opened(connection: Connection, fact: pr.PromptOpened, state: str) -> None:
+    at = fact.at.isoformat()
+    connection.execute(
+        insert(t.prompts).values(
+            prompt=fact.prompt,
+            submission=fact.submission,
+            requirement=fact.requirement,
+            state=state,
+            second_person=fact.second_person,
+            opened_at=at,
+            due_at=fact.due_at.isoformat(),
+            changed_at=at,
+        )
+    )
+
+
+def _prompt_entry(connection: Connection, fact: pr.PromptEntry, state: str) -> None:
+    there = select(func.count()).select_from(t.prompt_entries).where(t.prompt_entries.c.prompt == fact.prompt)
+    connection.execute(
+        insert(t.prompt_entries).values(
+            entry=fact.entry,
+            prompt=fact.prompt,
+            place=connection.execute(there).scalar_one() + 1,
+            kind=type(fact).__name__,
+            body=fact.model_dump_json(),
+        )
+    )
+    _update(connection, t.prompts, fact.prompt, state=state, changed_at=fact.at.isoformat())
+
+
 def _certificate(connection: Connection, fact: c.CertificateGranted, state: str) -> None:
     connection.execute(
         insert(t.certificates).values(
@@ -585,6 +616,8 @@ _WRITERS: dict[type[Fact], Writer] = {
     rev.Recommended: _review_entry,
     rev.Returned: _review_entry,
     rev.ReviewDecided: _review_decided,
+    pr.PromptOpened: _prompt_opened,
+    **dict.fromkeys(pr.ENTRIES.values(), _prompt_entry),
     c.CertificateGranted: _certificate,
     **dict.fromkeys(c.MOVES.values(), _certificate_moved),
     off.ProgrammeOffered: _programme_offered,

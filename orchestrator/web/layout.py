@@ -61,6 +61,7 @@ class Shows(Needs):
 SeesLab = Annotated[Principal, Depends(Shows(Scope.LAB_READ))]
 SeesBatches = Annotated[Principal, Depends(Shows(Scope.BATCHES_READ))]
 Submits = Annotated[Principal, Depends(Shows(Scope.BATCHES_SUBMIT))]
+Measures = Annotated[Principal, Depends(Shows(Scope.PROMPTS_WRITE))]
 Reviews = Annotated[Principal, Depends(Shows(Scope.REVIEW_WRITE))]
 Decides = Annotated[Principal, Depends(Shows(Scope.DECISIONS_WRITE))]
 ProposesWaivers = Annotated[Principal, Depends(Shows(Scope.WAIVERS_PROPOSE))]

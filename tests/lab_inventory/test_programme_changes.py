@@ -75,6 +75,29 @@ def test_other_instructions_ask_people_to_measure_again() -> None:
     assert (one.what, one.asks, one.case) == ("BP-SIP-03 instructions", Asks.MEASURE, "")
 
 
+PICTURE = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4="
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "after", "asks"),
+    [
+        ({"picture": PICTURE}, "BP-SIP-03 picture", "another picture", Asks.MEASURE),
+        ({"second_person": True}, "BP-SIP-03 is measured by", "two persons", Asks.MEASURE),
+        ({"timeout_h": 2}, "BP-SIP-03 is measured", "within 2 h", Asks.NOTHING),
+    ],
+)
+def test_how_people_are_asked_is_told(change: dict[str, Any], what: str, after: str, asks: Asks) -> None:
+    (one,) = found = changes(manual(), manual(**change))
+    assert (one.what, one.after, one.asks) == (what, after, asks)
+    assert by_hand(found, "certified") == (("BP-SIP-03",) if asks is Asks.MEASURE else ())
+    assert all(back.asks is not Asks.JUDGE for back in changes(manual(**change), manual()))
+
+
+def test_one_person_is_enough_where_two_were() -> None:
+    (one,) = changes(manual(second_person=True), manual())
+    assert (one.before, one.after, one.asks) == ("two persons", "one person", Asks.NOTHING)
+
+
 def test_a_requirement_that_becomes_optional_asks_for_nothing_and_one_that_was_is_measured() -> None:
     optional = Programme.model_validate(changed("requirements.4.kind=optional"))
     (one,) = changes(basic(), optional)

@@ -15,6 +15,7 @@ from orchestrator.lifecycle import (
     lease,
     offering,
     person,
+    prompt,
     quarantine,
     report,
     run,
@@ -115,6 +116,15 @@ review       asked       Returned            returned
 review       answered    Returned            returned
 review       recommended Returned            returned
 review       recommended ReviewDecided       decided
+prompt       -           PromptOpened        open
+prompt       open        PromptAnswered      answered
+prompt       open        PromptAnsweredByOne unconfirmed
+prompt       unconfirmed PromptConfirmed     confirmed
+prompt       unconfirmed PromptDiffered      open
+prompt       open        PromptAborted       aborted
+prompt       unconfirmed PromptAborted       aborted
+prompt       open        PromptLapsed        lapsed
+prompt       unconfirmed PromptLapsed        lapsed
 person       -           PersonAdded         active
 person       active      RolesChanged        active
 person       active      PasswordSet         active
@@ -177,6 +187,7 @@ TERMINAL = {
     "report": {"amended"},
     "programme": set[str](),
     "review": {"returned", "decided"},
+    "prompt": {"answered", "confirmed", "aborted", "lapsed"},
     "person": set[str](),
     "token": {"ended"},
     "subscription": set[str](),
@@ -197,6 +208,7 @@ MACHINES: dict[str, Machine] = {
         report.MACHINE,
         offering.MACHINE,
         review.MACHINE,
+        prompt.MACHINE,
         person.MACHINE,
         person.TOKEN_MACHINE,
         subscription.MACHINE,
@@ -216,6 +228,7 @@ STATES: dict[str, list[str | None]] = {
     "report": [None, *report.ReportState],
     "programme": [None, *offering.OfferingState],
     "review": [None, *review.ReviewState],
+    "prompt": [None, *prompt.PromptState],
     "person": [None, *person.PersonState],
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
@@ -230,6 +243,7 @@ MODULES = (
     lease,
     offering,
     person,
+    prompt,
     quarantine,
     report,
     review,
@@ -243,7 +257,10 @@ FACTS: dict[str, type[Fact]] = {
     name: of
     for module in MODULES
     for name, of in vars(module).items()
-    if isinstance(of, type) and issubclass(of, Fact) and of not in (Fact, review.Entry) and not name.startswith("_")
+    if isinstance(of, type)
+    and issubclass(of, Fact)
+    and of not in (Fact, review.Entry, prompt.PromptEntry)
+    and not name.startswith("_")
 }
 
 

@@ -40,7 +40,7 @@ def test_a_manual_requirement_is_not_run_says_why_and_keeps_every_level_from_bei
     for name, level in levels(judgement).items():
         verdict = small.requirement(judgement, "R-2", name)
         assert verdict.verdict is Verdict.NOT_RUN
-        assert verdict.words == "is manual: no procedure measures it, so that no run can pass it; Weigh it."
+        assert verdict.words == "is manual: no procedure measures it, and nobody was asked to; Weigh it."
         assert not level.met
         assert level.words.endswith("not passed: R-2")
 

@@ -11,6 +11,8 @@ from lab_inventory.clock import ManualClock
 from lab_inventory.programme import Programme
 from lab_inventory.programme_terms import Lifecycle, LifecycleState
 from lab_inventory.shipped import shipped_programmes
+from orchestrator.lifecycle.batch import BatchAccepted
+from orchestrator.lifecycle.prompt import PromptOpened
 from orchestrator.pipeline.plan import plan
 from orchestrator.pipeline.submit import Accepted, BatchRequest, Refused, submit
 
@@ -90,16 +92,28 @@ def test_a_version_stands_where_its_days_say(day: str, state: LifecycleState) ->
     assert Lifecycle.model_validate(DATES).on(datetime.fromisoformat(day).date()) is state
 
 
-def test_a_profile_that_is_manual_throughout_is_refused_and_says_so() -> None:
+def by_hand(**change: str) -> Programme:
     data = small.SMALL.model_dump(mode="json", exclude_none=True)
-    for requirement in data["requirements"]:
-        requirement |= {"case": "", "instructions": "Look."}
-    programme = Programme.model_validate(data | {"suites": []})
-    got = at("2026-03-01T00:00:00Z", programme)
+    asked = [one | {"case": "", "instructions": "Look."} | change for one in data["requirements"]]
+    return Programme.model_validate(data | {"suites": [], "requirements": asked})
+
+
+def test_a_profile_that_is_manual_throughout_opens_a_prompt_for_each_requirement_and_no_run() -> None:
+    got = at("2026-03-01T00:00:00Z", by_hand())
+    assert isinstance(got, Accepted)
+    batch, *prompts = got.facts
+    assert isinstance(batch, BatchAccepted)
+    assert [(one.requirement, one.submission) for one in prompts if isinstance(one, PromptOpened)] == [
+        (requirement.id, batch.submissions[0].submission) for requirement in small.SMALL.requirements
+    ]
+
+
+def test_where_nothing_applies_that_a_run_or_a_person_could_measure_it_is_refused() -> None:
+    programme = by_hand(kind="conditional", condition="dtmf")
+    got = at("2026-03-01T00:00:00Z", programme, submissions=(small.content(dtmf=False),))
     assert isinstance(got, Refused)
     (problem,) = got.problems
-    assert problem.path == "submissions[0].profile"
-    assert "every requirement of all is manual" in problem.wrong
+    assert (problem.path, problem.wrong) == ("submissions[0].ics", "no test case applies to it")
 
 
 PHONE = next(one for one in shipped_programmes() if one.id == "skype-for-business.ip-phone")
