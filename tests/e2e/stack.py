@@ -180,6 +180,15 @@ class Stack:
         command += ["--phones", str(self._phones), "--work", str(self.work / "phones")]
         self._start("phones", command)
 
+    def take_defects_away(self) -> None:
+        """Start the phones again, without their defects."""
+        for of_phone in self._phones.iterdir():
+            (of_phone / "defects").write_text("")
+        process = self._running.pop("phones")
+        process.terminate()
+        process.wait(30)
+        self.start_phones()
+
     def until_ready(self, phones: int) -> None:
         """Until that many phones are idle and nothing is degraded."""
 
@@ -211,8 +220,8 @@ class Stack:
         """The processes that were started here, by name."""
         return dict(self._running)
 
-    def submit(self, *phones: Phone) -> str:
-        """A batch with one submission for each phone; gives its id."""
+    def submit(self, *phones: Phone, programme: str = "ip-phone-basic", ics: dict[str, Any] | None = None) -> str:
+        """A batch with one submission for each phone; gives its id. ``ics``: other than what the mode says."""
         submissions = [
             {
                 "title": f"{phone.directory} {phone.revision}",
@@ -221,11 +230,12 @@ class Stack:
                 "hardware_revision": phone.revision,
                 "mode": phone.mode,
                 "profile": "digital",
-                "ics": WIDEBAND if phone.mode == "wideband" else {**ICS, "audio": "narrowband", "codec.g722": False},
+                "ics": ics
+                or (WIDEBAND if phone.mode == "wideband" else {**ICS, "audio": "narrowband", "codec.g722": False}),
             }
             for phone in phones
         ]
-        batch = {"title": "a test", "programme": "ip-phone-basic", "submissions": submissions}
+        batch = {"title": "a test", "programme": programme, "submissions": submissions}
         reply = self.call("POST", "/v1/batches", batch, {"Idempotency-Key": _clock.new_id("key")})
         return str(reply["batch"])
 
