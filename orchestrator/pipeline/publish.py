@@ -23,6 +23,7 @@ _OF_MACHINE = {
     "token": "people",
     "subscription": "subscriptions",
     "sample": "samples",
+    "signing-key": "certificates",
 }
 _WITHOUT_A_MACHINE: dict[type[Fact], str] = {
     PresenceObserved: "devices",

@@ -31,6 +31,7 @@ from orchestrator.lifecycle import (
     report,
     run,
     sample,
+    signing_key,
     subscription,
 )
 from orchestrator.lifecycle.machine import Fact, Machine
@@ -66,6 +67,7 @@ MACHINES = {
     "person": _Kept(person.MACHINE, t.persons.c.state, t.persons.c.person),
     "subscription": _Kept(subscription.MACHINE, t.subscriptions.c.state, t.subscriptions.c.subscription),
     "sample": _Kept(sample.MACHINE, t.samples.c.state, t.samples.c.sample),
+    "signing-key": _Kept(signing_key.MACHINE, t.signing_keys.c.state, t.signing_keys.c.thumbprint),
     "token": _Kept(person.TOKEN_MACHINE, t.person_tokens.c.state, t.person_tokens.c.token),
 }
 

@@ -18,6 +18,7 @@ from orchestrator.lifecycle import (
     report,
     run,
     sample,
+    signing_key,
     subscription,
     verdict,
 )
@@ -143,6 +144,10 @@ sample       at-bench    SampleDisposed      disposed
 sample       at-bench    SampleLost          lost
 sample       at-bench    SampleLinked        at-bench
 sample       at-bench    SampleUnitNamed     at-bench
+signing-key  -           SigningKeyIntroduced current
+signing-key  current     SigningKeyRetired   retired
+signing-key  retired     SigningKeyCompromised compromised
+signing-key  compromised SigningKeyCompromised compromised
 subscription -           SubscriptionAdded   live
 subscription removed     SubscriptionAdded   live
 subscription live        SubscriptionPaused  paused
@@ -169,6 +174,7 @@ TERMINAL = {
     "token": {"ended"},
     "subscription": set[str](),
     "sample": {"returned", "disposed"},
+    "signing-key": set[str](),
 }
 MACHINES: dict[str, Machine] = {
     machine.name: machine
@@ -187,6 +193,7 @@ MACHINES: dict[str, Machine] = {
         person.TOKEN_MACHINE,
         subscription.MACHINE,
         sample.MACHINE,
+        signing_key.MACHINE,
     )
 }
 STATES: dict[str, list[str | None]] = {
@@ -204,6 +211,7 @@ STATES: dict[str, list[str | None]] = {
     "token": [None, *person.TokenState],
     "subscription": [None, *subscription.SubscriptionState],
     "sample": [None, *sample.SampleState],
+    "signing-key": [None, *signing_key.SigningKeyState],
 }
 MODULES = (
     batch,
@@ -217,6 +225,7 @@ MODULES = (
     review,
     run,
     sample,
+    signing_key,
     subscription,
     verdict,
 )
