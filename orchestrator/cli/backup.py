@@ -61,5 +61,5 @@ def restore_command(
     if not (settings.data / "signing-key.json").exists():
         typer.echo(
             f"the signing key is not in it: put it back as {settings.data / 'signing-key.json'} before the next "
-            "'assay serve', which else makes a new one that nobody trusts yet, or does not start where keys were changed"
+            "'assay serve', which else makes a new one that nobody trusts yet"
         )
