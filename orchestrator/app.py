@@ -51,9 +51,10 @@ from orchestrator.samples import Samples
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
+from orchestrator.signing_keys import signer_at
 from orchestrator.store import views
 from orchestrator.store.artifacts import Artifacts
-from orchestrator.store.directory import alone, take
+from orchestrator.store.directory import take
 from orchestrator.store.leadership import Leadership, News, SharedLeadership, SoleLeadership
 from orchestrator.store.store import Store, Superseded
 from orchestrator.waiving import Waiving
@@ -76,7 +77,7 @@ def create_app(
     waker = Waker()
     artifacts = Artifacts(settings.data / "artifacts", free_bytes_min=settings.free_bytes_min)
     artifacts.sweep()
-    signer = _signer(settings)
+    signer = signer_at(settings.data, store, name=settings.issuer)
     leadership = _leadership(settings, store, clock, signer)
     desk = Desk(
         store=store,
@@ -191,13 +192,6 @@ def _teller(log: Log) -> Callable[[Sequence[Fact]], None]:
                 log.info("committed", fact=kind, **{name: value for name, value in named.items() if value} | entity)
 
     return tell
-
-
-def _signer(settings: Settings) -> Signer:
-    with alone(settings.data):
-        signer = Signer.at(settings.data / "signing-key.json", name=settings.issuer)
-        (settings.data / "issuer.json").write_text(signer.issuer.model_dump_json(), encoding="utf-8")
-    return signer
 
 
 def _leadership(settings: Settings, store: Store, clock: Clock, signer: Signer) -> Leadership:

@@ -4,6 +4,7 @@ certificate.json     the signed certificate
 link-001.json …      what became of it, each signed
 status-list.json     what holds now of every certificate of the issuer, signed
 issuer.json          the issuer's public key; to be compared with what the issuer publishes
+key-link-001.json …  each change of that key, signed with the key before it; none where there was only ever one
 judgement.json       every verdict with its grounds: what the certificate's judgement_digest is of
 evidence.json        every file that the judgement rests on: its digest, and what it is
 VERIFY.md            how, step by step
@@ -33,6 +34,7 @@ class Bundled:
     links: Sequence[str]
     status_list: str
     issuer: str
+    key_links: Sequence[str]
     judgement: bytes
     reports: Sequence[RunReport]
     evidence: Sequence[str]
@@ -46,6 +48,7 @@ def bundle(given: Bundled) -> bytes:
         **{f"link-{number:03}.json": link.encode() for number, link in enumerate(given.links, start=1)},
         "status-list.json": given.status_list.encode(),
         "issuer.json": given.issuer.encode(),
+        **{f"key-link-{number:03}.json": link.encode() for number, link in enumerate(given.key_links, start=1)},
         "judgement.json": given.judgement,
         "evidence.json": canonical_bytes(_evidence(given)),
         "VERIFY.md": (resources.files("orchestrator") / "VERIFY.md").read_bytes(),

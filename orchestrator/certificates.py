@@ -3,16 +3,18 @@
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from lab_inventory.canonical import canonical_bytes, sha256
 from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken, NotFound
 from orchestrator.bundle import Bundled, bundle
 from orchestrator.lifecycle.certificate import CertificateLink, CertificateStatus, StatusList
+from orchestrator.lifecycle.signing_key import FormerKey
 from orchestrator.pipeline.certificate_life import CertificateOrder, CertificateView, expiry, moved, next_link
 from orchestrator.signing import Signer
-from orchestrator.store import certificate_views, listings, views
+from orchestrator.signing_keys import issuer_of, published
+from orchestrator.store import certificate_views, key_views, listings, views
 from orchestrator.store.store import JournalHead, Store, head
 
 STATUS_GOOD_FOR = timedelta(hours=24)
@@ -57,24 +59,39 @@ class Certificates:
         return link
 
     def issuer(self) -> str:
-        """The name of the issuer with its public key, as JSON."""
-        return self._signer.issuer.model_dump_json()
+        """The name of the issuer with its public key, and those before it, as JSON."""
+        return issuer_of(self._store, self._signer).model_dump_json()
+
+    def keys(self) -> dict[str, Any]:
+        """Every key that signed and signs, with its times and the signed link that introduced it."""
+        return published(self._store, self._signer)
 
     def status_list(self) -> str:
-        """What holds of every certificate, signed; again when something happened, or after an hour."""
+        """What holds of every certificate, signed; again when something happened, or after an hour.
+
+        Raises Unavailable where another key signs now than this server has.
+        """
         with self._listing:
             with self._store.reading() as connection:
                 now = self._clock.now()
+                key_views.require_signs_now(connection, self._signer.issuer.thumbprint)
                 journal = head(connection)
                 listed = self._listed
                 if listed and listed.journal == journal.hash and now - listed.signed_at < STATUS_SIGNED_AGAIN:
                     return listed.document
-                statuses = certificate_views.statuses(connection)
-            document = self._sign(journal, statuses, now)
+                former = key_views.former(connection)
+                statuses = certificate_views.statuses(connection, with_documents=bool(former))
+            document = self._sign(journal, statuses, former, now)
             self._listed = _Listed(journal=journal.hash, signed_at=now, document=document)
             return document
 
-    def _sign(self, journal: JournalHead, statuses: tuple[CertificateStatus, ...], now: datetime) -> str:
+    def _sign(
+        self,
+        journal: JournalHead,
+        statuses: tuple[CertificateStatus, ...],
+        former: tuple[FormerKey, ...],
+        now: datetime,
+    ) -> str:
         return self._signer.sign_status(
             StatusList(
                 issuer=self._signer.name,
@@ -83,6 +100,7 @@ class Certificates:
                 next_update=now + STATUS_GOOD_FOR,
                 journal_head=journal.hash,
                 certificates=statuses,
+                former_keys=former,
             )
         )
 
@@ -95,6 +113,7 @@ class Certificates:
             judgement = views.judgement(connection, view.certificate.submission)
             recorded = views.submission(connection, view.certificate.submission)
             links = certificate_views.links(connection, name)
+            keys = key_views.keys(connection)
         if document is None or judgement is None or recorded is None:
             raise InvariantBroken(f"certificate {name} has no document, judgement or submission")
         return bundle(
@@ -103,6 +122,7 @@ class Certificates:
                 links=links,
                 status_list=status_list,
                 issuer=self.issuer(),
+                key_links=tuple(key.link for key in keys if key.link),
                 judgement=canonical_bytes(judgement),
                 reports=tuple(report.report for report in recorded.reports),
                 evidence=view.certificate.evidence,

@@ -80,6 +80,12 @@ def unseal(data: bytes, name: str, kind: type[N], *, bytes_max: int, what: str) 
     return Opened(content=content, words=tuple(words), thumbprint=key.thumbprint())
 
 
+def signed_with(document: str) -> str:
+    """The thumbprint that a document of ours names as its key's. Not verified: for what was signed here."""
+    protected = json.loads(document)["signature"]["protected"]
+    return str(json.loads(_unpad(protected))["kid"])
+
+
 def public_of(key: OKPKey) -> dict[str, Any]:
     """The public half of a key as JWK (RFC 8037)."""
     shown = key.as_dict(private=False)

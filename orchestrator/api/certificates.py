@@ -5,10 +5,12 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Response
+from pydantic import AwareDatetime
 
 from lab_inventory.errors import NotFound
 from lab_inventory.noun import Name, Noun
 from orchestrator.api.parts import BatchesRead, CertificatesWrite, PartsOf, Public
+from orchestrator.lifecycle.signing_key import SigningKeyState
 from orchestrator.pipeline.certificate_life import CertificateOrder
 from orchestrator.store import certificate_views
 
@@ -31,10 +33,40 @@ class Moved(Noun):
     link: int
 
 
+class PublishedKey(Noun):
+    """A key. It signed from ``valid_from`` (none: the first) until ``retired_at`` (none: it signs now).
+
+    ``x``: its public half (Ed25519, RFC 8037). ``link``: how the key before it introduced it, signed.
+    """
+
+    number: int
+    thumbprint: str
+    x: str
+    state: SigningKeyState
+    valid_from: AwareDatetime | None
+    retired_at: AwareDatetime | None
+    compromised_since: AwareDatetime | None
+    reason: str
+    link: Row | None
+
+
+class Keys(Noun):
+    """The keys of an issuer, the oldest first."""
+
+    issuer: str
+    keys: tuple[PublishedKey, ...]
+
+
 @router.get("/issuer", dependencies=[Public])
 def issuer(parts: PartsOf) -> Response:
     """Who signs here, with the public key: what 'assay verify --issuer' takes."""
     return Response(parts.certificates.issuer(), media_type="application/json")
+
+
+@router.get("/keys", dependencies=[Public])
+def keys(parts: PartsOf) -> Keys:
+    """Every key that signed and signs here, with its times: what 'assay verify --keys' takes."""
+    return Keys.model_validate(parts.certificates.keys())
 
 
 @router.get("/status-list", dependencies=[Public])

@@ -17,6 +17,7 @@ from orchestrator.cli import (
     devices,
     doctor,
     hosts,
+    keys,
     lab,
     people,
     programme,
@@ -80,6 +81,7 @@ app.command()(verify.verify)
 app.command("rejudge")(rejudge.rejudge_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")
+app.add_typer(keys.app, name="keys")
 app.add_typer(tls.app, name="tls")
 app.command("backup")(backup.backup_command)
 app.command("restore")(backup.restore_command)

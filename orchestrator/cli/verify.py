@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from lab_inventory.canonical import sha256
+from lab_inventory.canonical import canonical_bytes, sha256
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from orchestrator.cli.client import Client, Output
 from orchestrator.lifecycle.certificate import WaivedRequirement
-from orchestrator.signing import CERTIFICATE_BYTES_MAX, Verification, read_issuer, read_trust, with_status
-from orchestrator.signing import verify as verify_document
+from orchestrator.signing import read_issuer, read_trust
+from orchestrator.verifying import CERTIFICATE_BYTES_MAX, Verification, with_status
+from orchestrator.verifying import verify as verify_document
 
 
 def verify(
@@ -22,6 +23,12 @@ def verify(
     trust: Annotated[Path | None, typer.Option(help="The trust file.", envvar="ASSAY_TRUST")] = None,
     status_list: Annotated[
         str | None, typer.Option(help="A status list: a file, or https://SERVER/v1/status-list to fetch it.")
+    ] = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where the issuer changed its key: key links, or https://SERVER/v1/keys; files or addresses."
+        ),
     ] = None,
     output: Output = "table",
 ) -> None:
@@ -35,10 +42,11 @@ def verify(
             data = source.read(CERTIFICATE_BYTES_MAX + 1)
     except OSError as error:
         raise BadInput(f"{file}: cannot be read: {error.strerror}") from error
+    links = [link for where in keys or () for link in _key_links(where, _document(where))]
     named = read_issuer(issuer) if issuer else None
-    found = verify_document(data, named=named, trusted=read_trust(trust or _trust_file()))
+    found = verify_document(data, named=named, trusted=read_trust(trust or _trust_file()), links=links)
     if status_list is not None:
-        found = with_status(found, sha256(data), _status_list(status_list), SystemClock().now())
+        found = with_status(found, sha256(data), _document(status_list), SystemClock().now())
     if output == "json":
         content = found.certificate.model_dump(mode="json") if found.certificate else None
         typer.echo(json.dumps({"finding": found.finding.name, "words": found.words, "certificate": content}, indent=2))
@@ -77,7 +85,18 @@ def _waived(one: WaivedRequirement) -> str:
     return f"{of}, waived by {one.waiver} until {one.ends_on}: {one.reason}"
 
 
-def _status_list(where: str) -> bytes:
+def _key_links(where: str, data: bytes) -> list[bytes]:
+    """The key links of a file that is one, or of a list of keys."""
+    try:
+        document = json.loads(data)
+        if "key_link" in document:
+            return [data]
+        return [canonical_bytes(key["link"]) for key in document["keys"] if key["link"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadInput(f"{where}: is neither a key link nor a list of keys of Assay") from error
+
+
+def _document(where: str) -> bytes:
     if "://" not in where:
         try:
             return Path(where).read_bytes()

@@ -15,6 +15,7 @@ from lab_inventory.device import Companion, Component, Product
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from orchestrator.lifecycle import certificate_moved
 from orchestrator.lifecycle.machine import Fact, Machine
+from orchestrator.lifecycle.signing_key import FormerKey
 from orchestrator.lifecycle.verdict import Flag, Verdict
 
 
@@ -154,7 +155,11 @@ class CertificateLink(Noun):
 
 
 class CertificateStatus(Noun):
-    """What holds of one certificate. ``head`` is the digest of its newest document, ``links`` their number."""
+    """What holds of one certificate. ``head`` is the digest of its newest document, ``links`` their number.
+
+    ``document``: the digest of the certificate itself, where links follow on it and the issuer changed its key: a key
+    that vouches for what another signed vouches for these bytes.
+    """
 
     certificate: Name
     state: CertificateState
@@ -162,12 +167,14 @@ class CertificateStatus(Noun):
     limits: Text
     links: int = Field(ge=0)
     head: Sha256
+    document: Sha256 | None = Field(default=None, exclude_if=lambda given: given is None)
 
 
 class StatusList(Noun):
     """What holds of every certificate of an issuer. This is the signed part.
 
     Good until ``next_update``; ``number`` grows with every change. ``journal_head`` is that of the issuer's journal.
+    ``former_keys``: those that signed before the one that signs this.
     """
 
     format: Label = "assay-status-list/1"
@@ -177,6 +184,7 @@ class StatusList(Noun):
     next_update: AwareDatetime
     journal_head: Sha256
     certificates: tuple[CertificateStatus, ...]
+    former_keys: tuple[FormerKey, ...] = Field(default=(), exclude_if=lambda given: not given)
 
 
 class CertificateSuspended(certificate_moved.CertificateMoved):

@@ -29,6 +29,8 @@ class Event(StrEnum):
 
 
 EXPIRED = "expired"
+ENDED = MACHINE.terminal
+"""The states that end a certificate for ever."""
 EXPIRY_REASON = "Its last day is over."
 
 

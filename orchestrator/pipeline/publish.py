@@ -26,6 +26,7 @@ _OF_MACHINE = {
     "subscription": "subscriptions",
     "sample": "samples",
     "waiver": "waivers",
+    "signing-key": "certificates",
 }
 _WITHOUT_A_MACHINE: dict[type[Fact], str] = {
     PresenceObserved: "devices",

@@ -101,6 +101,11 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
     "CertificateGranted": (
         (t.certificates, {"submission": "submission", "level": "level", "document_digest": "document_digest"}),
     ),
+    "SigningKeyIntroduced": (
+        (t.signing_keys, {"number": "number", "x": "x", "previous": "previous", "document_digest": "document_digest"}),
+    ),
+    "SigningKeyRetired": ((t.signing_keys, {"retired_at": "retired_at"}),),
+    "SigningKeyCompromised": ((t.signing_keys, {"compromised_since": "compromised_since"}),),
     "ReportIssued": (
         (
             t.test_reports,

@@ -22,6 +22,7 @@ from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.certificate import CertificateState, DecisionMade
 from orchestrator.lifecycle.lease import LeaseState
 from orchestrator.lifecycle.offering import OfferingState, named
+from orchestrator.lifecycle.signing_key import KeyLink
 from orchestrator.lifecycle.verdict import Judgement
 from orchestrator.pipeline.record import reports_digest
 from orchestrator.pipeline.submit import BatchRequest
@@ -45,6 +46,7 @@ def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str
     yield from _prompts(connection, rows)
     yield from _certificates(connection, rows)
     yield from _links(connection, rows)
+    yield from _signing_keys(connection)
     yield from _test_reports(connection)
     yield from _samples(connection, rows)
     yield from _waivers(connection, rows)
@@ -272,6 +274,20 @@ def _links(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
             now = content["state"], content["ends_on"], content["limits"], link.number, link.document_digest
         if (row.state, row.ends_on, row.limits, row.links, row.head) != now:
             yield f"certificate {row.certificate} stands otherwise than its newest link says"
+
+
+def _signing_keys(connection: Connection) -> Iterator[str]:
+    k = t.signing_keys.c
+    for row in connection.execute(select(k.number, k.document, k.document_digest, k.x, k.valid_from)):
+        if sha256(row.document.encode()) != row.document_digest:
+            yield f"key link {row.number} was changed"
+        elif row.document and not _as_linked(row):
+            yield f"key {row.number} stands otherwise than its link says"
+
+
+def _as_linked(row: Any) -> bool:
+    said = KeyLink.model_validate(json.loads(row.document)["key_link"])
+    return (said.number, said.x, said.valid_from.isoformat()) == (row.number, row.x, row.valid_from)
 
 
 def _test_reports(connection: Connection) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Reading certificates with what became of them."""
 
 import json
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -16,7 +16,7 @@ DUE_MAX = 50
 LINKS_MAX = 1000
 
 
-def _status(row: Any) -> CertificateStatus:
+def _status(row: Any, document: str | None = None) -> CertificateStatus:
     return CertificateStatus(
         certificate=row.certificate,
         state=CertificateState(row.state),
@@ -24,6 +24,7 @@ def _status(row: Any) -> CertificateStatus:
         limits=row.limits,
         links=row.links,
         head=row.head,
+        document=document,
     )
 
 
@@ -42,10 +43,19 @@ def certificate(connection: Connection, name: str, vendor: str | None = None) ->
     return _view(row) if row else None
 
 
-def statuses(connection: Connection) -> tuple[CertificateStatus, ...]:
-    """What holds of every certificate, by name."""
-    columns = (c.certificate, c.state, c.ends_on, c.limits, c.links, c.head)
-    return tuple(_status(row) for row in connection.execute(select(*columns).order_by(c.certificate)))
+def statuses(connection: Connection, *, with_documents: bool) -> tuple[CertificateStatus, ...]:
+    """What holds of every certificate, by name; with the digest of each that links follow on where that is asked."""
+    columns = (c.certificate, c.state, c.ends_on, c.limits, c.links, c.head, c.document_digest)
+    return tuple(
+        _status(row, row.document_digest if with_documents and row.links else None)
+        for row in connection.execute(select(*columns).order_by(c.certificate))
+    )
+
+
+def signed_since(connection: Connection, at: datetime) -> tuple[CertificateView, ...]:
+    """Certificates granted at ``at`` or later, the oldest first."""
+    rows = connection.execute(select(t.certificates).order_by(c.at, c.certificate))
+    return tuple(_view(row) for row in rows if datetime.fromisoformat(row.at) >= at)
 
 
 def over(connection: Connection, today: date) -> tuple[CertificateView, ...]:

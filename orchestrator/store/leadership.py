@@ -18,7 +18,7 @@ import psycopg
 from sqlalchemy import Connection, select, update
 
 from lab_inventory.clock import Clock
-from lab_inventory.errors import AssayError, BadInput
+from lab_inventory.errors import AssayError, BadInput, Conflict
 from orchestrator.pipeline.publish import Notice
 from orchestrator.store import migrating
 from orchestrator.store import tables as t
@@ -75,6 +75,19 @@ class Leadership(Protocol):
     def stop(self) -> None:
         """End, and let another lead at once."""
         ...
+
+
+def require_nobody_leads(store: Store) -> None:
+    """Raise Conflict where a server lives on this database: looks as long as a leader may be silent."""
+    looks = []
+    for wait_s in (TAKE_OVER_S, 0.0):
+        with store.reading() as connection:
+            looks.append(connection.execute(select(t.leadership)).one())
+        if not looks[0].holder:
+            return
+        threading.Event().wait(wait_s)
+    if looks[0] != looks[1]:
+        raise Conflict(f"the server at {looks[1].address} runs on this database; stop every server first")
 
 
 class SoleLeadership:

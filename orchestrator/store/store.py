@@ -33,6 +33,7 @@ from orchestrator.lifecycle import (
     report,
     run,
     sample,
+    signing_key,
     subscription,
     waiver,
 )
@@ -72,6 +73,7 @@ MACHINES = {
     "subscription": _Kept(subscription.MACHINE, t.subscriptions.c.state, t.subscriptions.c.subscription),
     "sample": _Kept(sample.MACHINE, t.samples.c.state, t.samples.c.sample),
     "waiver": _Kept(waiver.MACHINE, t.waivers.c.state, t.waivers.c.waiver),
+    "signing-key": _Kept(signing_key.MACHINE, t.signing_keys.c.state, t.signing_keys.c.thumbprint),
     "token": _Kept(person.TOKEN_MACHINE, t.person_tokens.c.state, t.person_tokens.c.token),
 }
 

@@ -408,6 +408,23 @@ certificate_links = Table(
 """What became of certificates: every signed link, from 1 on. ``state``, ``ends_on``, ``limits``: as its document says,
 for the listing of a day that is over."""
 
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("thumbprint", Word, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("x", Word, nullable=False),
+    Column("previous", Word, nullable=False),
+    Column("valid_from", Word, nullable=False),
+    Column("retired_at", Word),
+    Column("compromised_since", Word),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("document", Text, nullable=False),
+    Column("document_digest", Word, nullable=False),
+)
+"""The public halves of all keys since there was more than one. ``previous``: the key that signed it in, or ``none``."""
+
 test_reports = Table(
     "test_reports",
     metadata,

@@ -11,6 +11,7 @@ from lab_inventory.canonical import digest
 from lab_inventory.errors import Conflict, InvariantBroken
 from lab_inventory.programme import Purpose
 from orchestrator.authority import review as rev
+from orchestrator.envelope import signed_with
 from orchestrator.lifecycle import batch as b
 from orchestrator.lifecycle import certificate as c
 from orchestrator.lifecycle import device as d
@@ -23,11 +24,13 @@ from orchestrator.lifecycle import quarantine as q
 from orchestrator.lifecycle import report as rep
 from orchestrator.lifecycle import run as r
 from orchestrator.lifecycle import sample as sm
+from orchestrator.lifecycle import signing_key as sk
 from orchestrator.lifecycle import subscription as sub
 from orchestrator.lifecycle import verdict as v
 from orchestrator.lifecycle import waiver as w
 from orchestrator.lifecycle.certificate_moved import CertificateMoved
 from orchestrator.lifecycle.machine import Fact
+from orchestrator.store import key_views
 from orchestrator.store import tables as t
 
 Writer = Callable[[Connection, Any, str], None]
@@ -378,6 +381,7 @@ def _prompt_entry(connection: Connection, fact: pr.PromptEntry, state: str) -> N
 
 
 def _certificate(connection: Connection, fact: c.CertificateGranted, state: str) -> None:
+    key_views.require_signs_now(connection, signed_with(fact.document), fact.at)
     connection.execute(
         insert(t.certificates).values(
             certificate=fact.certificate,
@@ -393,6 +397,7 @@ def _certificate(connection: Connection, fact: c.CertificateGranted, state: str)
 
 
 def _certificate_moved(connection: Connection, fact: CertificateMoved, state: str) -> None:
+    key_views.require_signs_now(connection, signed_with(fact.document), fact.at)
     said = {"state": state, "ends_on": fact.ends_on.isoformat() if fact.ends_on else None, "limits": fact.limits}
     connection.execute(
         insert(t.certificate_links).values(
@@ -412,6 +417,30 @@ def _certificate_moved(connection: Connection, fact: CertificateMoved, state: st
         links=fact.number,
         head=fact.document_digest,
     )
+
+
+def _key_introduced(connection: Connection, fact: sk.SigningKeyIntroduced, state: str) -> None:
+    connection.execute(
+        insert(t.signing_keys).values(
+            thumbprint=fact.thumbprint,
+            number=fact.number,
+            state=state,
+            x=fact.x,
+            previous=fact.previous or "none",
+            valid_from=fact.at.isoformat(),
+            document=fact.document,
+            document_digest=fact.document_digest,
+        )
+    )
+
+
+def _key_retired(connection: Connection, fact: sk.SigningKeyRetired, state: str) -> None:
+    _update(connection, t.signing_keys, fact.thumbprint, state=state, retired_at=fact.at.isoformat())
+
+
+def _key_compromised(connection: Connection, fact: sk.SigningKeyCompromised, state: str) -> None:
+    values = {"compromised_since": fact.since.isoformat(), "reason": fact.reason}
+    _update(connection, t.signing_keys, fact.thumbprint, state=state, **values)
 
 
 def _report_issued(connection: Connection, fact: rep.ReportIssued, state: str) -> None:
@@ -622,6 +651,9 @@ _WRITERS: dict[type[Fact], Writer] = {
     **dict.fromkeys(c.MOVES.values(), _certificate_moved),
     off.ProgrammeOffered: _programme_offered,
     off.ProgrammeWithdrawn: _programme_withdrawn,
+    sk.SigningKeyIntroduced: _key_introduced,
+    sk.SigningKeyRetired: _key_retired,
+    sk.SigningKeyCompromised: _key_compromised,
     rep.ReportIssued: _report_issued,
     rep.ReportAmended: _report_amended,
     p.PersonAdded: _person_added,

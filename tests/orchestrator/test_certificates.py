@@ -13,9 +13,10 @@ from lab_inventory.errors import Conflict, NotFound
 from orchestrator.certificates import STATUS_GOOD_FOR, STATUS_SIGNED_AGAIN, Certificates
 from orchestrator.lifecycle.certificate import CertificateLink
 from orchestrator.pipeline.certificate_life import CertificateOrder, Event
-from orchestrator.signing import Finding, Signer, Verification, verify, with_status
+from orchestrator.signing import Signer
 from orchestrator.store import certificate_views, listings
 from orchestrator.store.audit import audit
+from orchestrator.verifying import Finding, Verification, verify, with_status
 
 WHY = "The firmware that is sold is another."
 

@@ -19,9 +19,9 @@ from lab_inventory.messages import (
 )
 from orchestrator.loop import Dispatch, DispatchAnswered, WorkerLost, WorkerReady
 from orchestrator.pipeline.plan import ATTEMPTS_MAX
-from orchestrator.signing import Finding, verify
 from orchestrator.store import views
 from orchestrator.store.audit import audit
+from orchestrator.verifying import Finding, verify
 from orchestrator.watch import REFUSED_WAIT_S
 
 

@@ -12,7 +12,8 @@ from lab_inventory.canonical import canonical_bytes, sha256
 from lab_inventory.device import Product
 from lab_inventory.errors import BadInput
 from orchestrator.lifecycle.certificate import Certificate
-from orchestrator.signing import Finding, Signer, read_issuer, read_trust, verify
+from orchestrator.signing import Signer, read_issuer, read_trust
+from orchestrator.verifying import Finding, verify
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

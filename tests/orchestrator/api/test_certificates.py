@@ -6,9 +6,10 @@ import pytest
 from lab_server import LabServer
 
 from lab_inventory.canonical import sha256
+from orchestrator.key_chain import Issuer
 from orchestrator.lifecycle.rights import Role
 from orchestrator.people import People
-from orchestrator.signing import Finding, Issuer, verify, with_status
+from orchestrator.verifying import Finding, verify, with_status
 
 WHY = "The firmware that is sold is another."
 SUSPEND = {"event": "suspended", "reason": WHY}

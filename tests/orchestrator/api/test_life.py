@@ -6,7 +6,8 @@ from lab_server import LabServer
 from lab_world import registration
 
 from lab_inventory.messages import RenewReply, Standing
-from orchestrator.signing import Finding, read_issuer, verify
+from orchestrator.signing import read_issuer
+from orchestrator.verifying import Finding, verify
 
 
 async def test_a_batch_that_measures_well_earns_a_certificate_that_verifies_offline(server: LabServer) -> None:

@@ -16,7 +16,7 @@ async def test_the_paths_and_methods_are_the_golden_ones(server: LabServer) -> N
 async def test_every_operation_says_what_it_does_how_errors_look_and_who_may_call_it(server: LabServer) -> None:
     document = (await server.operator.get("/openapi.json")).json()
     open_to_all = {"/v1/sign-in", "/healthz", "/readyz", "/v1/certificates/{certificate}", "/v1/issuer"}
-    open_to_all |= {"/v1/listing", "/v1/status-list", "/v1/certificates/{certificate}/links"}
+    open_to_all |= {"/v1/listing", "/v1/status-list", "/v1/keys", "/v1/certificates/{certificate}/links"}
     open_to_all |= {"/v1/agents/join", "/v1/agents/challenge", "/v1/agents/credential"}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

@@ -20,6 +20,7 @@ from orchestrator.lifecycle import (
     report,
     run,
     sample,
+    signing_key,
     subscription,
     verdict,
     waiver,
@@ -158,6 +159,10 @@ sample       at-bench    SampleDisposed      disposed
 sample       at-bench    SampleLost          lost
 sample       at-bench    SampleLinked        at-bench
 sample       at-bench    SampleUnitNamed     at-bench
+signing-key  -           SigningKeyIntroduced current
+signing-key  current     SigningKeyRetired   retired
+signing-key  retired     SigningKeyCompromised compromised
+signing-key  compromised SigningKeyCompromised compromised
 subscription -           SubscriptionAdded   live
 subscription removed     SubscriptionAdded   live
 subscription live        SubscriptionPaused  paused
@@ -193,6 +198,7 @@ TERMINAL = {
     "subscription": set[str](),
     "sample": {"returned", "disposed"},
     "waiver": {"refused", "revoked", "lapsed"},
+    "signing-key": set[str](),
 }
 MACHINES: dict[str, Machine] = {
     machine.name: machine
@@ -214,6 +220,7 @@ MACHINES: dict[str, Machine] = {
         subscription.MACHINE,
         sample.MACHINE,
         waiver.MACHINE,
+        signing_key.MACHINE,
     )
 }
 STATES: dict[str, list[str | None]] = {
@@ -234,6 +241,7 @@ STATES: dict[str, list[str | None]] = {
     "subscription": [None, *subscription.SubscriptionState],
     "sample": [None, *sample.SampleState],
     "waiver": [None, *waiver.WaiverState],
+    "signing-key": [None, *signing_key.SigningKeyState],
 }
 MODULES = (
     batch,
@@ -249,6 +257,7 @@ MODULES = (
     review,
     run,
     sample,
+    signing_key,
     subscription,
     verdict,
     waiver,

@@ -1,4 +1,4 @@
-"""Programmes of a lab's own; what each link of a certificate says, to be looked up by day; waivers; prompts."""
+"""Programmes of a lab's own; what each link of a certificate says, to be looked up by day; waivers; prompts; keys."""
 
 import json
 
@@ -18,6 +18,7 @@ def upgrade() -> None:
     _offerings()
     _waivers()
     _prompts()
+    _signing_keys()
 
 
 def _offerings() -> None:
@@ -92,4 +93,22 @@ def _prompts() -> None:
         sa.Column("kind", Word, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.UniqueConstraint("prompt", "place"),
+    )
+
+
+def _signing_keys() -> None:
+    """Until now every lab had one key, which lies in its data directory alone."""
+    op.create_table(
+        "signing_keys",
+        sa.Column("thumbprint", Word, primary_key=True),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("state", Word, nullable=False),
+        sa.Column("x", Word, nullable=False),
+        sa.Column("previous", Word, nullable=False),
+        sa.Column("valid_from", Word, nullable=False),
+        sa.Column("retired_at", Word),
+        sa.Column("compromised_since", Word),
+        sa.Column("reason", sa.Text, nullable=False, server_default=""),
+        sa.Column("document", sa.Text, nullable=False),
+        sa.Column("document_digest", Word, nullable=False),
     )
