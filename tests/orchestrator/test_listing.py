@@ -1,6 +1,8 @@
 """The public listing: what is shown now, what was shown on a day, searching, many pages."""
 
+import json
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +79,17 @@ def test_a_certificate_is_shown_with_what_it_is_for_and_the_number_of_its_report
     }
     assert row["programme"] == "ip-phone-basic"
     assert row["demonstration"] is True
+
+
+def test_the_listing_is_the_golden_one(lab: Lab) -> None:
+    name = lab.granted(vendor="Acme")
+    Issuing(lab.world.store, lab.world.clock).issue(name, SHEET, "anna")
+    (row,) = lab.shown()
+    lab.order(row["certificate"], Event.REDUCED, limits="Not in open offices.")
+    lab.order(row["certificate"], Event.EXTENDED, ends_on=lab.today + timedelta(days=400))
+    rows = lab.shown()
+    golden = Path(__file__).parents[1] / "golden" / "listing.json"
+    assert json.dumps(rows, indent=1) + "\n" == golden.read_text(encoding="utf-8")
 
 
 def test_a_day_that_is_over_is_shown_as_it_was_whatever_came_later(lab: Lab) -> None:
