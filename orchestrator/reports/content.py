@@ -6,7 +6,7 @@ told all at once; a report is issued whole or not at all.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Self
 
 from pydantic import AwareDatetime, Field, model_validator
@@ -20,6 +20,7 @@ from lab_inventory.messages import BenchChecked, CaseEnded
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import DecisionRule, Programme
 from orchestrator.lifecycle.certificate import WaivedRequirement
+from orchestrator.lifecycle.sample import SampleView
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement, LevelVerdict, Verdict
 from orchestrator.pipeline.certify import DEMONSTRATION_NOTICE, waived_up_to
@@ -117,6 +118,17 @@ class Attempt(Noun):
     reason: Text
 
 
+class Sample(Noun):
+    """A sample of the submission, as the register has it. ``received_on``: by UTC."""
+
+    sample: Name
+    serial: Label
+    origin: Label
+    received_on: date
+    condition: Text
+    seal: Label
+
+
 class TestReport(Noun):
     """One issued report. It is never changed: an amended one has a number of its own and names the one it amends.
 
@@ -163,6 +175,7 @@ class TestReport(Noun):
     levels: tuple[LevelVerdict, ...] = Field(min_length=1)
     earned: Name | None
     waived: tuple[WaivedRequirement, ...] = Field(default=(), exclude_if=lambda given: not given)
+    samples: tuple[Sample, ...] = Field(default=(), exclude_if=lambda given: not given)
     from_the_customer: dict[Name, str]
     only_these_items: Text
     only_whole: Text
@@ -227,6 +240,7 @@ class Recorded:
     programme: Programme
     lab: Lab | None
     runs: Sequence[RunRecord]
+    samples: Sequence[SampleView] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +253,27 @@ class Amends:
 
 def against(recorded: Recorded, sheet: Sheet) -> tuple[Problem, ...]:
     """Everything that stands against issuing a report; empty where nothing does."""
-    return (*_against_record(recorded), *against_sheet(sheet))
+    return (*_against_record(recorded), *against_sheet(sheet), *_against_register(recorded, sheet))
+
+
+def _against_register(recorded: Recorded, sheet: Sheet) -> Iterator[Problem]:
+    """What the sheet says otherwise than the register of samples, where samples of the submission are on it."""
+    days = {view.received_at.astimezone(UTC).date() for view in recorded.samples if view.received_at is not None}
+    said = sheet.item.received_on
+    if days and said is not None and said not in days:
+        wrong = f"says {said}, and the register has no sample of this submission that was received then"
+        yield Problem(path="item.received_on", wrong=wrong, expected=" or ".join(map(str, sorted(days))))
+
+
+def _sample(view: SampleView) -> Mapping[str, object]:
+    return {
+        "sample": view.sample,
+        "serial": view.serial,
+        "origin": view.origin.value if view.origin else None,
+        "received_on": view.received_at.astimezone(UTC).date() if view.received_at else None,
+        "condition": view.condition,
+        "seal": view.seal,
+    }
 
 
 def compose(
@@ -298,6 +332,7 @@ def compose(
             "levels": judgement.levels,
             "earned": judgement.earned,
             "waived": waived_up_to(None, judgement),
+            "samples": tuple(_sample(view) for view in recorded.samples if view.received_at is not None),
             "from_the_customer": _from_the_customer(view),
             "only_these_items": ONLY_THESE_ITEMS,
             "only_whole": ONLY_WHOLE,

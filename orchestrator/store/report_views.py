@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from orchestrator.reports.content import Recorded, RunRecord
+from orchestrator.store import sample_views, views
 from orchestrator.store import tables as t
-from orchestrator.store import views
 
 r = t.test_reports.c
 Row = dict[str, Any]
@@ -26,6 +26,7 @@ def recorded(connection: Connection, submission: str, vendor: str | None = None)
         programme=programme,
         lab=views.lab(connection),
         runs=_runs(connection, submission),
+        samples=sample_views.samples(connection, submission=submission),
     )
 
 
