@@ -6,7 +6,7 @@ changes between the two: what the reports name is kept under its content and nev
 
 from collections.abc import Callable, Iterable
 
-from lab_inventory.errors import Conflict, InvariantBroken, NotFound, Problem
+from lab_inventory.errors import BadInput, Conflict, InvariantBroken, NotFound, Problem
 from lab_inventory.noun import Noun
 from orchestrator.authority.impediments import (
     Damage,
@@ -17,10 +17,11 @@ from orchestrator.authority.impediments import (
     against_reviewing,
     reviewers,
 )
+from orchestrator.authority.provisional import against_provisional
 from orchestrator.authority.review import QuestionAnswered, QuestionAsked, Recommended, Returned, ReviewDecided
 from orchestrator.desk import Desk
 from orchestrator.granting import Granting, SignsCertificates
-from orchestrator.lifecycle.certificate import CertificateGranted, DecisionMade
+from orchestrator.lifecycle.certificate import CertificateGranted, DecisionMade, Provisional
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.pipeline.certify import evidence_of
 from orchestrator.store import review_views, views
@@ -114,13 +115,22 @@ class Reviewing:
             ),
         )
 
-    def decide(self, submission: str, by: str, level: str | None, words: str) -> Decided:
-        """Grant ``level``, with its certificate, or refuse; raises Prevented with everything that is against it."""
+    def decide(
+        self, submission: str, by: str, level: str | None, words: str, provisional: Provisional | None = None
+    ) -> Decided:
+        """Grant ``level``, with its certificate, or refuse; raises Prevented with everything that is against it.
+
+        ``provisional``: with something open until a day; raises BadInput where that cannot be.
+        """
         damages = self._damages(submission)
         with self._desk.deciding, self._store.deciding() as connection:
             dossier = self._dossier(connection, submission, (by,), damages)
             _require_none(submission, against_deciding(dossier, by, level))
             lab, now = views.lab(connection), self._clock.now()
+            if provisional is not None:
+                wrong = against_provisional(provisional, dossier.programme, level, now.date())
+                if wrong:
+                    raise BadInput(f"{submission} cannot be granted provisionally like this", problems=tuple(wrong))
             decision = DecisionMade(
                 decision=self._clock.new_id("dec"),
                 submission=submission,
@@ -128,6 +138,7 @@ class Reviewing:
                 automatic=False,
                 by=by,
                 words=words,
+                provisional=provisional,
                 at=now,
             )
             decided = ReviewDecided(submission=submission, decision=decision.decision, at=now)

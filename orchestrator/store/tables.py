@@ -347,6 +347,7 @@ certificates = Table(
     Column("at", Word, nullable=False),
     Column("ends_on", Word),
     Column("limits", Text, nullable=False, server_default=""),
+    Column("conditions", Text, nullable=False, server_default=""),
     Column("links", Integer, nullable=False, server_default="0"),
     Column("head", Word, nullable=False, server_default=""),
 )

@@ -349,8 +349,11 @@ def _review_decided(connection: Connection, fact: rev.ReviewDecided, state: str)
 
 def _certificate(connection: Connection, fact: c.CertificateGranted, state: str) -> None:
     key_views.require_signs_now(connection, signed_with(fact.document), fact.at)
+    given = fact.provisional if isinstance(fact, c.CertificateProvisionallyGranted) else None
     connection.execute(
         insert(t.certificates).values(
+            ends_on=given.ends_on.isoformat() if given else None,
+            conditions=given.conditions if given else "",
             certificate=fact.certificate,
             submission=fact.submission,
             state=state,
@@ -381,6 +384,7 @@ def _certificate_moved(connection: Connection, fact: CertificateMoved, state: st
         state=state,
         ends_on=fact.ends_on.isoformat() if fact.ends_on else None,
         limits=fact.limits,
+        conditions=fact.conditions,
         links=fact.number,
         head=fact.document_digest,
     )
@@ -577,6 +581,7 @@ _WRITERS: dict[type[Fact], Writer] = {
     rev.Returned: _review_entry,
     rev.ReviewDecided: _review_decided,
     c.CertificateGranted: _certificate,
+    c.CertificateProvisionallyGranted: _certificate,
     **dict.fromkeys(c.MOVES.values(), _certificate_moved),
     sk.SigningKeyIntroduced: _key_introduced,
     sk.SigningKeyRetired: _key_retired,

@@ -1,4 +1,4 @@
-"""The keys that signed and sign, since there was more than one."""
+"""The keys that signed and sign, since there was more than one; and what is open of provisional certificates."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,8 @@ down_revision = "0011"
 
 
 def upgrade() -> None:
-    """Until now every lab had one key, which lies in its data directory alone."""
+    """Until now every lab had one key, which lies in its data directory alone, and granted in full."""
+    op.add_column("certificates", sa.Column("conditions", sa.Text, nullable=False, server_default=""))
     op.create_table(
         "signing_keys",
         sa.Column("thumbprint", Word, primary_key=True),
