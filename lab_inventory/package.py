@@ -21,6 +21,7 @@ class Frame(Terms):
     version: Version
     title: Label
     demonstration: bool
+    provisional: bool = Field(default=False, exclude_if=lambda given: not given)
     statement: Text
     levels: tuple[Level, ...] = Field(min_length=1)
 

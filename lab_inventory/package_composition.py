@@ -78,6 +78,7 @@ def compose(frame: Frame, file: str, category: Category, modules: Mapping[str, t
         "title": f"{frame.title}: {category.title}",
         "category": category.category,
         "demonstration": frame.demonstration,
+        "provisional": frame.provisional,
         "statement": statement,
         "profiles": category.profiles,
         "levels": frame.levels,

@@ -208,6 +208,7 @@ class Programme(Terms):
     category: Name
     purpose: Purpose = Field(default=Purpose.CERTIFICATION, exclude_if=lambda given: given is Purpose.CERTIFICATION)
     demonstration: bool
+    provisional: bool = Field(default=False, exclude_if=lambda given: not given)
     statement: Text
     profiles: tuple[Profile, ...] = Field(min_length=1)
     levels: tuple[Level, ...] = Field(min_length=1)

@@ -7,15 +7,16 @@ from typing import Any, Protocol
 
 from lab_inventory.canonical import canonical_bytes, sha256
 from lab_inventory.clock import Clock
-from lab_inventory.errors import InvariantBroken, NotFound
+from lab_inventory.errors import Conflict, InvariantBroken, NotFound
+from orchestrator.authority.impediments import took_part
 from orchestrator.bundle import Bundled, bundle
 from orchestrator.lifecycle.certificate import CertificateLink, CertificateStatus, StatusList
 from orchestrator.lifecycle.signing_key import FormerKey
-from orchestrator.pipeline.certificate_life import CertificateOrder, CertificateView, expiry, moved, next_link
+from orchestrator.pipeline.certificate_life import CertificateOrder, CertificateView, Event, expiry, moved, next_link
 from orchestrator.signing import Signer
 from orchestrator.signing_keys import issuer_of, published
-from orchestrator.store import certificate_views, key_views, listings, views
-from orchestrator.store.store import JournalHead, Store, head
+from orchestrator.store import certificate_views, key_views, listings, review_views, views
+from orchestrator.store.store import JournalHead, Reading, Store, head
 
 STATUS_GOOD_FOR = timedelta(hours=24)
 STATUS_SIGNED_AGAIN = timedelta(hours=1)
@@ -52,9 +53,10 @@ class Certificates:
     def order(self, name: str, order: CertificateOrder, by: str) -> CertificateLink:
         """Carry out an order; raises NotFound, BadInput, and Conflict where the state does not allow it."""
         with self._store.deciding() as connection:
-            link = next_link(
-                _there(certificate_views.certificate(connection, name), name), order, by, self._clock.now()
-            )
+            view = _there(certificate_views.certificate(connection, name), name)
+            link = next_link(view, order, by, self._clock.now())
+            if order.event is Event.CONFIRMED:
+                _require_no_part(connection, view, by)
             keep_link(self._store, self._signer, link)
         return link
 
@@ -154,6 +156,18 @@ def keep_link(store: Store, signer: SignsLinks, link: CertificateLink) -> None:
     """Sign a link and commit it."""
     document = signer.sign_link(link)
     store.commit([moved(link, document, sha256(document.encode()))])
+
+
+def _require_no_part(connection: Reading, view: CertificateView, by: str) -> None:
+    """Raise Conflict where somebody confirms who took part in the evaluation: confirming is part of the decision."""
+    submission, vendor = view.certificate.submission, view.certificate.vendor
+    review = review_views.review(connection, submission)
+    if review is None:
+        raise InvariantBroken(f"certificate {view.certificate.certificate} is provisional, and nobody reviewed it")
+    stood_for = review_views.vendors_of(connection, {by}).get(by, frozenset())
+    did = took_part(review_views.parts(connection, submission), review, vendor, stood_for, by, reviewing=True)
+    if did:
+        raise Conflict(f"decider-took-part: {by} {', '.join(dict.fromkeys(did))}, and so cannot confirm it")
 
 
 def _there(view: CertificateView | None, name: str) -> CertificateView:

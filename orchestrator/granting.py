@@ -1,13 +1,19 @@
 """From a decision to the facts that follow from it: one way, whoever decided, the loop or a person."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from lab_inventory.canonical import sha256
 from lab_inventory.clock import Clock
 from lab_inventory.lab import Lab
 from lab_inventory.programme import Programme
-from orchestrator.lifecycle.certificate import Certificate, CertificateGranted, CertificateLink, DecisionMade
+from orchestrator.lifecycle.certificate import (
+    Certificate,
+    CertificateGranted,
+    CertificateLink,
+    CertificateProvisionallyGranted,
+    DecisionMade,
+)
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import Judgement
@@ -63,11 +69,14 @@ class Granting:
 
     def _granted(self, certificate: Certificate, now: datetime) -> CertificateGranted:
         document = self._signer.sign(certificate)
-        return CertificateGranted(
-            certificate=certificate.certificate,
-            submission=certificate.submission,
-            level=certificate.level,
-            document=document,
-            document_digest=sha256(document.encode()),
-            at=now,
-        )
+        fields: dict[str, Any] = {
+            "certificate": certificate.certificate,
+            "submission": certificate.submission,
+            "level": certificate.level,
+            "document": document,
+            "document_digest": sha256(document.encode()),
+            "at": now,
+        }
+        if certificate.provisional is not None:
+            return CertificateProvisionallyGranted(provisional=certificate.provisional, **fields)
+        return CertificateGranted(**fields)

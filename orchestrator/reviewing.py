@@ -7,7 +7,7 @@ changes between the two: what the reports name is kept under its content and nev
 from collections.abc import Callable, Iterable
 from datetime import UTC
 
-from lab_inventory.errors import Conflict, InvariantBroken, NotFound
+from lab_inventory.errors import BadInput, Conflict, InvariantBroken, NotFound
 from lab_inventory.noun import Noun
 from orchestrator.authority.impediments import (
     Damage,
@@ -19,10 +19,11 @@ from orchestrator.authority.impediments import (
     require_none,
     reviewers,
 )
+from orchestrator.authority.provisional import against_provisional
 from orchestrator.authority.review import QuestionAnswered, QuestionAsked, Recommended, Returned, ReviewDecided
 from orchestrator.desk import Desk
 from orchestrator.granting import Granting, SignsCertificates
-from orchestrator.lifecycle.certificate import CertificateGranted, DecisionMade
+from orchestrator.lifecycle.certificate import CertificateGranted, DecisionMade, Provisional
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.pipeline.certify import evidence_of, waived_up_to
 from orchestrator.store import programme_views, review_views, views, waiver_views
@@ -110,13 +111,22 @@ class Reviewing:
             ),
         )
 
-    def decide(self, submission: str, by: str, level: str | None, words: str) -> Decided:
-        """Grant ``level``, with its certificate, or refuse; raises Prevented with everything that is against it."""
+    def decide(
+        self, submission: str, by: str, level: str | None, words: str, provisional: Provisional | None = None
+    ) -> Decided:
+        """Grant ``level``, with its certificate, or refuse; raises Prevented with everything that is against it.
+
+        ``provisional``: with something open until a day; raises BadInput where that cannot be.
+        """
         damages = self._damages(submission)
         with self._desk.deciding, self._store.deciding() as connection:
             dossier = self._dossier(connection, submission, (by,), damages)
             require_none(submission, against_deciding(dossier, by, level))
             lab, now = views.lab(connection), self._clock.now()
+            if provisional is not None:
+                wrong = against_provisional(provisional, dossier.programme, level, now.date())
+                if wrong:
+                    raise BadInput(f"{submission} cannot be granted provisionally like this", problems=tuple(wrong))
             decision = DecisionMade(
                 decision=self._clock.new_id("dec"),
                 submission=submission,
@@ -124,6 +134,7 @@ class Reviewing:
                 automatic=False,
                 by=by,
                 words=words,
+                provisional=provisional,
                 at=now,
             )
             decided = ReviewDecided(submission=submission, decision=decision.decision, at=now)

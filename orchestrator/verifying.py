@@ -188,12 +188,15 @@ def _learned(found: Verification, certificate: Certificate, listed: StatusList, 
 
 def _state(found: Verification, status: CertificateStatus, listed: StatusList, now: datetime) -> Verification:
     said = f"status list {listed.number} of {listed.issued_at:%Y-%m-%d %H:%M} UTC"
-    if status.state is not CertificateState.GRANTED:
+    if status.state not in (CertificateState.GRANTED, CertificateState.PROVISIONAL):
         return found.ended(Finding.NOT_IN_FORCE, f"NOT IN FORCE: it is {status.state.value} ({said}).")
     if status.ends_on is not None and now.date() > status.ends_on:
         return found.ended(Finding.NOT_IN_FORCE, f"NOT IN FORCE: its last day was {status.ends_on} ({said}).")
     until = f", up to and including {status.ends_on}" if status.ends_on else ""
     limits = (f"Limits of use: {status.limits}",) if status.limits else ()
+    if status.state is CertificateState.PROVISIONAL:
+        words = f"PROVISIONAL: it is in force{until}, and not granted in full yet ({said}). Open: {status.conditions}"
+        return found.ended(found.finding, words, *limits)
     return found.ended(found.finding, f"It is in force{until} ({said}).", *limits)
 
 

@@ -91,7 +91,7 @@ def order(
     parts: PartsOf,
     asking: CertificatesWrite,
 ) -> Moved:
-    """Suspend, reinstate, reduce, extend, withdraw or revoke a certificate; the reason is public."""
+    """Confirm, suspend, reinstate, reduce, extend, withdraw or revoke a certificate; the reason is public."""
     link = parts.certificates.order(certificate, order, asking.subject)
     return Moved(
         certificate=certificate,

@@ -12,6 +12,7 @@ from orchestrator import logs
 from orchestrator.api.parts import BatchesRead, BatchesSubmit, DecisionsWrite, Parts, PartsOf, ReviewWrite
 from orchestrator.authority.impediments import Impediment, against_deciding, against_recommending
 from orchestrator.authority.review import WAITS_IN, Entry, QuestionAnswered, Recommended, ReviewView, Waits, Words
+from orchestrator.lifecycle.certificate import Provisional
 from orchestrator.lifecycle.rights import Principal, Scope
 from orchestrator.lifecycle.verdict import LevelVerdict, Verdict, WaivedBy
 from orchestrator.lifecycle.waiver import WaiverView
@@ -40,9 +41,10 @@ class Recommendation(Said):
 
 
 class DecisionWanted(Said):
-    """``level``: what is granted; null: it is refused."""
+    """``level``: what is granted; null: it is refused. ``provisional``: with something open until a day."""
 
     level: Name | None = Field(examples=["certified"])
+    provisional: Provisional | None = None
 
 
 SaidBody = Annotated[Said, Body()]
@@ -84,6 +86,7 @@ def review_of(parts: Parts, submission: str, asking: Principal) -> Row:
             "content": content[0].model_dump(mode="json"),
             "programme": programme.id if programme else None,
             "programme_version": programme.version if programme else None,
+            "provisional": bool(programme and programme.provisional),
             "earned": judgement.earned,
             "grantable": list(grantable(judgement)),
             "judgement": [_level(level, waivers) for level in judgement.levels],
@@ -204,6 +207,6 @@ def give_back(submission: SubmissionName, said: SaidBody, parts: PartsOf, asking
 @router.post("/reviews/{submission}/decide", status_code=201)
 def decide(submission: SubmissionName, wanted: DecisionWanted, parts: PartsOf, asking: DecisionsWrite) -> Decided:
     """Grant a level, with its certificate, or refuse. What prevents it is said all at once."""
-    made = parts.reviewing.decide(submission, asking.subject, wanted.level, wanted.words)
+    made = parts.reviewing.decide(submission, asking.subject, wanted.level, wanted.words, wanted.provisional)
     logs.note(decision=made.decision)
     return made

@@ -4,7 +4,7 @@ Rules come from ISO/IEC 17065:2012, 7.5 and 7.6: a review before each decision, 
 the evaluation. Who took part is what the store recorded, never what somebody says of themselves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -170,17 +170,41 @@ def _open_questions(review: ReviewView) -> Iterator[Impediment]:
         yield Impediment(rule=Rule.OPEN_QUESTIONS, words=words, forbids_refusal=True)
 
 
+def took_part(
+    parts: Iterable[Part],
+    review: ReviewView,
+    vendor: str,
+    stood_for: frozenset[str],
+    person: str,
+    *,
+    reviewing: bool,
+) -> list[str]:
+    """What somebody did in an evaluation that keeps them from deciding; ``reviewing``: having reviewed it counts too.
+
+    ``stood_for``: the vendors that the person ever stood for.
+    """
+    did = [part.did for part in parts if part.person == person]
+    if any(isinstance(entry, QuestionAnswered) and entry.by == person for entry in review.entries):
+        did.append("answered a question of the review")
+    if reviewing and person in reviewers(review):
+        did.append("reviewed it")
+    if same(vendor) in {same(one) for one in stood_for}:
+        did.append(f"is or was of the vendor {vendor}")
+    return did
+
+
 def _took_part(dossier: Dossier, person: str, rule: Rule) -> Iterator[Impediment]:
     """One impediment with everything that somebody did."""
-    did = [part.did for part in dossier.parts if part.person == person]
-    did += [f"asked for the waiver {one.waiver}" for one in dossier.waivers.values() if one.proposed.by == person]
-    if any(isinstance(entry, QuestionAnswered) and entry.by == person for entry in dossier.review.entries):
-        did.append("answered a question of the review")
-    if rule is Rule.DECIDER_TOOK_PART and person in reviewers(dossier.review):
-        did.append("reviewed it")
     vendor = dossier.view.content.vendor
-    if same(vendor) in {same(one) for one in dossier.vendors.get(person, ())}:
-        did.append(f"is or was of the vendor {vendor}")
+    did = took_part(
+        dossier.parts,
+        dossier.review,
+        vendor,
+        dossier.vendors.get(person, frozenset()),
+        person,
+        reviewing=rule is Rule.DECIDER_TOOK_PART,
+    )
+    did += [f"asked for the waiver {one.waiver}" for one in dossier.waivers.values() if one.proposed.by == person]
     if did:
         yield Impediment(rule=rule, words=f"{person} {', '.join(dict.fromkeys(did))}", forbids_refusal=True)
 

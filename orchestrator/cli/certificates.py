@@ -14,7 +14,7 @@ app = typer.Typer(help="Certificates, and what becomes of them.", no_args_is_hel
 Certificate = Annotated[str, typer.Argument(help="A certificate.")]
 Reason = Annotated[str, typer.Option(help="Why, in a sentence: everybody sees it.")]
 Out = Annotated[Path, typer.Option(help="Into this file.")]
-COLUMNS = ("certificate", "level", "state", "ends_on", "limits", "submission", "at")
+COLUMNS = ("certificate", "level", "state", "ends_on", "limits", "conditions", "submission", "at")
 
 
 @app.command("list")
@@ -28,6 +28,17 @@ def history(certificate: Certificate, server: Server = DEFAULT_SERVER, output: O
     """What became of a certificate, step by step."""
     links = [signed["link"] for signed in Client(server).get(f"/v1/certificates/{certificate}/links")]
     show(links, ("number", "at", "event", "state", "ends_on", "limits", "reason", "by"), output)
+
+
+@app.command()
+def confirm(
+    certificate: Certificate,
+    reason: Reason,
+    ends_on: Annotated[str, typer.Option(help="The last day from now on, YYYY-MM-DD; none for no end.")],
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Grant a provisional one in full: what was open is settled."""
+    _order(server, certificate, Event.CONFIRMED, reason, ends_on=_day(ends_on))
 
 
 @app.command()
@@ -61,12 +72,7 @@ def extend(
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Give it another last day, or none; also after it expired."""
-    if ends_on != "none":
-        try:
-            ends_on = datetime.strptime(ends_on, "%Y-%m-%d").date().isoformat()
-        except ValueError as error:
-            raise BadInput(f"--ends-on is {ends_on!r}; expected YYYY-MM-DD or none") from error
-    _order(server, certificate, Event.EXTENDED, reason, ends_on=None if ends_on == "none" else ends_on)
+    _order(server, certificate, Event.EXTENDED, reason, ends_on=_day(ends_on))
 
 
 @app.command()
@@ -91,6 +97,15 @@ def status_list(out: Out, server: Server = DEFAULT_SERVER) -> None:
 def bundle(certificate: Certificate, out: Out, server: Server = DEFAULT_SERVER) -> None:
     """Save everything by which a third party verifies a certificate without this software, and how."""
     _save(Client(server).document(f"/v1/certificates/{certificate}/bundle"), out)
+
+
+def _day(text: str) -> str | None:
+    if text == "none":
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date().isoformat()
+    except ValueError as error:
+        raise BadInput(f"--ends-on is {text!r}; expected YYYY-MM-DD or none") from error
 
 
 def _order(server: str, certificate: str, event: Event, reason: str, **more: Any) -> None:

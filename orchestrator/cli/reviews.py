@@ -93,12 +93,27 @@ def give_back(submission: Submission, words: Words, server: Server = DEFAULT_SER
 
 
 def decide(
-    submission: Submission, words: Words, grant: Level = None, refuse: Refuse = False, server: Server = DEFAULT_SERVER
+    submission: Submission,
+    words: Words,
+    grant: Level = None,
+    refuse: Refuse = False,
+    provisional_until: Annotated[
+        str | None, typer.Option(help="Grant provisionally, up to and including this day: YYYY-MM-DD.")
+    ] = None,
+    open_conditions: Annotated[
+        str | None, typer.Option(help="What is open, in sentences: everybody sees it. With --provisional-until.")
+    ] = None,
+    server: Server = DEFAULT_SERVER,
 ) -> None:
     """Decide about a reviewed submission: --grant LEVEL or --refuse."""
-    body = {"level": _level(grant, refuse), "words": words}
+    if (provisional_until is None) != (open_conditions is None):
+        raise BadInput("--provisional-until and --open-conditions go together")
+    body: dict[str, Any] = {"level": _level(grant, refuse), "words": words}
+    if provisional_until is not None:
+        body["provisional"] = {"ends_on": provisional_until, "conditions": open_conditions}
     made = Client(server).send("POST", f"/v1/reviews/{submission}/decide", body)
-    granted = f"granted {grant}, certificate {made['certificate']}" if made["certificate"] else "refused"
+    how = f" provisionally until {provisional_until}" if provisional_until else ""
+    granted = f"granted {grant}{how}, certificate {made['certificate']}" if made["certificate"] else "refused"
     typer.echo(f"{made['decision']}: {granted}")
 
 

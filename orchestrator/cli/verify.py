@@ -11,7 +11,7 @@ from lab_inventory.canonical import canonical_bytes, sha256
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from orchestrator.cli.client import Client, Output
-from orchestrator.lifecycle.certificate import WaivedRequirement
+from orchestrator.lifecycle.certificate import Certificate, WaivedRequirement
 from orchestrator.signing import read_issuer, read_trust
 from orchestrator.verifying import CERTIFICATE_BYTES_MAX, Verification, with_status
 from orchestrator.verifying import verify as verify_document
@@ -73,6 +73,7 @@ def _words(found: Verification, *, checked: bool) -> list[str]:
             *(f"  without {_waived(one)}" for one in certificate.waived),
             f"  granted {certificate.granted_at:%Y-%m-%d %H:%M:%S} UTC by {certificate.issuer}, "
             f"decided: {certificate.decided_by}",
+            *_provisionally(certificate),
             "Not checked here: the evidence behind its digests"
             + ("." if checked else ", and whether it is in force (--status-list)."),
         ]
@@ -83,6 +84,13 @@ def _waived(one: WaivedRequirement) -> str:
     came_to = " ".join([one.verdict, *one.flags])
     of = f"{one.requirement} {one.title} at {one.level} ({came_to})"
     return f"{of}, waived by {one.waiver} until {one.ends_on}: {one.reason}"
+
+
+def _provisionally(certificate: Certificate) -> list[str]:
+    given = certificate.provisional
+    if given is None:
+        return []
+    return [f"  granted PROVISIONALLY, up to and including {given.ends_on}; open then: {given.conditions}"]
 
 
 def _key_links(where: str, data: bytes) -> list[bytes]:

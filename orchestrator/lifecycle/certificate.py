@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from lab_inventory.canonical import sha256
+from lab_inventory.canonical import digest, sha256
 from lab_inventory.device import Companion, Component, Product
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from orchestrator.lifecycle import certificate_moved
@@ -20,13 +20,24 @@ from orchestrator.lifecycle.verdict import Flag, Verdict
 
 
 class CertificateState(StrEnum):
-    """``withdrawn`` at the holder's wish, ``revoked`` against it: both for ever. ``expired`` until it is extended."""
+    """``provisional``: it holds, and something is open until its last day. ``expired`` until it is extended.
 
+    ``withdrawn`` at the holder's wish, ``revoked`` against it: both for ever.
+    """
+
+    PROVISIONAL = "provisional"
     GRANTED = "granted"
     SUSPENDED = "suspended"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     REVOKED = "revoked"
+
+
+class Provisional(Noun):
+    """What is open when a certificate is granted, in words, and the last day on which it holds with that open."""
+
+    conditions: Text
+    ends_on: date
 
 
 class DecisionMade(Fact):
@@ -39,6 +50,7 @@ class DecisionMade(Fact):
     automatic: bool
     by: Label
     words: Text
+    provisional: Provisional | None = Field(default=None, exclude_if=lambda given: given is None)
     at: AwareDatetime
 
     @property
@@ -49,6 +61,8 @@ class DecisionMade(Fact):
     def journal_entry(self) -> dict[str, str | int]:
         """Whose, what, by whom; of a person's decision the words by digest."""
         said: dict[str, str | int] = {"submission": self.submission, "level": self.level or "none", "by": self.by}
+        if self.provisional is not None:
+            said["provisional_digest"] = digest(self.provisional)
         return said if self.automatic else said | {"words_digest": sha256(self.words.encode())}
 
 
@@ -106,6 +120,7 @@ class Certificate(Noun):
     decision: Name
     decided_by: Label
     granted_at: AwareDatetime
+    provisional: Provisional | None = Field(default=None, exclude_if=lambda given: given is None)
     journal_head: Sha256
     journal_length: int
 
@@ -131,11 +146,18 @@ class CertificateGranted(Fact):
         return {"submission": self.submission, "level": self.level, "document_digest": self.document_digest}
 
 
+class CertificateProvisionallyGranted(CertificateGranted):
+    """A certificate was signed that holds until a day, while something is open."""
+
+    provisional: Provisional
+
+
 class CertificateLink(Noun):
     """One step of a certificate's history. This is the signed part.
 
     ``number`` counts from 1. ``previous`` is the digest of the document before: the certificate, or the link before.
     ``ends_on``: the last day of the certificate from now on, None where none is set. ``limits``: of its use from now.
+    ``conditions``: what is still open from now on.
     """
 
     format: Label = "assay-certificate-link/1"
@@ -146,6 +168,7 @@ class CertificateLink(Noun):
     state: CertificateState
     ends_on: date | None
     limits: Text
+    conditions: Text = Field(default="", exclude_if=lambda given: not given)
     reason: Text
     by: Label
     at: AwareDatetime
@@ -155,7 +178,9 @@ class CertificateLink(Noun):
 
 
 class CertificateStatus(Noun):
-    """What holds of one certificate. ``head`` is the digest of its newest document, ``links`` their number.
+    """What holds of one certificate; ``conditions``: what is open of a provisional one.
+
+    ``head`` is the digest of its newest document, ``links`` their number.
 
     ``document``: the digest of the certificate itself, where links follow on it and the issuer changed its key: a key
     that vouches for what another signed vouches for these bytes.
@@ -165,6 +190,7 @@ class CertificateStatus(Noun):
     state: CertificateState
     ends_on: date | None
     limits: Text
+    conditions: Text = Field(default="", exclude_if=lambda given: not given)
     links: int = Field(ge=0)
     head: Sha256
     document: Sha256 | None = Field(default=None, exclude_if=lambda given: given is None)
@@ -185,6 +211,12 @@ class StatusList(Noun):
     journal_head: Sha256
     certificates: tuple[CertificateStatus, ...]
     former_keys: tuple[FormerKey, ...] = Field(default=(), exclude_if=lambda given: not given)
+
+
+class CertificateConfirmed(certificate_moved.CertificateMoved):
+    """What was open is settled: it is granted in full."""
+
+    machine: ClassVar[str] = "certificate"
 
 
 class CertificateSuspended(certificate_moved.CertificateMoved):
@@ -230,6 +262,7 @@ class CertificateRevoked(certificate_moved.CertificateMoved):
 
 
 MOVES: dict[str, type[certificate_moved.CertificateMoved]] = {
+    "confirmed": CertificateConfirmed,
     "suspended": CertificateSuspended,
     "reinstated": CertificateReinstated,
     "reduced": CertificateReduced,
@@ -242,11 +275,19 @@ MOVES: dict[str, type[certificate_moved.CertificateMoved]] = {
 
 _G, _S, _E = CertificateState.GRANTED, CertificateState.SUSPENDED, CertificateState.EXPIRED
 _W, _R = CertificateState.WITHDRAWN, CertificateState.REVOKED
+_P = CertificateState.PROVISIONAL
 
 MACHINE = Machine(
     name="certificate",
     transitions={
         (None, "CertificateGranted"): _G,
+        (None, "CertificateProvisionallyGranted"): _P,
+        (_P, "CertificateConfirmed"): _G,
+        (_P, "CertificateReduced"): _P,
+        (_P, "CertificateExtended"): _P,
+        (_P, "CertificateExpired"): _E,
+        (_P, "CertificateWithdrawn"): _W,
+        (_P, "CertificateRevoked"): _R,
         (_G, "CertificateSuspended"): _S,
         (_S, "CertificateReinstated"): _G,
         (_G, "CertificateReduced"): _G,

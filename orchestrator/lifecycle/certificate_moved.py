@@ -15,6 +15,7 @@ class CertificateMoved(Fact):
     number: int = Field(ge=1)
     ends_on: date | None
     limits: Text
+    conditions: Text = ""
     document: str
     document_digest: Sha256
     by: Label

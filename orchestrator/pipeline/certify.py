@@ -115,6 +115,7 @@ def draft(
         decision=decision.decision,
         decided_by=decision.by,
         granted_at=decision.at,
+        provisional=decision.provisional,
         journal_head=journal_head,
         journal_length=journal_length,
     )

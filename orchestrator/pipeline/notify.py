@@ -16,6 +16,8 @@ EVENTS: Mapping[str, str] = {
     "batch.held": "BatchHeld",
     "submission.judged": "SubmissionJudged",
     "certificate.granted": "CertificateGranted",
+    "certificate.provisionally-granted": "CertificateProvisionallyGranted",
+    "certificate.confirmed": "CertificateConfirmed",
     "certificate.suspended": "CertificateSuspended",
     "certificate.reinstated": "CertificateReinstated",
     "certificate.reduced": "CertificateReduced",

@@ -98,8 +98,9 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
     "PromptOpened": ((t.prompts, {"submission": "submission", "requirement": "requirement", "due_at": "due_at"}),),
     "ReviewOpened": ((t.reviews, {"judgement_digest": "judgement_digest"}),),
     "ReviewDecided": ((t.reviews, {"decision": "decision"}),),
-    "CertificateGranted": (
-        (t.certificates, {"submission": "submission", "level": "level", "document_digest": "document_digest"}),
+    **dict.fromkeys(
+        ("CertificateGranted", "CertificateProvisionallyGranted"),
+        ((t.certificates, {"submission": "submission", "level": "level", "document_digest": "document_digest"}),),
     ),
     "SigningKeyIntroduced": (
         (t.signing_keys, {"number": "number", "x": "x", "previous": "previous", "document_digest": "document_digest"}),

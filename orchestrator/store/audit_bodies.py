@@ -248,31 +248,40 @@ def _certificates(connection: Connection, rows: list[JournalRow]) -> Iterator[st
             yield f"certificate {row.certificate} was granted on a journal that this is not"
 
 
+_GRANTS = frozenset({"CertificateGranted", "CertificateProvisionallyGranted"})
+
+
 def _links(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
     """The links of each certificate are those that were journaled, one follows on the other, and the newest holds."""
     said: dict[str, list[str]] = {}
     for entry in rows:
-        if entry.machine == "certificate" and entry.fact != "CertificateGranted":
+        if entry.machine == "certificate" and entry.fact not in _GRANTS:
             said.setdefault(entry.entity, []).append(str(body_of(entry).get("document_digest")))
     li, c = t.certificate_links.c, t.certificates.c
     kept: dict[str, list[Any]] = {}
     for link in connection.execute(select(t.certificate_links).order_by(li.certificate, li.number)):
         kept.setdefault(link.certificate, []).append(link)
-    columns = (c.certificate, c.state, c.ends_on, c.limits, c.links, c.head, c.document_digest)
+    columns = (c.certificate, c.state, c.ends_on, c.limits, c.conditions, c.granted_as, c.links, c.head, c.document)
     for row in connection.execute(select(*columns)):
         there = kept.get(row.certificate, [])
         if [sha256(link.document.encode()) for link in there] != said.get(row.certificate, []):
             yield f"the links of certificate {row.certificate} are not those that were journaled"
             continue
-        now = CertificateState.GRANTED.value, None, "", 0, row.document_digest
+        given = json.loads(row.document)["certificate"].get("provisional")
+        state = CertificateState.PROVISIONAL if given else CertificateState.GRANTED
+        ends_on, conditions = (given["ends_on"], given["conditions"]) if given else (None, "")
+        if row.granted_as != state:
+            yield f"certificate {row.certificate} was granted otherwise than as {row.granted_as}"
+        now = state.value, ends_on, "", conditions, 0, sha256(row.document.encode())
         for link in there:
             content = json.loads(link.document)["link"]
             if content["previous"] != now[-1] or not content["number"] == link.number == now[-2] + 1:
                 yield f"link {link.number} of certificate {row.certificate} does not follow on what was before"
             if (link.state, link.ends_on, link.limits) != (content["state"], content["ends_on"], content["limits"]):
                 yield f"link {link.number} of certificate {row.certificate} is listed otherwise than it says"
-            now = content["state"], content["ends_on"], content["limits"], link.number, link.document_digest
-        if (row.state, row.ends_on, row.limits, row.links, row.head) != now:
+            said_now = content["state"], content["ends_on"], content["limits"], content.get("conditions", "")
+            now = *said_now, link.number, link.document_digest
+        if (row.state, row.ends_on, row.limits, row.conditions, row.links, row.head) != now:
             yield f"certificate {row.certificate} stands otherwise than its newest link says"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from orchestrator.lifecycle.certificate import Certificate, CertificateState, CertificateStatus
-from orchestrator.pipeline.certificate_life import CertificateView
+from orchestrator.pipeline.certificate_life import HOLDING, CertificateView
 from orchestrator.store import tables as t
 from orchestrator.store import views
 
@@ -22,6 +22,7 @@ def _status(row: Any, document: str | None = None) -> CertificateStatus:
         state=CertificateState(row.state),
         ends_on=date.fromisoformat(row.ends_on) if row.ends_on else None,
         limits=row.limits,
+        conditions=row.conditions,
         links=row.links,
         head=row.head,
         document=document,
@@ -45,7 +46,7 @@ def certificate(connection: Connection, name: str, vendor: str | None = None) ->
 
 def statuses(connection: Connection, *, with_documents: bool) -> tuple[CertificateStatus, ...]:
     """What holds of every certificate, by name; with the digest of each that links follow on where that is asked."""
-    columns = (c.certificate, c.state, c.ends_on, c.limits, c.links, c.head, c.document_digest)
+    columns = (c.certificate, c.state, c.ends_on, c.limits, c.conditions, c.links, c.head, c.document_digest)
     return tuple(
         _status(row, row.document_digest if with_documents and row.links else None)
         for row in connection.execute(select(*columns).order_by(c.certificate))
@@ -59,8 +60,8 @@ def signed_since(connection: Connection, at: datetime) -> tuple[CertificateView,
 
 
 def over(connection: Connection, today: date) -> tuple[CertificateView, ...]:
-    """Certificates that are granted and whose last day is over, the oldest first; at most ``DUE_MAX``."""
-    where = (c.state == CertificateState.GRANTED.value) & (c.ends_on < today.isoformat())
+    """Certificates that hold and whose last day is over, the oldest first; at most ``DUE_MAX``."""
+    where = c.state.in_(sorted(HOLDING)) & (c.ends_on < today.isoformat())
     return tuple(
         _view(row)
         for row in connection.execute(

@@ -46,9 +46,12 @@ def _query(sought: Sought, before: str | None) -> Select[Any]:
     last = select(func.max(li.number)).where(li.certificate == c.certificate)
     if before is not None:
         last = last.where(li.at < before)
-    state = func.coalesce(li.state, CertificateState.GRANTED.value).label("state")
+    state = func.coalesce(li.state, c.granted_as).label("state")
     query = (
-        select(c.certificate, c.submission, c.document, c.at, state, li.ends_on, li.limits, li.at.label("since"))
+        select(
+            c.certificate, c.submission, c.document, c.at, state, li.number, li.ends_on, li.limits, li.at.label("since")
+        )
+        .add_columns(li.document.label("link"))
         .join(t.submissions, s.submission == c.submission)
         .join(t.batches, t.batches.c.batch == s.batch)
         .outerjoin(
@@ -81,6 +84,8 @@ def _reports(connection: Connection, submissions: list[str], before: str | None)
 
 def _listed(row: Any, reports: Mapping[str, str]) -> Row:
     said = json.loads(row.document)["certificate"]
+    # What a link says holds from then on; before there was one, what the certificate says itself.
+    given = said.get("provisional") or {"ends_on": None, "conditions": ""}
     return {
         "certificate": row.certificate,
         "vendor": said["vendor"],
@@ -100,7 +105,8 @@ def _listed(row: Any, reports: Mapping[str, str]) -> Row:
         "designations": said.get("designations", []),
         "demonstration": said["demonstration"],
         "granted_at": said["granted_at"],
-        "ends_on": row.ends_on,
+        "ends_on": given["ends_on"] if row.number is None else row.ends_on,
+        "conditions": json.loads(row.link)["link"].get("conditions", "") if row.link else given["conditions"],
         "limits": row.limits or "",
         "state": row.state,
         "since": row.since or row.at,

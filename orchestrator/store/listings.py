@@ -280,7 +280,8 @@ def certificates(connection: Connection, *, vendor: str | None = None, limit: in
     """Certificates, newest first; of a vendor only its own."""
     c = t.certificates.c
     rows = connection.execute(
-        select(c.certificate, c.submission, c.level, c.state, c.ends_on, c.limits, c.at, c.document_digest)
+        select(c.certificate, c.submission, c.level, c.state, c.ends_on, c.limits, c.conditions, c.at)
+        .add_columns(c.document_digest)
         .join(t.submissions, t.submissions.c.submission == c.submission)
         .where(views.of_vendor(vendor))
         .order_by(c.at.desc(), c.certificate)

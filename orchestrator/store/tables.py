@@ -388,6 +388,8 @@ certificates = Table(
     Column("at", Word, nullable=False),
     Column("ends_on", Word),
     Column("limits", Text, nullable=False, server_default=""),
+    Column("conditions", Text, nullable=False, server_default=""),
+    Column("granted_as", Word, nullable=False, server_default="granted"),
     Column("links", Integer, nullable=False, server_default="0"),
     Column("head", Word, nullable=False, server_default=""),
 )

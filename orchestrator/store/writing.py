@@ -382,8 +382,12 @@ def _prompt_entry(connection: Connection, fact: pr.PromptEntry, state: str) -> N
 
 def _certificate(connection: Connection, fact: c.CertificateGranted, state: str) -> None:
     key_views.require_signs_now(connection, signed_with(fact.document), fact.at)
+    given = fact.provisional if isinstance(fact, c.CertificateProvisionallyGranted) else None
     connection.execute(
         insert(t.certificates).values(
+            ends_on=given.ends_on.isoformat() if given else None,
+            conditions=given.conditions if given else "",
+            granted_as=state,
             certificate=fact.certificate,
             submission=fact.submission,
             state=state,
@@ -414,6 +418,7 @@ def _certificate_moved(connection: Connection, fact: CertificateMoved, state: st
         t.certificates,
         fact.certificate,
         **said,
+        conditions=fact.conditions,
         links=fact.number,
         head=fact.document_digest,
     )
@@ -648,6 +653,7 @@ _WRITERS: dict[type[Fact], Writer] = {
     pr.PromptOpened: _prompt_opened,
     **dict.fromkeys(pr.ENTRIES.values(), _prompt_entry),
     c.CertificateGranted: _certificate,
+    c.CertificateProvisionallyGranted: _certificate,
     **dict.fromkeys(c.MOVES.values(), _certificate_moved),
     off.ProgrammeOffered: _programme_offered,
     off.ProgrammeWithdrawn: _programme_withdrawn,

@@ -1,6 +1,7 @@
 """The pages of reviews: what waits for whom, one review, and the forms with which it goes on. They need no script."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -11,6 +12,7 @@ from lab_inventory.errors import AssayError, BadInput
 from orchestrator.api.parts import Parts, PartsOf
 from orchestrator.api.reviews import review_of
 from orchestrator.authority.review import Waits, Words
+from orchestrator.lifecycle.certificate import Provisional
 from orchestrator.lifecycle.rights import Principal, Scope
 from orchestrator.store import review_views
 from orchestrator.web.layout import HEADERS, Decides, Reviews, SeesBatches, Submits, require_our_form, show
@@ -153,13 +155,29 @@ def decide(
     level: Short = "",
     words: Long = "",
     form: Short = "",
+    provisional_until: Short = "",
+    open_conditions: Short = "",
 ) -> Response:
-    """Grant or refuse."""
+    """Grant, in full or provisionally, or refuse."""
 
     def do(said: str) -> None:
-        parts.reviewing.decide(submission, asking.subject, _level(level), said)
+        given = _provisional(provisional_until, open_conditions)
+        parts.reviewing.decide(submission, asking.subject, _level(level), said, given)
 
     return _done(submission, request, parts, asking, form, words, do)
+
+
+def _provisional(until: str, conditions: str) -> Provisional | None:
+    if not until and not conditions.strip():
+        return None
+    if not until or not conditions.strip():
+        raise BadInput("to grant provisionally say the last day, and say what is open")
+    try:
+        return Provisional(ends_on=date.fromisoformat(until), conditions=" ".join(conditions.split()))
+    except ValueError as error:
+        raise BadInput(
+            f"the last day is {until[:40]!r}; expected YYYY-MM-DD, and what is open in plain text"
+        ) from error
 
 
 def _level(chosen: str) -> str | None:

@@ -17,10 +17,10 @@ ONE_ROLE = {"opal": Role.OPERATOR, "rita": Role.REVIEWER, "dora": Role.DECIDER, 
 """Who has one role, and which."""
 
 
-def granting() -> Programme:
+def granting(**change: Any) -> Programme:
     """The basic programme, but granting what it says: people decide."""
     fields = json.loads(basic().model_dump_json())
-    return Programme.model_validate(fields | {"id": GRANTING, "demonstration": False})
+    return Programme.model_validate(fields | {"id": GRANTING, "demonstration": False} | change)
 
 
 def token_of(server: LabServer, name: str, *roles: Role, vendor: str | None = None) -> str:
@@ -50,9 +50,15 @@ async def submit(server: LabServer, client: httpx.AsyncClient, key: str = "key-1
     return made
 
 
-async def judged(server: LabServer, client: httpx.AsyncClient, key: str = "key-1", **worse: Value | None) -> str:
+async def judged(
+    server: LabServer,
+    client: httpx.AsyncClient,
+    key: str = "key-1",
+    programme: Programme | None = None,
+    **worse: Value | None,
+) -> str:
     """A submission that this client queued, measured and judged."""
-    server.parts.offering.offer(granting(), "dora")
+    server.parts.offering.offer(programme or granting(), "dora")
     if "Authorization" not in server.agent.headers:
         await server.join()
     await server.heartbeat(registration())

@@ -3,7 +3,7 @@
 import json
 
 from lab_server import LabServer
-from review_world import judged, let_in
+from review_world import granting, judged, let_in
 
 from tests.orchestrator.cli.conftest import Ended, run_assay
 
@@ -59,3 +59,33 @@ async def test_what_is_returned_or_refused_is_said(server: LabServer) -> None:
     ended = await run_assay("reviews", "list", "--waits-for", "nothing", **env)
     assert returned in ended.out
     assert refused in ended.out
+
+
+async def test_a_certificate_is_granted_provisionally_seen_as_that_and_confirmed(server: LabServer) -> None:
+    tokens = let_in(server)
+    async with server.client(tokens["opal"]) as opal:
+        submission = await judged(server, opal, programme=granting(provisional=True))
+
+    async def assay(who: str, *words: str) -> Ended:
+        return await run_assay(*words, ASSAY_TOKEN=tokens[who], ASSAY_SERVER=server.address)
+
+    said = ("--grant", "certified", "--words", "Well.")
+    assert (await assay("rita", "reviews", "recommend", submission, *said)).status == 0
+    until = ("--provisional-until", "2040-08-15")
+    assert "go together" in (await assay("dora", "decide", submission, *said, *until)).err
+    refused = await assay("dora", "decide", submission, *said, *until, "--open-conditions", "TBD")
+    assert (refused.status, "provisional.conditions" in refused.err) == (2, True)
+    words = "The <b>manual</b> is to be translated."
+    decided = await assay("dora", "decide", submission, *said, *until, "--open-conditions", words)
+    assert "granted certified provisionally until 2040-08-15, certificate crt-" in decided.out
+    name = decided.out.split()[-1]
+    page = (await server.operator.get(f"/certificates/{name}")).text
+    assert "Provisional: it holds until its last day" in page
+    assert "The &lt;b&gt;manual&lt;/b&gt; is to be translated." in page
+    (row,) = json.loads((await assay("rita", "certificates", "list", "-o", "json")).out)
+    assert (row["state"], row["ends_on"], row["conditions"]) == ("provisional", "2040-08-15", words)
+    confirm = ("certificates", "confirm", name, "--reason", "It was translated.", "--ends-on", "none")
+    assert (await assay("rita", *confirm)).status == 2
+    ended = await assay("dora", *confirm)
+    assert (ended.status, ended.out) == (0, f"{name} is granted\n")
+    assert "Provisional" not in (await server.operator.get(f"/certificates/{name}")).text

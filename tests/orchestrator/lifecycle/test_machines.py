@@ -87,6 +87,13 @@ quarantine   probation   QuarantineEnded     ended
 quarantine   needs-person QuarantineEnded    ended
 certificate  -           CertificateGranted  granted
 certificate  granted     CertificateSuspended suspended
+certificate  -           CertificateProvisionallyGranted provisional
+certificate  provisional CertificateConfirmed granted
+certificate  provisional CertificateReduced  provisional
+certificate  provisional CertificateExtended provisional
+certificate  provisional CertificateExpired  expired
+certificate  provisional CertificateWithdrawn withdrawn
+certificate  provisional CertificateRevoked  revoked
 certificate  suspended   CertificateReinstated granted
 certificate  granted     CertificateReduced  granted
 certificate  suspended   CertificateReduced  suspended

@@ -92,6 +92,7 @@ def test_a_lab_that_only_lived_has_no_findings(lived: World) -> None:
         ("UPDATE decisions SET body=replace(body,'automatic (','somebody (')", "is not the one that was journaled"),
         ("UPDATE certificates SET document=replace(document,'Acme','Acne')", "was changed"),
         ("UPDATE certificates SET document='x', document_digest='y'", "document_digest is y"),
+        ("UPDATE certificates SET granted_as='provisional'", "was granted otherwise than as provisional"),
         ("UPDATE certificate_links SET state='granted'", "is listed otherwise than it says"),
         # a lab's own programmes
         ("UPDATE offerings SET state='offered'", "the journal says withdrawn"),

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 from lab_server import LabServer
-from review_world import judged, let_in
+from review_world import granting, judged, let_in
 
 Browsers = dict[str, httpx.AsyncClient]
 
@@ -137,3 +137,28 @@ async def test_reviews_are_chosen_by_what_they_wait_for_and_others_of_no_vendor_
     assert (first in ended, second in ended) == (False, True)
     assert (await browsers["opal"].get("/reviews?waits_for=tea")).status_code == 422
     assert (await browsers["opal"].get("/reviews/sub-none")).status_code == 404
+
+
+async def test_the_form_grants_provisionally_where_the_programme_allows_it(
+    server: LabServer, browsers: Browsers
+) -> None:
+    async with server.client(server.token) as client:
+        submission = await judged(server, client, programme=granting(provisional=True))
+    assert (await act(browsers["rita"], submission, "recommend", level="certified")).status_code == 303
+    assert 'name="provisional_until"' in (await browsers["dora"].get(f"/reviews/{submission}")).text
+    half = await act(browsers["dora"], submission, "decide", level="certified", provisional_until="2040-08-15")
+    assert half.status_code == 422
+    assert "say what is open" in half.text
+    given = {"provisional_until": "2040-08-15", "open_conditions": "The manual is to be translated."}
+    sent = await act(browsers["dora"], submission, "decide", level="certified", **given)
+    assert sent.status_code == 303
+    (row,) = (await server.operator.get("/v1/certificates")).json()
+    assert (row["state"], row["ends_on"]) == ("provisional", "2040-08-15")
+
+
+async def test_the_form_offers_nothing_provisional_where_the_programme_does_not_allow_it(
+    server: LabServer, browsers: Browsers
+) -> None:
+    submission = await queued_by_operator(server)
+    await act(browsers["rita"], submission, "recommend", level="certified")
+    assert "provisional_until" not in (await browsers["dora"].get(f"/reviews/{submission}")).text

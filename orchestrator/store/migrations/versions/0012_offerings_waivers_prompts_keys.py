@@ -32,6 +32,8 @@ def _offerings() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("at", Word, nullable=False),
     )
+    op.add_column("certificates", sa.Column("conditions", sa.Text, nullable=False, server_default=""))
+    op.add_column("certificates", sa.Column("granted_as", Word, nullable=False, server_default="granted"))
     op.add_column("certificate_links", sa.Column("state", Word, nullable=False, server_default=""))
     op.add_column("certificate_links", sa.Column("ends_on", Word))
     op.add_column("certificate_links", sa.Column("limits", sa.Text, nullable=False, server_default=""))
