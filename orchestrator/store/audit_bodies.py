@@ -267,7 +267,7 @@ def _links(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
         if [sha256(link.document.encode()) for link in there] != said.get(row.certificate, []):
             yield f"the links of certificate {row.certificate} are not those that were journaled"
             continue
-        given = json.loads(row.document)["certificate"].get("provisional")
+        given = _given_provisionally(row.document)
         state = CertificateState.PROVISIONAL if given else CertificateState.GRANTED
         ends_on, conditions = (given["ends_on"], given["conditions"]) if given else (None, "")
         if row.granted_as != state:
@@ -283,6 +283,14 @@ def _links(connection: Connection, rows: list[JournalRow]) -> Iterator[str]:
             now = *said_now, link.number, link.document_digest
         if (row.state, row.ends_on, row.limits, row.conditions, row.links, row.head) != now:
             yield f"certificate {row.certificate} stands otherwise than its newest link says"
+
+
+def _given_provisionally(document: str) -> Any:
+    """What a certificate says of being provisional, or None; a document that cannot be read is told by its digest."""
+    try:
+        return json.loads(document)["certificate"].get("provisional")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _signing_keys(connection: Connection) -> Iterator[str]:
