@@ -16,6 +16,7 @@ from orchestrator.cli import (
     database,
     devices,
     doctor,
+    evidence,
     hosts,
     keys,
     lab,
@@ -82,6 +83,7 @@ app.command("rejudge")(rejudge.rejudge_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")
 app.add_typer(keys.app, name="keys")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(tls.app, name="tls")
 app.command("backup")(backup.backup_command)
 app.command("restore")(backup.restore_command)
