@@ -88,4 +88,7 @@ async def test_a_certificate_is_granted_provisionally_seen_as_that_and_confirmed
     assert (await assay("rita", *confirm)).status == 2
     ended = await assay("dora", *confirm)
     assert (ended.status, ended.out) == (0, f"{name} is granted\n")
-    assert "Provisional" not in (await server.operator.get(f"/certificates/{name}")).text
+    whole = await server.operator.get(f"/certificates/{name}")
+    assert whole.status_code == 200
+    assert "It was translated." in whole.text
+    assert "Provisional" not in whole.text

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 from lab_server import LabServer
-from review_world import granting, judged, let_in
+from review_world import GRANTING, granting, judged, let_in
 
 Browsers = dict[str, httpx.AsyncClient]
 
@@ -79,7 +79,7 @@ async def test_what_is_prevented_is_shown_with_its_rules_and_the_words_are_kept(
 ) -> None:
     submission = await queued_by_operator(server)
     await act(browsers["rita"], submission, "recommend", level="certified")
-    server.parts.desk.keep_programmes(())
+    server.parts.offering.withdraw(GRANTING, "1.0", "Version 2.0 takes its place.", "dora")
     refused = await act(browsers["dora"], submission, "decide", level="certified", words="I wrote <much>.")
     assert refused.status_code == 409
     assert "programme-withdrawn" in refused.text
