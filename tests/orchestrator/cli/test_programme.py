@@ -113,7 +113,7 @@ def copied(folder: Path, *changes: tuple[str, str, str]) -> Path:
     for name, before, after in changes:
         text = (folder / name).read_text(encoding="utf-8")
         assert before in text
-        (folder / name).write_text(text.replace(before, after), encoding="utf-8")
+        (folder / name).write_text(text.replace(before, after, 1), encoding="utf-8")
     return folder
 
 
