@@ -48,10 +48,8 @@ def _query(sought: Sought, before: str | None) -> Select[Any]:
         last = last.where(li.at < before)
     state = func.coalesce(li.state, c.granted_as).label("state")
     query = (
-        select(
-            c.certificate, c.submission, c.document, c.at, state, li.number, li.ends_on, li.limits, li.at.label("since")
-        )
-        .add_columns(li.document.label("link"))
+        select(c.certificate, c.submission, c.document, c.at, state)
+        .add_columns(li.document.label("link"), li.ends_on, li.limits, li.at.label("since"))
         .join(t.submissions, s.submission == c.submission)
         .join(t.batches, t.batches.c.batch == s.batch)
         .outerjoin(
@@ -105,7 +103,7 @@ def _listed(row: Any, reports: Mapping[str, str]) -> Row:
         "designations": said.get("designations", []),
         "demonstration": said["demonstration"],
         "granted_at": said["granted_at"],
-        "ends_on": given["ends_on"] if row.number is None else row.ends_on,
+        "ends_on": row.ends_on if row.link else given["ends_on"],
         "conditions": json.loads(row.link)["link"].get("conditions", "") if row.link else given["conditions"],
         "limits": row.limits or "",
         "state": row.state,

@@ -14,16 +14,13 @@ from orchestrator.store import views
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """One version of a programme that is kept. ``state``, ``by``, ``at`` and ``reason``: of a lab's own ones."""
+    """One version of a programme that is kept. ``state``: of a lab's own ones."""
 
     id: str
     version: str
     digest: str
     offered: bool
     state: OfferingState | None
-    by: str
-    at: str
-    reason: str
 
     @property
     def own(self) -> bool:
@@ -35,7 +32,7 @@ def versions(connection: Connection, programme_id: str | None = None) -> tuple[K
     """Everything that is kept of a programme, or of all; in the order of names and versions."""
     p, o = t.programmes.c, t.offerings.c
     query = (
-        select(p.id, p.version, p.digest, p.offered, o.state, o.by, o.at, o.reason)
+        select(p.id, p.version, p.digest, p.offered, o.state)
         .outerjoin(t.offerings, o.digest == p.digest)
         .order_by(p.id, p.version, p.digest)
     )
@@ -48,9 +45,6 @@ def versions(connection: Connection, programme_id: str | None = None) -> tuple[K
             digest=row.digest,
             offered=row.offered,
             state=OfferingState(row.state) if row.state else None,
-            by=row.by or "",
-            at=row.at or "",
-            reason=row.reason or "",
         )
         for row in connection.execute(query)
     )
@@ -58,9 +52,8 @@ def versions(connection: Connection, programme_id: str | None = None) -> tuple[K
 
 def counted(connection: Connection) -> tuple[Programme, ...]:
     """The programmes whose submissions are counted: those that are offered, and a lab's own ones that were."""
-    chosen = [kept.digest for kept in versions(connection) if kept.offered or kept.own]
-    found = (views.programme(connection, digest) for digest in chosen)
-    return tuple(one for one in found if one is not None)
+    p = t.programmes.c
+    return views.programmes(connection, p.offered | p.digest.in_(select(t.offerings.c.digest)))
 
 
 def open_on(connection: Connection, programme_id: str, today: date) -> bool:

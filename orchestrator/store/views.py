@@ -118,10 +118,10 @@ def lab(connection: Connection) -> Lab | None:
     return Lab.model_validate_json(body) if body else None
 
 
-def programmes(connection: Connection) -> tuple[Programme, ...]:
-    """The programmes that are offered to new batches; others are kept for those that were accepted under them."""
-    offered = select(t.programmes.c.body).where(t.programmes.c.offered)
-    rows = connection.execute(offered.order_by(t.programmes.c.id, t.programmes.c.version))
+def programmes(connection: Connection, chosen: ColumnElement[bool] = t.programmes.c.offered) -> tuple[Programme, ...]:
+    """The programmes that are offered to new batches, or those ``chosen``; others are kept for what is under them."""
+    bodies = select(t.programmes.c.body).where(chosen)
+    rows = connection.execute(bodies.order_by(t.programmes.c.id, t.programmes.c.version))
     return tuple(_programme(body) for body in rows.scalars())
 
 
