@@ -74,6 +74,18 @@ class PhoneDriver(Protocol):
         """Press digits (0-9, *, #, A-D) in a call, one after the other."""
         ...
 
+    async def transfer(self, uri: str) -> None:
+        """Transfer the call to a SIP URI without asking there first (blind)."""
+        ...
+
+    async def consult(self, uri: str) -> None:
+        """Hold the call and dial a SIP URI, to ask there before the call is transferred."""
+        ...
+
+    async def complete_transfer(self) -> None:
+        """Transfer the call that is held to the one that was dialled by ``consult`` (attended)."""
+        ...
+
     async def reset(self) -> None:
         """Hang up everything: back to the idle state."""
         ...

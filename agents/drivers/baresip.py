@@ -81,6 +81,18 @@ class BaresipDriver:
         """Queue the digits; the phone plays them one after the other by itself."""
         await self._press("sndcode", digits)
 
+    async def transfer(self, uri: str) -> None:
+        """Transfer blindly."""
+        await self._press("transfer", uri)
+
+    async def consult(self, uri: str) -> None:
+        """Refused: this program's menu has no attended transfer (version 1.0.0)."""
+        raise DriverRefused("baresip has no attended transfer")
+
+    async def complete_transfer(self) -> None:
+        """Refused, like ``consult``."""
+        raise DriverRefused("baresip has no attended transfer")
+
     async def reset(self) -> None:
         """Hang up as often as there can be calls; hanging up without a call does nothing."""
         for _ in range(CALLS_MAX):

@@ -93,6 +93,15 @@ class WitnessDriver:
         for digit in digits:
             await self.press(digit)
 
+    async def transfer(self, uri: str) -> None:
+        await self.press("transfer")
+
+    async def consult(self, uri: str) -> None:
+        await self.press("consult")
+
+    async def complete_transfer(self) -> None:
+        await self.press("complete-transfer")
+
     async def reset(self) -> None:
         await self.press(RESET)
 

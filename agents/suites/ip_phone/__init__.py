@@ -54,6 +54,12 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
     meter = StallMeter()
     meter.start()
     bench = PhoneBench(
-        endpoint=endpoint, registrar=registrar, driver=driver, meter=meter, clock=clock, ixit=assignment.ixit
+        endpoint=endpoint,
+        registrar=registrar,
+        driver=driver,
+        meter=meter,
+        clock=clock,
+        ics=assignment.ics,
+        ixit=assignment.ixit,
     )
     return PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)

@@ -19,7 +19,7 @@ from agents.instruments.sip_transactions import ClientTransaction
 from agents.instruments.stall import StallMeter
 from agents.measure import LabError
 from lab_inventory.clock import Clock, boottime_ns
-from lab_inventory.ics import IxitValues
+from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.measurement import Value
 from lab_inventory.messages import Assignment
 from lab_inventory.programme import TestCase
@@ -56,6 +56,7 @@ class PhoneBench:
     driver: PhoneDriver
     meter: StallMeter
     clock: Clock
+    ics: Answers
     ixit: IxitValues
     case: TestCase | None = None
     found: list[Found] = field(default_factory=list)
@@ -86,6 +87,10 @@ class PhoneBench:
         if value is None:
             raise LabError(f"the test case has no parameter {name}")
         return value
+
+    def declared_absent(self, feature: str) -> bool:
+        """Whether the ICS says that the product lacks a feature: then its keys are not looked for."""
+        return self.ics.get(feature) is False
 
     def registered(self) -> Binding:
         """Where the phone can be reached: its last registration; raises LabError where there is none.
