@@ -10,11 +10,11 @@ from lab_inventory.ics import holds
 from lab_inventory.lab import Host
 from lab_inventory.messages import Assignment, DeviceUnderTest
 from lab_inventory.noun import Noun
+from lab_inventory.outcome import stall_budget
 from lab_inventory.programme import Programme, Purpose, Requirement, Suite, TestCase
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.run import RunQueued, RunState
 from orchestrator.lifecycle.snapshot import LeaseView, RunView, SubmissionView
-from orchestrator.pipeline.outcome import stall_allowed
 
 ATTEMPTS_MAX = 3
 PROBATION_ATTEMPTS_MAX = 1
@@ -112,21 +112,6 @@ def _was_refused(run: RunView) -> bool:
 def deadline_s(duration_s: float, *, recovers: bool = False) -> float:
     """How long a run may take before it is stopped, given the expected duration of its cases."""
     return 3 * duration_s + OVERHEAD_S + (RECOVERY_S if recovers else 0.0)
-
-
-def stall_budget(programme: Programme) -> dict[str, dict[str, float]]:
-    """Per case and quantity, in the quantity's unit: how much the bench may stall before some limit cannot be judged.
-
-    It is the smallest over all levels and requirements, so that one window serves them all.
-    """
-    budget: dict[str, dict[str, float]] = {}
-    for requirement in programme.requirements:
-        for check in requirement.checks:
-            sizes = [size for limit in check.limits.values() if (size := stall_allowed(limit)) is not None]
-            if sizes:
-                of_case = budget.setdefault(requirement.case, {})
-                of_case[check.quantity] = min([*sizes, of_case.get(check.quantity, sizes[0])])
-    return budget
 
 
 def assignment(

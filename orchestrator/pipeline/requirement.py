@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from lab_inventory.ics import Answers, holds
 from lab_inventory.measurement import Limit, Measurement
 from lab_inventory.messages import CaseEnded, CaseStatus
+from lab_inventory.outcome import Outcome, outcome
 from lab_inventory.programme import Check, DecisionRule, Kind, Level, LevelLimit, Requirement
 from orchestrator.lifecycle.verdict import Flag, Grounds, RequirementVerdict, Verdict
 from orchestrator.pipeline.attempts import CaseAttempt
-from orchestrator.pipeline.outcome import Outcome, outcome
 
 WORST_FIRST = (
     Verdict.FAIL,
