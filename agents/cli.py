@@ -94,9 +94,18 @@ def doctor(
     sys.exit(0 if all_well(findings) else 1)
 
 
+def _add_suites() -> None:
+    """The commands of suites, which load much: only where they are asked for."""
+    from agents.score.command import suite  # noqa: PLC0415
+
+    app.add_typer(suite, name="suite")
+
+
 def main() -> None:
     """Run the command; errors are told in words."""
     try:
+        if len(sys.argv) < 2 or sys.argv[1] in ("suite", "--help"):
+            _add_suites()
         app()
     except (AssayError, OSError) as error:
         print(f"assay-agent: {error}", file=sys.stderr)  # noqa: T201

@@ -25,3 +25,14 @@ class Flag(StrEnum):
     WAIVED = "waived"
     MARGINAL = "marginal"
     CONDITIONAL = "conditional"
+
+
+WORST_FIRST = (
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.INCONCLUSIVE,
+    Verdict.NOT_RUN,
+    Verdict.PASS,
+    Verdict.NOT_APPLICABLE,
+)
+"""The order in which verdicts of parts decide the verdict of the whole."""

@@ -13,17 +13,10 @@ from lab_inventory.measurement import Limit, Measurement
 from lab_inventory.messages import CaseEnded, CaseStatus
 from lab_inventory.outcome import Outcome, outcome
 from lab_inventory.programme import Check, DecisionRule, Kind, Level, LevelLimit, Requirement
-from orchestrator.lifecycle.verdict import Flag, Grounds, RequirementVerdict, Verdict
+from lab_inventory.verdict import WORST_FIRST, Flag, Verdict
+from orchestrator.lifecycle.verdict import Grounds, RequirementVerdict
 from orchestrator.pipeline.attempts import CaseAttempt
 
-WORST_FIRST = (
-    Verdict.FAIL,
-    Verdict.ERROR,
-    Verdict.INCONCLUSIVE,
-    Verdict.NOT_RUN,
-    Verdict.PASS,
-    Verdict.NOT_APPLICABLE,
-)
 WORDS_MAX = 2000
 
 _DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
