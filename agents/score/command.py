@@ -45,6 +45,8 @@ def score_suite(
         raise BadInput(f"there is no score for {category}; expected ip-phone")
     programme = ip_phone.programme()
     phones: dict[str, Phone] = {}
+    if not without_reference:
+        phones[ip_phone.REFERENCE] = ip_phone.reference(programme)
     if third_party is not None:
         phones[ip_phone.THIRD_PARTY] = ip_phone.third_party(third_party, programme)
     drawn = _chosen(ip_phone.all_subjects(phones, programme, healthy=healthy), only)

@@ -1,6 +1,6 @@
 """The score of the suite for IP phones: its phones, their defects, and the requirement that must find each. Data."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from agents.score.one_run import Asked
@@ -8,6 +8,7 @@ from agents.score.scoring import Phone, golden_of
 from agents.score.seeded import FoundBy, Subject, subjects
 from agents.score.verdicts import requirements_in
 from agents.simulated.defects import DEFECTS
+from agents.simulated.reference_phone.defects import DEFECTS as REFERENCE_DEFECTS
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from lab_inventory.ics import AnswerKind, Answers
@@ -47,6 +48,12 @@ BY_PROXY: Mapping[str, FoundBy] = {
 """What the proxy before a third-party phone does wrong."""
 
 
+BY_REFERENCE: Mapping[str, FoundBy] = {}
+"""What the reference phone does wrong."""
+
+REFERENCE_LACKS: frozenset[str] = frozenset({"codec.opus"})
+
+
 def programme() -> Programme:
     """The programme that the suite is scored by."""
     return next(one for one in shipped_programmes() if one.id == PROGRAMME)
@@ -58,6 +65,18 @@ def asked(of: Programme) -> Asked:
     (suite,) = [suite for suite in of.suites if any(case.id in wanted for case in suite.cases)]
     cases = tuple(case for case in suite.cases if case.id in wanted)
     return Asked(programme=of, profile=PROFILE, cases=cases, suite=suite.id, instrument=INSTRUMENT)
+
+
+def reference(of: Programme) -> Phone:
+    """The reference phone of our own."""
+    return Phone(
+        name=REFERENCE,
+        directory=Path(),
+        ics=everything(of, lacks=REFERENCE_LACKS),
+        found_by=BY_REFERENCE,
+        wrong={slug: one.wrong for slug, one in REFERENCE_DEFECTS.items()},
+        golden=golden_of("ip-phone", REFERENCE),
+    )
 
 
 def third_party(directory: Path, of: Programme) -> Phone:
@@ -76,7 +95,7 @@ def third_party(directory: Path, of: Programme) -> Phone:
     )
 
 
-def everything(of: Programme, *, lacks: set[str]) -> Answers:
+def everything(of: Programme, *, lacks: Collection[str]) -> Answers:
     """ICS answers of a phone that has everything that is asked, but for what it lacks."""
     return {
         feature.id: feature.id not in lacks if feature.kind is AnswerKind.YES_NO else feature.choices[0]

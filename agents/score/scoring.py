@@ -6,7 +6,7 @@ Which subject is which is known to this process alone: phones and runs are numbe
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -14,14 +14,17 @@ from agents.measure import LabError
 from agents.score.one_run import Asked, Wanted, run_once
 from agents.score.seeded import FoundBy, Subject
 from agents.score.table import Golden, HealthyRun, Row, ScoreTable, healthy_run_of, read_golden, row_of
-from agents.score.verdicts import Verdicts, verdicts_of
+from agents.score.verdicts import Verdicts, requirements_in, verdicts_of
 from agents.version import VERSION
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput
 from lab_inventory.ics import Answers
 from lab_inventory.verdict import Verdict
 
-_ERROR = Verdict.ERROR
+UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE})
+AGAIN = 500
+"""Added to the number of a subject for its second attempt."""
+
 Tell = Callable[[str], None]
 
 
@@ -102,19 +105,28 @@ def _lot(seed: int, place: int) -> str:
 
 
 async def _verdicts(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:
-    """One subject's verdicts; a run that could not be carried out is repeated once, then none of them is decided."""
-    wanted = Wanted(
-        number=number,
-        phone=phone.directory,
-        kind=phone.name,
-        defects=(subject.line,) if subject.line else (),
-    )
+    """One subject's verdicts. What the lab could not decide is measured once more, as a second attempt would be; what
+    was decided stays as it was.
+    """
+    first = await _attempt(number, subject, phone, asked, work, clock)
+    again = {
+        requirement.case
+        for requirement in requirements_in(asked.programme, asked.profile)
+        if any(key[1] == requirement.id and verdict in UNDECIDED for key, (verdict, _) in first.items())
+    }
+    cases = tuple(case for case in asked.cases if case.id in again)
+    if not cases:
+        return first
+    second = await _attempt(AGAIN + number, subject, phone, replace(asked, cases=cases), work, clock)
+    return {key: second[key] if found[0] in UNDECIDED and key in second else found for key, found in first.items()}
+
+
+async def _attempt(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:
+    """What one run comes to; one that could not be carried out is an error in everything that is asked."""
+    defects = (subject.line,) if subject.line else ()
+    wanted = Wanted(number=number, phone=phone.directory, kind=phone.name, defects=defects)
     try:
         ended = await run_once(wanted, asked, phone.ics, work, clock)
-    except LabError:
-        again = Wanted(number=number + 1000, phone=wanted.phone, kind=wanted.kind, defects=wanted.defects)
-        try:
-            ended = await run_once(again, asked, phone.ics, work, clock)
-        except LabError as error:
-            return {key: (_ERROR, str(error)) for key in phone.golden}
+    except LabError as error:
+        return {key: (Verdict.ERROR, str(error)) for key in verdicts_of(asked.programme, asked.profile, phone.ics, ())}
     return verdicts_of(asked.programme, asked.profile, phone.ics, ended)
