@@ -26,6 +26,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--outbound", help="HOST:PORT that all requests outside of calls are sent to")
     parser.add_argument("--listen", help="HOST:PORT of its own for SIP; else a free port")
     parser.add_argument("--instance", default=Settings.instance, help="the URN in +sip.instance")
+    parser.add_argument("--subscribe-messages", action="store_true", help="SUBSCRIBE to message-summary")
     parser.add_argument("--tone", type=int, default=1000, help="the tone at its microphone, in hertz")
     parser.add_argument("--defect", action="append", default=[], help="SLUG, or SLUG=SIZE; may be given again")
     return parser.parse_args()
@@ -43,6 +44,7 @@ async def _run(options: argparse.Namespace) -> None:
         listen=host_and_port(options.listen) if options.listen else None,
         instance=options.instance,
         tone_hz=options.tone,
+        subscribes_to_messages=options.subscribe_messages,
     )
     behaviour = behaviour_with(dict(map(parse_defect, options.defect)))
     phone = ReferencePhone(settings, SystemClock(), behaviour)

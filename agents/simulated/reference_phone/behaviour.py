@@ -46,9 +46,10 @@ class Behaviour:
     rings: bool = True
     ringing_delay_s: float = 0.0
     dial_delay_s: float = 0.0
+    answer_delay_s: float = 0.0
     answers_call: int = 0
     """0: every call is answered; n: each n-th is not."""
-    ends_after_calls: int = 0
+    ends_after_calls: float = 0
     """The process ends when it has served so many calls; 0: never."""
     ends_on_bad_message: bool = False
     ends_cancelled_invite: bool = True
@@ -65,7 +66,7 @@ class Behaviour:
     answers_every_section: bool = True
     hold_direction: bool = True
     answers_inactive: bool = True
-    silent_when_holding: bool = True
+    silent_when_held: bool = True
     sends_after_resume: bool = True
     resume_delay_s: float = 0.0
     # Extensions
@@ -86,7 +87,10 @@ class Behaviour:
     g722_sent: bool = True
     media_after_bye_s: float = 0.0
     jitter_s: float = 0.0
-    loses_every: int = 0
+    loss_share: float = 0.0
+    pace_stretch: float = 0.0
+    """By how much each interval between packets is longer than 20 ms, as a share."""
+    microphone_loss_db: float = 0.0
     lost_key: str = ""
     doubled_key: str = ""
     event_ends: int = 3

@@ -14,6 +14,7 @@ from agents.simulated.reference_phone.dialog import Dialog
 from agents.simulated.reference_phone.equipment import SDP, USER_AGENT, Equipment
 from agents.simulated.reference_phone.media import MediaStream
 from agents.simulated.reference_phone.message import Message, Unreadable
+from agents.simulated.reference_phone.reliable import Reliable
 from agents.simulated.reference_phone.renegotiation import Renegotiation
 from agents.simulated.reference_phone.session import Session
 from agents.simulated.reference_phone.transactions import ClientTransaction, ServerTransaction
@@ -46,15 +47,18 @@ class Call:
         self.final_status = 0
         """How the phone's own INVITE was answered."""
         self.media = MediaStream(behaviour=self.behaviour, clock=equipment.clock, tone_hz=equipment.settings.tone_hz)
+        equipment.streams.append(self.media)
         host = equipment.endpoint.address[0]
         identity = int(equipment.clock.uniform(1, 1 << 30))
         port = self.media.open(host)
         self.session = Session(host=host, port=port, identity=identity, behaviour=self.behaviour)
         self.renegotiation = Renegotiation(self)
+        self.reliable = Reliable(self)
         self.invitation: ServerTransaction | None = None
         self._invite: ClientTransaction | None = None
         self._given_up = False
         self._cancelled = False
+        self._answers_later = False
 
     # Out
 
@@ -124,6 +128,7 @@ class Call:
         return final.status == 422 and self.renegotiation.timer.raise_to(final)
 
     def _provisional(self, response: Message, transaction: ClientTransaction) -> None:
+        self.reliable.provisional(response, transaction.request)
         if self._given_up:
             self._cancel(transaction)
 
@@ -134,7 +139,8 @@ class Call:
         self.acknowledge(transaction)
         self.state = CallState.TALKING
         try:
-            self.session.take_answer(response.body)
+            if response.body or not self.reliable.answered:
+                self.session.take_answer(response.body)
         except Unreadable:
             self.end(bye=True)
             return
@@ -205,19 +211,27 @@ class Call:
                 self._ring_now()
 
     def _ring_now(self) -> None:
-        if self.state is CallState.RINGING and self.invitation is not None:
-            self.respond(self.invitation, 180)
+        server = self.invitation
+        if server is not None and self.state is CallState.RINGING and not self.reliable.ring(server):
+            self.respond(server, 180)
+
+    def press_answer(self) -> None:
+        """The key."""
+        if self.behaviour.answer_delay_s:
+            asyncio.get_running_loop().call_later(self.behaviour.answer_delay_s, self.answer)
+        else:
+            self.answer()
 
     def answer(self) -> bool:
         """Take the call: 200 with the answer, or with an offer where the INVITE had none (13.2.1)."""
         server = self.invitation
         if server is None or self.state is not CallState.RINGING:
             return False
-        body = server.request.body
+        if self.reliable.waits:
+            self._answers_later = True
+            return True
         try:
-            ours = self.session.answer(body) if body else self.session.offer()
-            if not body:
-                self.renegotiation.offered_in_200()
+            ours = self._described(server.request.body)
         except Unreadable:
             ours = None
         if ours is None:
@@ -225,10 +239,25 @@ class Call:
             return False
         self.state = CallState.TALKING
         timer = self.renegotiation.timer.agreed(server.request, caller=False)
-        self.respond(server, 200, *self.equipment.allow, *timer, SDP, body=ours)
+        self.respond(server, 200, *self.equipment.allow, *timer, *((SDP,) if ours else ()), body=ours)
         self.follow()
         self.on_change(self)
         return True
+
+    def _described(self, offer: bytes) -> bytes | None:
+        """The body of the 200; empty where all was said before it. Raises Unreadable."""
+        if offer:
+            return self.session.answer(offer)
+        if self.reliable.offered:
+            return b""
+        self.renegotiation.offered_in_200()
+        return self.session.offer()
+
+    def take_late_answer(self) -> None:
+        """The key was pressed before the call could be taken; now it can."""
+        if self._answers_later:
+            self._answers_later = False
+            self.answer()
 
     def refuse(self, status: int) -> None:
         """Answer the INVITE with a failure."""
@@ -270,6 +299,8 @@ class Call:
         match server.request.method:
             case "INVITE" | "UPDATE":
                 self.renegotiation.take(server)
+            case "PRACK":
+                self.reliable.take_prack(server)
             case "BYE":
                 if self.behaviour.answers_bye:
                     self.respond(server, 200)
@@ -321,11 +352,16 @@ class Call:
             return
         self.state = CallState.ENDED
         self.renegotiation.stop()
-        self.media.follow(None, False) if not self.behaviour.media_after_bye_s else None
-        asyncio.get_running_loop().call_later(self.behaviour.media_after_bye_s, self.media.close)
+        asyncio.get_running_loop().call_later(self.behaviour.media_after_bye_s, self.release)
         if bye and self.behaviour.sends_bye:
             self.equipment.spawn(self._bye())
         self.on_change(self)
+
+    def release(self) -> None:
+        """Let go of the audio port."""
+        self.media.close()
+        if self.media in self.equipment.streams:
+            self.equipment.streams.remove(self.media)
 
     async def _bye(self) -> None:
         """BYE; a called phone waits for the ACK first (15)."""

@@ -12,6 +12,7 @@ from typing import Any
 from agents.simulated.reference_phone.addresses import SIP_PORT, sip_uri
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.digest import Credentials
+from agents.simulated.reference_phone.media import MediaStream
 from agents.simulated.reference_phone.transactions import Endpoint
 from agents.simulated.reference_phone.transport import Hop
 from lab_inventory.clock import Clock
@@ -45,6 +46,7 @@ class Settings:
     t1_s: float = 0.5
     session_expires_s: int = 1800
     min_se_s: int = 90
+    subscribes_to_messages: bool = False
     crash: Callable[[str], None] = crash
 
 
@@ -57,6 +59,7 @@ class Equipment:
     clock: Clock
     endpoint: Endpoint
     credentials: Credentials
+    streams: list[MediaStream] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.session import Section
-from agents.simulated.reference_phone.tones import tone_frames
+from agents.simulated.reference_phone.tones import LEVEL_DBFS, tone_frames
 from lab_inventory.clock import Clock
 
 FRAME_S = 0.02
 FRAME_SAMPLES = 160
-KEY_FRAMES = 5
+KEY_S = 0.1
+CLOCK_HZ = 8000
+DURATION_MAX = 0xFFFF
 GAP_FRAMES = 4
 VOLUME = 10
 KEYS = "0123456789*#ABCD"
@@ -26,7 +28,7 @@ KEYS = "0123456789*#ABCD"
 class _Key:
     code: int
     timestamp: int
-    frames: int
+    samples: int
     sent: int = 0
     ends: int = 0
 
@@ -50,7 +52,8 @@ class MediaStream:
         self._sequence = int(clock.uniform(0, 30_000))
         self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
         self._timestamp = int(clock.uniform(0, 0x7FFF_FFFF))
-        self._packets = 0
+        self._lost = 0.0
+        self._frames: tuple[bytes, ...] = ()
 
     def open(self, host: str) -> int:
         """Bind a free even port, and give it."""
@@ -81,7 +84,7 @@ class MediaStream:
             return
         self._event = remote.event
         if codec != self._codec or self._target is None:
-            tone_frames(codec[1], self._tone_hz)  # encoded before the first packet is due
+            self._frames = tone_frames(codec[1], self._tone_hz, LEVEL_DBFS - self._behaviour.microphone_loss_db)
             self._marked = True
         self._codec, self._target = codec, (remote.host, remote.port)
         if self._sending is None:
@@ -103,7 +106,7 @@ class MediaStream:
         while True:
             self._step(loop)
             self._timestamp = (self._timestamp + FRAME_SAMPLES) & 0xFFFF_FFFF
-            due_s += FRAME_S
+            due_s += FRAME_S * (1 + self._behaviour.pace_stretch)
             await asyncio.sleep(max(0.0, due_s - loop.time()))
 
     def _step(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -113,8 +116,9 @@ class MediaStream:
         packet = self._key_packet() or self._tone_packet()
         if packet is None:
             return
-        self._packets += 1
-        if self._behaviour.loses_every and self._packets % self._behaviour.loses_every == 0:
+        self._lost += self._behaviour.loss_share
+        if self._lost >= 1:
+            self._lost -= 1
             return
         if self._behaviour.jitter_s:
             loop.call_later(self._clock.uniform(0.0, self._behaviour.jitter_s), self._emit, packet, self._target)
@@ -135,11 +139,10 @@ class MediaStream:
 
     def _tone_packet(self) -> bytes | None:
         payload_type, name = self._codec
-        frames = tone_frames(name, self._tone_hz)
         if name.startswith("G722") and not self._behaviour.g722_sent:
             return None
-        place = self._timestamp // FRAME_SAMPLES % len(frames)
-        return self._header(payload_type, self._timestamp) + frames[place]
+        place = self._timestamp // FRAME_SAMPLES % len(self._frames)
+        return self._header(payload_type, self._timestamp) + self._frames[place]
 
     def _key_packet(self) -> bytes | None:
         """The packet of a key: its time stamp stays, its duration grows, its end comes thrice (RFC 4733, 2.5.1)."""
@@ -147,15 +150,15 @@ class MediaStream:
             self._gap -= 1
             if not self._keys or self._gap > 0 or self._event is None:
                 return None
-            frames = KEY_FRAMES + round(self._behaviour.event_extra_s / FRAME_S)
-            self._key = _Key(code=KEYS.index(self._keys.popleft()), timestamp=self._timestamp, frames=frames)
+            samples = min(round((KEY_S + self._behaviour.event_extra_s) * CLOCK_HZ), DURATION_MAX)
+            self._key = _Key(code=KEYS.index(self._keys.popleft()), timestamp=self._timestamp, samples=samples)
             self._marked = True
         key = self._key
-        key.sent = min(key.sent + 1, key.frames)
-        ends = key.sent == key.frames
+        key.sent = min(key.sent + FRAME_SAMPLES, key.samples)
+        ends = key.sent == key.samples
         moved = self._timestamp - key.timestamp if self._behaviour.event_timestamp_moves else 0
         header = self._header(self._event or 0, (key.timestamp + moved) & 0xFFFF_FFFF)
-        payload = struct.pack("!BBH", key.code, ends << 7 | VOLUME, min(key.sent * FRAME_SAMPLES, 0xFFFF))
+        payload = struct.pack("!BBH", key.code, ends << 7 | VOLUME, key.sent)
         key.ends += ends
         if key.ends >= self._behaviour.event_ends:
             self._key, self._gap, self._marked = None, GAP_FRAMES, True

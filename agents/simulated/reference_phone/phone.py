@@ -11,6 +11,8 @@ from agents.simulated.reference_phone.digest import Credentials
 from agents.simulated.reference_phone.equipment import EXTENSIONS, METHODS, USER_AGENT, Equipment, Settings
 from agents.simulated.reference_phone.message import Message, Unreadable, fault_of
 from agents.simulated.reference_phone.registration import Registration
+from agents.simulated.reference_phone.replaces import replaced_call
+from agents.simulated.reference_phone.subscriptions import MessageWaiting, Subscriptions, event_of
 from agents.simulated.reference_phone.transactions import Endpoint, ServerTransaction
 from agents.simulated.reference_phone.transfer import follow_refer, refer_to_call, transfer
 from agents.simulated.reference_phone.transport import Hop, UdpTransport, local_host
@@ -36,6 +38,8 @@ class ReferencePhone:
         self._transport = UdpTransport(endpoint.received)
         self._registration: Registration | None = None
         self._calls: list[Call] = []
+        self._subscriptions = Subscriptions(self.equipment, lambda: self._calls)
+        self._messages: MessageWaiting | None = None
         self._front: Call | None = None
         self._consulted: tuple[Call, Call] | None = None
         self._came = 0
@@ -59,6 +63,13 @@ class ReferencePhone:
             user_agent=USER_AGENT,
         )
         equipment.spawn(self._registration.keep())
+        if settings.subscribes_to_messages:
+            self._messages = MessageWaiting(equipment)
+            equipment.spawn(self._keep_messages(self._messages))
+
+    async def _keep_messages(self, messages: MessageWaiting) -> None:
+        await self.registered()
+        await messages.keep()
 
     async def registered(self) -> None:
         """Wait until it has registered once."""
@@ -69,10 +80,11 @@ class ReferencePhone:
         """Hang up, de-register, let go of everything."""
         self.reset()
         await self.equipment.end_tasks()
-        if self._registration is not None:
-            await self._registration.stop()
-        for call in self._calls:
-            call.media.close()
+        registration, self._registration = self._registration, None
+        if registration is not None:
+            await registration.stop()
+        for stream in self.equipment.streams:
+            stream.close()
         self._transport.close()
 
     # Keys
@@ -100,7 +112,7 @@ class ReferencePhone:
             return None
         self._hold_others(ringing)
         self._front = ringing
-        ringing.answer()
+        ringing.press_answer()
         return None
 
     def hang_up(self) -> str | None:
@@ -185,9 +197,13 @@ class ReferencePhone:
 
     def _changed(self, call: Call) -> None:
         """A call has changed its state; when a consulted one fails, the held one is taken back."""
-        if call.state is not CallState.ENDED or call not in self._calls:
+        if call not in self._calls:
+            return
+        if call.state is not CallState.ENDED:
+            self._subscriptions.changed()
             return
         self._calls.remove(call)
+        self._subscriptions.changed()
         held, other = self._consulted or (None, None)
         if call in (held, other):
             self._consulted = None
@@ -260,6 +276,12 @@ class ReferencePhone:
         if unknown and self._behaviour.checks_require:
             self._refuse(server, 420, ("Unsupported", ", ".join(sorted(unknown))))
             return
+        if asked.method == "SUBSCRIBE":
+            self._subscriptions.take(server)
+            return
+        if asked.method == "NOTIFY" and event_of(asked) == "message-summary":
+            self._message_summary(server)
+            return
         if tag(asked, "To"):
             self._serve_in_dialog(server)
             return
@@ -272,10 +294,14 @@ class ReferencePhone:
             case "OPTIONS":
                 if self._behaviour.answers_options:
                     self._refuse(server, 200, *self.equipment.allow, ("Accept", "application/sdp"))
-            case "NOTIFY" if self._behaviour.takes_message_summary and _event(asked) == "message-summary":
-                self._refuse(server, 200)
             case _:
                 self._refuse(server, 481)
+
+    def _message_summary(self, server: ServerTransaction) -> None:
+        """Of the phone's own subscription, or unsolicited, as many servers send it (RFC 3842, 2.1 and 4.1)."""
+        inside = bool(tag(server.request, "To"))
+        known = not inside or (self._messages is not None and self._messages.owns(server.request))
+        self._refuse(server, 200 if known and self._behaviour.takes_message_summary else 481)
 
     def _serve_in_dialog(self, server: ServerTransaction) -> None:
         call = next((call for call in self._calls if call.dialog.fits(server.request)), None)
@@ -324,17 +350,23 @@ class ReferencePhone:
         call = Call.incoming(self.equipment, server, self._changed)
         if asked.body and not call.session.could_answer(asked.body):
             call.respond(server, 488)
-            call.media.close()
+            call.release()
             return
         self._came += 1
+        replaced = replaced_call(asked, self._calls) if asked.has("Replaces") else None
+        if isinstance(replaced, int) and self._behaviour.obeys_replaces:
+            call.respond(server, replaced)
+            call.release()
+            return
         self._calls.append(call)
+        if isinstance(replaced, Call) and self._behaviour.obeys_replaces:
+            self._front = call
+            call.answer()
+            replaced.hang_up()
+            return
         if self._front is None or self._front not in self._calls:
             self._front = call
         call.ring()
 
 
 _SDP_TYPES = frozenset({"application/sdp", "application/*", "*/*"})
-
-
-def _event(asked: Message) -> str:
-    return asked.get("Event").partition(";")[0].strip().lower()

@@ -108,8 +108,9 @@ class Session:
     @property
     def sends(self) -> bool:
         """Whether audio goes out: neither side holds."""
-        silent = self.holding and self.behaviour.silent_when_holding
-        return self.remote is not None and self.remote.port != 0 and self.remote.receives and not silent
+        if self.remote is None or self.remote.port == 0 or self.holding:
+            return False
+        return self.remote.receives or not self.behaviour.silent_when_held
 
     def offer(self) -> bytes:
         """The phone's offer: what it speaks; on hold sendonly, or inactive where the other side holds too (8.4)."""

@@ -15,19 +15,19 @@ _G722_BIT_RATE = 64_000
 
 
 @lru_cache(maxsize=16)
-def tone_frames(name: str, frequency_hz: int) -> tuple[bytes, ...]:
-    """A second of a sine at -20 dBFS; repeated it has no seam, as the frequency is a whole number of hertz."""
+def tone_frames(name: str, frequency_hz: int, level_dbfs: float = LEVEL_DBFS) -> tuple[bytes, ...]:
+    """A second of a sine; repeated it has no seam, as the frequency is a whole number of hertz."""
     if name.startswith("G722"):
         codec = G722.G722(16_000, _G722_BIT_RATE)
-        for block in _blocks(16_000, frequency_hz):
+        for block in _blocks(16_000, frequency_hz, level_dbfs):
             codec.encode(array("h", block))
-        return tuple(codec.encode(array("h", block)) for block in _blocks(16_000, frequency_hz))
+        return tuple(codec.encode(array("h", block)) for block in _blocks(16_000, frequency_hz, level_dbfs))
     law = mu_law if name.startswith("PCMU") else a_law
-    return tuple(bytes(map(law, block)) for block in _blocks(8_000, frequency_hz))
+    return tuple(bytes(map(law, block)) for block in _blocks(8_000, frequency_hz, level_dbfs))
 
 
-def _blocks(rate_hz: int, frequency_hz: int) -> list[list[int]]:
-    peak = 32768 * math.sqrt(2) * 10 ** (LEVEL_DBFS / 20)
+def _blocks(rate_hz: int, frequency_hz: int, level_dbfs: float) -> list[list[int]]:
+    peak = 32768 * math.sqrt(2) * 10 ** (level_dbfs / 20)
     pcm = [round(peak * math.sin(2 * math.pi * frequency_hz * place / rate_hz)) for place in range(rate_hz)]
     size = rate_hz // FRAMES_A_SECOND
     return [pcm[start : start + size] for start in range(0, rate_hz, size)]
