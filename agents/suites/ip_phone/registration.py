@@ -1,9 +1,10 @@
 """Registration: with a digest, and refreshed in time. Both look at the registrar's record; nothing is pressed."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import pairwise
 
-from agents.instruments.digest import DigestVerdict
+from agents.instruments.digest import Algorithm, DigestVerdict
 from agents.instruments.registrar import RegisterRecord
 from agents.measure import Recorder, procedure
 from agents.suites.ip_phone.bench import PhoneBench
@@ -52,12 +53,12 @@ async def registration_refresh(bench: PhoneBench, recorder: Recorder) -> None:
     Fewer cycles than asked for are enough only where one of them already shows a gap.
     """
     cycles, expiry_s = int(bench.parameter("cycles")), float(bench.parameter("expiry_s"))
-    records = bench.registrar.records
+    records, disturbed = bench.registrar.records, bench.registrar.disturbed
     until_ns = boottime_ns() + int(cycles * expiry_s * 1.2e9)
-    ratios = refresh_ratios(records.all())
+    ratios = refresh_ratios(records.all(), disturbed)
     while not (enough := _enough(ratios, cycles)) and boottime_ns() < until_ns and not _broken(records.all()):
         await asyncio.sleep(0.25)
-        ratios = refresh_ratios(records.all())
+        ratios = refresh_ratios(records.all(), disturbed)
     note = f"{len(ratios)} refreshes of {expiry_s:g} s"
     stall: float | None = None
     if enough:
@@ -68,12 +69,28 @@ async def registration_refresh(bench: PhoneBench, recorder: Recorder) -> None:
     bench.measure("refresh_ratio_min", min(ratios) if enough else None, note, bench_stall=stall)
 
 
-def refresh_ratios(records: tuple[RegisterRecord, ...]) -> list[float]:
-    """For each grant that was followed by another REGISTER: the time between, as a share of what was granted."""
+def refresh_ratios(
+    records: tuple[RegisterRecord, ...], disturbed: Sequence[tuple[int, int | None]] = ()
+) -> list[float]:
+    """For each grant that was followed by another REGISTER: the time between, as a share of what was granted.
+
+    A time that a window of ``disturbed`` falls into is left out: there the registrar itself was not as it usually is.
+    """
     return [
-        (later.at_ns - earlier.at_ns) / 1e9 / earlier.expires_granted_s
+        (later.at_ns - earlier.at_ns) / 1e9 / (earlier.expires_granted_s or 1)
+        for earlier, later in _refreshes(records, disturbed)
+    ]
+
+
+def _refreshes(
+    records: tuple[RegisterRecord, ...], disturbed: Sequence[tuple[int, int | None]]
+) -> list[tuple[RegisterRecord, RegisterRecord]]:
+    """Each grant with the REGISTER after it, in undisturbed times."""
+    return [
+        (earlier, later)
         for earlier, later in pairwise(records)
         if earlier.expires_granted_s
+        and not any(began <= later.at_ns and (ended is None or earlier.at_ns <= ended) for began, ended in disturbed)
     ]
 
 
@@ -93,8 +110,37 @@ def _broken(records: tuple[RegisterRecord, ...]) -> bool:
 def _stall_share(bench: PhoneBench, records: tuple[RegisterRecord, ...]) -> float:
     """The bench's lateness around each refresh, as a share of the expiry. Arrival times are the kernel's."""
     late_ms = [
-        bench.lateness_ms(later.at_ns - 50_000_000, later.at_ns + 50_000_000) / 1000 / earlier.expires_granted_s
-        for earlier, later in pairwise(records)
-        if earlier.expires_granted_s
+        bench.lateness_ms(later.at_ns - 50_000_000, later.at_ns + 50_000_000) / 1000 / (earlier.expires_granted_s or 1)
+        for earlier, later in _refreshes(records, bench.registrar.disturbed)
     ]
     return max(late_ms, default=0.0)
+
+
+@procedure("digest-sha-256", measures={"sha256_preferred": Unit.BOOL, "offered_order_kept": Unit.BOOL})
+async def digest_sha_256(bench: PhoneBench, recorder: Recorder) -> None:
+    """The registrar asks anew, once with SHA-256 before MD5 and once the other way about (RFC 8760, 2.4)."""
+    chosen: list[Algorithm | None] = []
+    for offered in ((Algorithm.SHA_256, Algorithm.MD5), (Algorithm.MD5, Algorithm.SHA_256)):
+        known = len(bench.registrar.records)
+        with bench.registrar.offering(offered):
+            answered = await bench.registrar.records.first(
+                lambda record: record.status != 401, timeout_s=REGISTERS_WITHIN_S, skip=known
+            )
+        came = bench.registrar.records.all()[known:]
+        chosen.append(answered.algorithm if answered is not None and answered.status == 200 else None)
+        if len(chosen) == 1:
+            words = _chosen_in_words(offered, came, answered)
+            bench.measure("sha256_preferred", chosen[0] is Algorithm.SHA_256, words)
+        else:
+            words = f"of each pair it chose {' and '.join(choice or 'none' for choice in chosen)} (RFC 8760, 2.4)"
+            bench.measure("offered_order_kept", chosen == [Algorithm.SHA_256, Algorithm.MD5], words)
+
+
+def _chosen_in_words(
+    offered: tuple[Algorithm, ...], came: tuple[RegisterRecord, ...], answered: RegisterRecord | None
+) -> str:
+    order = ", then ".join(offered)
+    if answered is None:
+        return f"{order} were offered; {len(came)} REGISTER came and none with credentials (RFC 8760, 2.4)"
+    right = "rightly" if answered.status == 200 else f"wrongly ({answered.reason})"
+    return f"{order} were offered; {answered.algorithm or 'an unknown algorithm'} was answered {right} (RFC 8760, 2.4)"
