@@ -93,9 +93,12 @@ async def request_rules(bench: PhoneBench, recorder: Recorder) -> None:
 
     answer = await answer_to_ask(ask(bench, UNKNOWN_METHOD))
     allow = answer.get("Allow") if answer else None
-    right = answer is not None and answer.status == 405 and bool(allow)
-    words = f"{in_words(f'method {UNKNOWN_METHOD}', answer)}, Allow {allow or 'is missing'}; 405 with Allow is due"
-    bench.measure("unknown_method_refused", right, f"{words} (RFC 3261, 8.2.1)")
+    # 405 is for a method that is known and not taken, 501 for one that is not known (RFC 3261, 8.2.1 and 21.5.2).
+    right = answer is not None and (answer.status == 501 or (answer.status == 405 and bool(allow)))
+    words = f"{in_words(f'method {UNKNOWN_METHOD}', answer)}, Allow: {allow or 'none'}"
+    bench.measure(
+        "unknown_method_refused", right, f"{words}; 501, or 405 with Allow is due (RFC 3261, 8.2.1 and 21.5.2)"
+    )
 
     answer = await answer_to_ask(ask(bench, "MESSAGE", [("Content-Type", "text/plain")], b"Assay asks."))
     # Taken, or refused in the way that says what is taken instead (RFC 3428, 7; RFC 3261, 8.2.1 and 8.2.3).

@@ -48,7 +48,8 @@ async def session_timer(bench: PhoneBench, recorder: Recorder) -> None:
     refused = await invite.final(timeout_s=0)
     if refused is None:
         call.dialog.cancel()
-    words = f"{in_words(f'an INVITE with Session-Expires {TOO_SMALL_S}', refused)}; 422 is due (RFC 4028, 9)"
+    came = in_words(f"an INVITE with Session-Expires {TOO_SMALL_S}", refused) if refused else "it rang"
+    words = f"{came}; 422 is due for an interval below 90 s (RFC 4028, 4 and 9)"
     right = refused is not None and refused.message.status == 422
     if refused is not None and right and (min_se_s(refused.message) or 0) < INTERVAL_S_MIN:
         right, words = False, "the 422 has no Min-SE of at least 90 (RFC 4028, 9)"
