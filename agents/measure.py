@@ -83,7 +83,7 @@ class Recorder:
         if quantity in self._measured:
             raise InvariantBroken(f"quantity {quantity} was measured already")
         if uncertainty is None and unit is not Unit.BOOL:
-            uncertainty = self._instrument.uncertainty.get(unit)
+            uncertainty = self._characterised(unit)
         self._measured[quantity] = Measurement(
             quantity=quantity,
             unit=unit,
@@ -94,6 +94,13 @@ class Recorder:
             note=note[:2000],
             evidence=tuple(evidence),
         )
+
+    def _characterised(self, unit: Unit) -> float | None:
+        """The instrument's own uncertainty in a unit; what is known of its milliseconds holds for its seconds too."""
+        known = self._instrument.uncertainty
+        if unit is Unit.SECOND and unit not in known and Unit.MILLISECOND in known:
+            return known[Unit.MILLISECOND] / 1000
+        return known.get(unit)
 
     def attach(self, name: str, media_type: str, data: bytes) -> str:
         """Keep a file as evidence; gives its content address. Raises LabError where it is too large or not kept."""

@@ -19,7 +19,7 @@ from agents.instruments.sip_values import branch, call_id, cseq, tag, top_via
 from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, MESSAGE, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, MESSAGE, REGISTER, PRACK, REFER"
 TRANSACTIONS_MAX = 4096
 LEGS_MAX = 4096
 
@@ -33,11 +33,14 @@ class Leg(Protocol):
 
 
 OnCall = Callable[[ServerTransaction], Leg]
-"""Takes the first INVITE of a new call, gives the leg that answers it."""
+"""Takes the first request of a new call or subscription, gives the leg that answers it."""
 
 
 class SipEndpoint:
-    """One bound SIP address with its transactions. ``refused`` counts requests ignored because too many were open."""
+    """One bound SIP address with its transactions. ``refused`` counts requests ignored because too many were open.
+
+    ``on_subscribe``, where set, takes each new subscription; else a SUBSCRIBE is answered 405.
+    """
 
     def __init__(self, *, clock: Clock, registrar: Registrar | None = None, timers: Timers | None = None) -> None:
         self.clock = clock
@@ -45,6 +48,7 @@ class SipEndpoint:
         self.timers = timers or Timers()
         self.transport = SipTransport(self._on_request, self._on_response)
         self.refused = 0
+        self.on_subscribe: OnCall | None = None
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._servers: dict[tuple[str, str, str], ServerTransaction] = {}
         self._legs: dict[str, Leg] = {}
@@ -98,9 +102,9 @@ class SipEndpoint:
         self._later(2 * self.timers.timeout_s, lambda: self._clients.pop(key, None))
         return transaction
 
-    def send_ack(self, uri: str, headers: list[tuple[str, str]], *, peer: Peer) -> None:
+    def send_ack(self, uri: str, headers: list[tuple[str, str]], *, peer: Peer, body: bytes = b"") -> None:
         """Send an ACK; nothing ever answers it."""
-        self.transport.send(request_bytes("ACK", uri, headers), peer)
+        self.transport.send(request_bytes("ACK", uri, headers, body), peer)
 
     def add_leg(self, leg_call_id: str, leg: Leg) -> None:
         """From now on ``leg`` answers the requests with this Call-ID. Over the bound the oldest leg is forgotten."""
@@ -135,6 +139,9 @@ class SipEndpoint:
         if request.method == "ACK":
             self._on_ack(received)
             return
+        if request.method == "REGISTER" and self.registrar is not None and self.registrar.silent:
+            self.registrar.unanswered.add(received)
+            return
         key = _server_key(request, request.method)
         if (known := self._servers.get(key)) is not None:
             known.repeated(received.at_ns)
@@ -161,6 +168,8 @@ class SipEndpoint:
                 self.respond(transaction, 480)
             else:
                 self.add_leg(call_id(request), self._on_call(transaction))
+        elif request.method == "SUBSCRIBE" and self.on_subscribe is not None:
+            self.add_leg(call_id(request), self.on_subscribe(transaction))
         else:
             self.respond(transaction, 200 if request.method == "OPTIONS" else 405)
 

@@ -2,22 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from agents.drivers import PhoneDriver, installed_drivers
 from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz, tone, tone_share
+from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
 from agents.instruments.rtp import RtpPacket, RtpPort
 from agents.instruments.rtp_analysis import main_source, payloads
 from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, AudioFormat, LocalAudio, Media, SessionDescription
 from agents.instruments.sip_endpoint import SipEndpoint
+from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
+from agents.instruments.sip_transport import Received
 from agents.instruments.stall import StallMeter
-from agents.measure import LabError
+from agents.instruments.subscriptions import Notifier
+from agents.measure import LabError, Procedure
 from lab_inventory.clock import Clock, boottime_ns
 from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.measurement import Value
@@ -63,6 +67,10 @@ class PhoneBench:
     calls: list["Call"] = field(default_factory=list)
     _before: tuple[int, int, int] = (0, 0, 0)
 
+    def __post_init__(self) -> None:
+        """From now on the phone's subscriptions are taken."""
+        self.notifier = Notifier(self.endpoint)
+
     def measure(
         self,
         quantity: str,
@@ -76,6 +84,13 @@ class PhoneBench:
         self.found.append(
             Found(quantity=quantity, value=value, note=note, bench_stall=bench_stall, uncertainty=uncertainty)
         )
+
+    def measure_rest(self, procedure: Procedure, note: str) -> None:
+        """Say why nothing was seen of whatever the procedure has not measured yet."""
+        known = {found.quantity for found in self.found}
+        for quantity in procedure.measures:
+            if quantity not in known:
+                self.measure(quantity, None, note)
 
     def lateness_ms(self, since_ns: int, until_ns: int) -> float:
         """The worst lateness of the bench in a window."""
@@ -108,26 +123,39 @@ class PhoneBench:
         host, number = port.address
         return port, LocalAudio(host=host, port=number, formats=tuple(formats))
 
-    def call_phone(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple["Call", ClientTransaction]:
-        """Call the phone at its registered contact."""
+    def call_phone(
+        self,
+        formats: Sequence[AudioFormat] = SPOKEN,
+        *,
+        conduct: Conduct = ORDINARY,
+        offer: Callable[[LocalAudio], bytes] | None = None,
+    ) -> tuple["Call", ClientTransaction]:
+        """Call the phone at its registered contact; ``offer`` makes the description that is sent, where it is given."""
         binding = self.registered()
         port, audio = self.open_call_audio(formats)
         dialog = Dialog.outgoing(self.endpoint, audio=audio, peer=binding.peer, target=binding.uri)
         call = Call(dialog, port, audio)
         self.calls.append(call)
-        return call, dialog.invite()
+        dialog.conduct = conduct
+        return call, dialog.invite(body=None if offer is None else offer(audio))
 
-    async def established_call(self, formats: Sequence[AudioFormat] = SPOKEN) -> "Call | None":
-        """Call the phone, let the driver answer; the call, or None where the phone did not take it.
+    async def take_call(self, invite: ClientTransaction) -> Received[Response] | None:
+        """Let the driver answer a call once it rings; the final response, or None where none came.
 
         A phone that does not say that it rings is answered all the same: ringing is for another case to judge.
         """
-        call, invite = self.call_phone(formats)
         await invite.response(180, timeout_s=RING_SOON_S)
         early = await invite.final(timeout_s=0)
         if early is None:
             await self.driver.answer()
-        final = await invite.final(timeout_s=ANSWER_TIMEOUT_S)
+        return await invite.final(timeout_s=ANSWER_TIMEOUT_S)
+
+    async def established_call(
+        self, formats: Sequence[AudioFormat] = SPOKEN, *, conduct: Conduct = ORDINARY
+    ) -> "Call | None":
+        """Call the phone, let the driver answer; the call, or None where the phone did not take it."""
+        call, invite = self.call_phone(formats, conduct=conduct)
+        final = await self.take_call(invite)
         return call if final is not None and final.message.status == 200 else None
 
     def check_complete(self) -> None:
