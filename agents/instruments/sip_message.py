@@ -21,8 +21,8 @@ COMPACT_NAMES = {
 HEADERS_MAX = 256
 
 _TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"  # noqa: S105 - a grammar, not a secret
-_REQUEST_LINE = re.compile(rf"({_TOKEN}) (\S+) SIP/2\.0")
-_STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) ?(.*)")
+_REQUEST_LINE = re.compile(rf"({_TOKEN}) (\S+) (?i:SIP)/2\.0")
+_STATUS_LINE = re.compile(r"(?i:SIP)/2\.0 ([1-6][0-9]{2}) ?(.*)")
 _HEADER_NAME = re.compile(rf"({_TOKEN})[ \t]*:")
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")

@@ -3,18 +3,21 @@
 Takes and gives raw messages. What cannot be read is kept in the trace with the reason and goes no further.
 """
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Self, TypeVar
 
+from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
 from agents.instruments.sip_message import MalformedMessage, Request, Response, SipMessage, parse
 from agents.instruments.sip_values import check_routable
 
 TRACE_ENTRIES_MAX = 20_000
 TRACE_BYTES_MAX = 16 << 20
+WATCHED_MAX = 64
 _KEEP_ALIVE = frozenset({b"\r\n", b"\r\n\r\n", b"\0" * 4})
 
 MessageT_co = TypeVar("MessageT_co", bound=SipMessage, covariant=True)
@@ -53,10 +56,27 @@ class Trace:
     def __init__(self) -> None:
         self._entries: list[TraceEntry] = []
         self._size_bytes = 0
+        self._watched: dict[bytes, Arrivals[TraceEntry]] = {}
         self.dropped = 0
+
+    @contextlib.contextmanager
+    def watching(self, mark: str) -> Iterator[Arrivals[TraceEntry]]:
+        """While this is open, everything that comes in with ``mark`` in its bytes arrives here, also what nobody else
+        would be given: what cannot be read, and responses that match no transaction.
+        """
+        key, arrived = mark.encode(), Arrivals[TraceEntry](most=WATCHED_MAX)
+        self._watched[key] = arrived
+        try:
+            yield arrived
+        finally:
+            self._watched.pop(key, None)
 
     def add(self, entry: TraceEntry) -> None:
         """Keep one entry."""
+        if entry.direction is Direction.IN:
+            for mark, arrived in self._watched.items():
+                if mark in entry.raw:
+                    arrived.add(entry)
         if len(self._entries) >= TRACE_ENTRIES_MAX or self._size_bytes + len(entry.raw) > TRACE_BYTES_MAX:
             self.dropped += 1
             return

@@ -16,6 +16,7 @@ VALUE_CHARACTERS_MAX = 2048
 
 _Typed = TypeVar("_Typed")
 _LIST_ITEM = re.compile(r'(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^,"<])+')
+_SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")| ?([/:;=]) ?')
 _AUTH_PARAMETER = re.compile(r'\s*([A-Za-z0-9\-.!%*_+`\'~]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))\s*(?:,|$)')
 
 
@@ -36,7 +37,10 @@ def split_list(value: str) -> tuple[str, ...]:
 
 def top_via(message: SipMessage) -> Via:
     """The first Via: where answers go and which transaction this is (RFC 3261, 17.1.3, 17.2.3)."""
-    return _typed("Via", Via.parse, (split_list(header(message, "Via")) or ("",))[0])
+    first = (split_list(header(message, "Via")) or ("",))[0]
+    # White space may stand around every separator (RFC 3261, 25.1); sipmessage reads it around few.
+    tight = _SEPARATOR.sub(lambda found: found[1] or found[2], " ".join(first.split()))
+    return _typed("Via", Via.parse, tight)
 
 
 def cseq(message: SipMessage) -> CSeq:

@@ -20,6 +20,7 @@ from agents.suites.ip_phone import (
     request_rules,
     session_timers,
     timers,
+    torture,
     transfer,
 )
 from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
@@ -65,6 +66,7 @@ PROCEDURES: dict[str, Procedure] = {
         session_timers.session_timer,
         session_timers.session_timer_refresh,
         mwi.message_waiting,
+        torture.torture_messages,
     )
 }
 

@@ -1,0 +1,215 @@
+"""Torture messages against phones of a few lines that break in ways of their own, and against a real one."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from agent_nouns import INSTRUMENT
+
+from agents.drivers import DriverUnreachable, PhoneDriver
+from agents.instruments.arrivals import Arrivals
+from agents.instruments.dialog import Dialog
+from agents.instruments.digest import DigestVerdict
+from agents.instruments.registrar import Binding, RegisterRecord, Registrar
+from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, LocalAudio
+from agents.instruments.sip_endpoint import SipEndpoint
+from agents.instruments.sip_transactions import ServerTransaction
+from agents.instruments.stall import StallMeter
+from agents.instruments.torture import MESSAGES
+from agents.measure import Recorder
+from agents.suites.ip_phone import torture
+from agents.suites.ip_phone.bench import PhoneBench
+from lab_inventory.clock import SystemClock
+from lab_inventory.programme import TestCase
+
+CASE = TestCase(id="TC-SIP-17", title="Torture messages", procedure="torture-messages", duration_s=30)
+LOOPBACK = ("127.0.0.1", 0)
+BY_SLUG = {message.slug: message for message in MESSAGES}
+
+
+def a_record(call_id: str, cseq: int) -> RegisterRecord:
+    return RegisterRecord(
+        at_ns=0,
+        peer=LOOPBACK,
+        call_id=call_id,
+        cseq=cseq,
+        contact=None,
+        instance=None,
+        user_agent="",
+        expires_asked_s=None,
+        expires_granted_s=None,
+        verdict=DigestVerdict.ABSENT,
+        reason="",
+        nonce=None,
+        nonce_count=None,
+        status=401,
+    )
+
+
+def test_a_phone_that_registers_anew_with_another_call_id_has_restarted() -> None:
+    records = (a_record("a", 4), a_record("a", 5), a_record("b", 1))
+
+    assert torture.restarts(records, 2)
+    assert not torture.restarts(records, 3)
+    assert not torture.restarts((a_record("a", 4), a_record("a", 5)), 1)
+
+
+def test_of_a_phone_that_changes_its_call_id_by_itself_no_restart_is_said() -> None:
+    assert not torture.restarts((a_record("a", 1), a_record("b", 1), a_record("c", 1)), 2)
+
+
+@dataclass
+class Keys:
+    """A driver of the stand-in: its answer key takes what rings; a dead phone has no keys."""
+
+    phone: "StandIn"
+
+    async def answer(self) -> None:
+        if self.phone.dead:
+            raise DriverUnreachable("nobody answers")
+        self.phone.ringing[-1].accept()
+
+    async def reset(self) -> None:
+        if self.phone.dead:
+            raise DriverUnreachable("nobody answers")
+
+
+@dataclass
+class StandIn:
+    """A phone of a few lines that rings for every call, and does ``at_fatal`` at a message with ``fatal`` in it."""
+
+    fatal: str = ""
+    at_fatal: Callable[["StandIn"], None] = lambda phone: phone.die()
+    dead: bool = False
+    ringing: list[Dialog] = field(default_factory=list)
+
+    def open(self) -> None:
+        self.endpoint = SipEndpoint(clock=SystemClock()).open(LOOPBACK)
+        self.audio = LocalAudio(host="127.0.0.1", port=9, formats=(PCMU, TELEPHONE_EVENT))
+        read = self.endpoint.transport._on_request
+
+        def on_request(received: Any) -> None:
+            if self.fatal and self.fatal.encode() in received.message.raw:
+                self.at_fatal(self)
+            if not self.dead:
+                read(received)
+
+        self.endpoint.transport._on_request = on_request
+
+    def on_call(self, invitation: ServerTransaction) -> Dialog:
+        dialog = Dialog.incoming(self.endpoint, audio=self.audio, invitation=invitation)
+        self.ringing.append(dialog)
+        dialog.ring()
+        return dialog
+
+    def die(self) -> None:
+        self.dead = True
+
+
+@dataclass
+class Registered:
+    """A registrar at which the stand-in is, without a REGISTER having passed."""
+
+    phone: StandIn
+    records: Arrivals[RegisterRecord] = field(default_factory=lambda: Arrivals(most=10))
+
+    def bindings(self, _: int) -> tuple[Binding, ...]:
+        host, port = self.phone.endpoint.address
+        return (
+            Binding(
+                uri=f"sip:phone@{host}:{port}",
+                instance=None,
+                peer=(host, port),
+                user_agent="",
+                registered_ns=0,
+                expires_ns=0,
+            ),
+        )
+
+
+@asynccontextmanager
+async def bench_of(phone: StandIn) -> AsyncIterator[PhoneBench]:
+    phone.open()
+    endpoint = SipEndpoint(clock=SystemClock()).open(LOOPBACK)
+    bench = PhoneBench(
+        endpoint=endpoint,
+        registrar=cast(Registrar, Registered(phone)),
+        driver=cast(PhoneDriver, Keys(phone)),
+        meter=StallMeter(),
+        clock=SystemClock(),
+        ics={},
+        ixit={},
+    )
+    try:
+        with phone.endpoint.expecting_calls(phone.on_call):
+            yield bench
+    finally:
+        endpoint.close()
+        phone.endpoint.close()
+
+
+@pytest.fixture
+def sends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets the procedure send only these messages."""
+    return lambda *slugs: monkeypatch.setattr(torture, "MESSAGES", tuple(BY_SLUG[slug] for slug in slugs))
+
+
+async def found_at(bench: PhoneBench, folder: Path) -> dict[str, Any]:
+    recorder = Recorder(declared=torture.torture_messages.measures, instrument=INSTRUMENT, folder=folder)
+    folder.mkdir(exist_ok=True)
+    async with bench.one_case(CASE):
+        await torture.torture_messages.carry_out(bench, recorder)
+    return {found.quantity: found for found in bench.found}
+
+
+async def test_what_is_handled_otherwise_is_named_with_what_was_due_what_came_and_the_clause(
+    tmp_path: Path, sends: Callable[..., None]
+) -> None:
+    # The stand-in answers an unknown method 405 as it must, and knows nothing of Require.
+    sends("percent-is-no-escape", "unknown-require", "ack-of-nothing", "proxy-require-at-a-phone")
+    async with bench_of(StandIn()) as bench:
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert found["no_crash"].value is True
+    assert found["handled_as_said_percent"].value == 75
+    assert "unknown-require: 420 was due, 200 came (RFC 3261, 8.2.2.3" in found["handled_as_said_percent"].note
+
+
+async def test_a_message_after_which_no_call_works_is_named(
+    tmp_path: Path, sends: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torture, "CALL_WITHIN_S", 0.2)
+    monkeypatch.setattr(torture, "BACK_WITHIN_S", 0.1)
+    sends("max-forwards-zero", "unknown-authorization", "bye-in-no-dialog")
+    async with bench_of(StandIn(fatal="NoOneKnowsThisScheme")) as bench:
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert (found["no_crash"].value, found["handled_as_said_percent"].value) == (False, None)
+    assert found["no_crash"].note == "after unknown-authorization a call no longer worked"
+    assert "1 of 3 messages were not sent" in found["handled_as_said_percent"].note
+
+
+async def test_a_phone_that_restarts_is_seen_by_its_registration(tmp_path: Path, sends: Callable[..., None]) -> None:
+    sends("unknown-authorization", "bye-in-no-dialog")
+    phone = StandIn(fatal="NoOneKnowsThisScheme")
+    async with bench_of(phone) as bench:
+        bench.registrar.records.add(a_record("before", 7))
+        phone.at_fatal = lambda _: bench.registrar.records.add(a_record("after", 1))
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert found["no_crash"].value is False
+    assert found["no_crash"].note == "after unknown-authorization the phone registered as after a restart"
+    assert found["handled_as_said_percent"].value == 100
+
+
+async def test_nothing_of_a_call_that_was_taken_stays(tmp_path: Path, sends: Callable[..., None]) -> None:
+    sends("tortuous-invite", "no-content-length")
+    phone = StandIn()
+    async with bench_of(phone) as bench:
+        await found_at(bench, tmp_path / "evidence")
+
+    assert len(phone.ringing) >= 5
+    assert all(call.ended for call in phone.ringing)
