@@ -33,10 +33,10 @@ class Dialog:
         self._peer = peer
         self._target = target
         self.call_id = leg_call_id
-        host, port = endpoint.address
-        self._contact = f"<sip:bench@{host}:{port}>"
+        self._contact = f"<{endpoint.contact(peer)}>"
         self._local_tag = endpoint.clock.new_id("t")
-        self._local = f"{self._contact};tag={self._local_tag}"
+        host, port = endpoint.address
+        self._local = f"<sip:bench@{host}:{port}>;tag={self._local_tag}"
         self._remote = f"<{target}>"
         self._cseq = 0
         self._version = 0
@@ -155,7 +155,7 @@ class Dialog:
         response, invite = received.message, self._sent_invite()
         via = invite.get("Via") or ""
         if response.status < 300:
-            via = self._endpoint.via()
+            via = self._endpoint.via(self._peer)
             self._remote = response.get("To") or self._remote
             self.established = True
             with contextlib.suppress(MalformedMessage):  # without a Contact the target stays; the answer is kept
@@ -226,7 +226,7 @@ class Dialog:
         on_final: Callable[[Received[Response]], None] | None = None,
     ) -> ClientTransaction:
         own = [
-            ("Via", self._endpoint.via()),
+            ("Via", self._endpoint.via(self._peer)),
             ("Max-Forwards", "70"),
             ("From", self._local),
             ("To", self._remote),
