@@ -6,6 +6,7 @@ whoever expects one. A leg stays for good, so that a late message of one case ne
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
@@ -17,6 +18,7 @@ from agents.instruments.sip_streams import Flow, Transport, transport_of
 from agents.instruments.sip_transactions import ClientTransaction, ServerTransaction, Timers
 from agents.instruments.sip_transport import Received, SipTransport
 from agents.instruments.sip_values import branch, call_id, cseq, tag, top_via
+from agents.instruments.tls_server import TlsListener, TlsServer
 from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken
 
@@ -74,6 +76,21 @@ class SipEndpoint:
     async def connect(self, peer: Peer, *, timeout_s: float) -> Flow:
         """Make a TCP connection: a peer to send requests to. Raises Unavailable."""
         return await self.transport.connect(peer, timeout_s=timeout_s)
+
+    @contextlib.contextmanager
+    def listening_tls(self, context: ssl.SSLContext) -> Iterator[TlsListener]:
+        """While this is open, listen for TLS at a port of its own on this host. Raises Unavailable."""
+        attempts: list[TlsServer] = []
+
+        def layer_for(flow: Flow) -> TlsServer:
+            attempts.append(TlsServer(context, flow))
+            return attempts[-1]
+
+        listener = self.transport.listen((self.address[0], 0), layer_for=layer_for)
+        try:
+            yield TlsListener(address=listener.address, attempts=attempts)
+        finally:
+            self.transport.stop_listening(listener)
 
     def via(self, peer: Peer | None = None) -> str:
         """A Via value with a branch of its own for a request to ``peer``, which decides the transport; default UDP."""

@@ -65,11 +65,15 @@ def transport_of(peer: Peer) -> Transport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerStep:
-    """What a layer makes of bytes that came: ``plain`` for us, ``reply`` for the peer, ``ended`` why it is over."""
+    """What a layer makes of bytes that came: ``plain`` for us, ``reply`` for the peer.
+
+    ``over`` says that the connection is to be ended, ``fault`` why, where that is not as it should be.
+    """
 
     plain: bytes = b""
     reply: bytes = b""
-    ended: str = ""
+    over: bool = False
+    fault: str = ""
 
 
 class Layer(Protocol):
@@ -181,8 +185,8 @@ class Connection:
             self._send_raw(step.reply)
         if step.plain:
             self._take(step.plain, at_ns)
-        if step.ended and self.open:
-            self._cut(at_ns, step.ended)
+        if step.over and self.open:
+            self._cut(at_ns, step.fault)
 
     def _take(self, data: bytes, at_ns: int) -> None:
         reason = ""
