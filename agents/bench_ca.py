@@ -23,6 +23,7 @@ from agents.measure import LabError
 from lab_inventory.errors import Conflict
 
 FOLDER_VARIABLE = "ASSAY_AGENT_BENCH_CA"
+WORK_VARIABLE = "ASSAY_AGENT_WORK_DIR"
 FOLDER = "bench-ca"
 CA_FILE, KEY_FILE = "bench-ca.pem", "bench-ca.key"
 CA_LIVES = timedelta(days=3650)
@@ -70,7 +71,7 @@ def ca_folder(environment: Mapping[str, str]) -> Path | None:
     """Where this host keeps the CA: ASSAY_AGENT_BENCH_CA, else ``bench-ca`` in the agent's work directory."""
     if named := environment.get(FOLDER_VARIABLE):
         return Path(named)
-    work = environment.get("ASSAY_AGENT_WORK_DIR")
+    work = environment.get(WORK_VARIABLE)
     return Path(work) / FOLDER if work else None
 
 
@@ -93,7 +94,7 @@ def make_ca(folder: Path, name: str, now: datetime) -> Path:
 def kept_ca(folder: Path | None) -> Authority:
     """The CA that is kept. Raises LabError where there is none, or where it cannot be used."""
     if folder is None:
-        raise LabError(f"neither {FOLDER_VARIABLE} nor ASSAY_AGENT_WORK_DIR says where the bench's CA is")
+        raise LabError(f"neither {FOLDER_VARIABLE} nor {WORK_VARIABLE} says where the bench's CA is")
     try:
         certificate = x509.load_pem_x509_certificate((folder / CA_FILE).read_bytes())
         key = serialization.load_pem_private_key((folder / KEY_FILE).read_bytes(), password=None)
