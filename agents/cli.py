@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import platform
 import signal
 import sys
 from dataclasses import asdict
@@ -23,6 +25,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+bench_app = typer.Typer(help="What this host's own bench needs.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 
 
 Ca = Annotated[Path | None, typer.Option(envvar="ASSAY_CA", help="Trust the CA in this file, not those of the system.")]
@@ -99,6 +103,22 @@ def _add_suites() -> None:
     from agents.score.command import suite  # noqa: PLC0415
 
     app.add_typer(suite, name="suite")
+
+
+@bench_app.command("ca")
+def bench_ca(
+    out: Annotated[
+        Path | None,
+        typer.Option(envvar="ASSAY_AGENT_BENCH_CA", help="Keep it here, not in the agent's work directory."),
+    ] = None,
+) -> None:
+    """Make the CA of this bench's own SIP servers, once; phones are told to trust the file that is printed."""
+    from agents.bench_ca import WORK_VARIABLE, ca_folder, make_ca  # noqa: PLC0415
+
+    folder = out or ca_folder(os.environ)
+    if folder is None:
+        raise BadInput(f"nothing says where to keep it; expected --out DIR, or {WORK_VARIABLE} in the environment")
+    typer.echo(make_ca(folder.absolute(), platform.node(), SystemClock().now()))
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ Drivers are found through the entry-point group ``assay.drivers``: a name, and a
 with two members of the class itself, ``name`` and ``recognises``.
 """
 
+from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import ClassVar, Protocol
 
@@ -21,6 +23,26 @@ class DriverRefused(LabError):
     """The phone's control does not take this"""
 
     slug = "driver-refused"
+
+
+class Srtp(StrEnum):
+    """How a phone's account is told to protect its audio with keys in the session description (RFC 4568)."""
+
+    OFF = "off"
+    MANDATORY = "mandatory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A SIP server as it is entered into a phone, with the account to use there.
+
+    ``uri``: ``sip:HOST:PORT`` with ``;transport=tcp`` or ``;transport=tls`` where it is not UDP.
+    """
+
+    uri: str
+    user: str
+    password: str = field(repr=False)
+    srtp: Srtp = Srtp.OFF
 
 
 class PhoneDriver(Protocol):
@@ -86,8 +108,16 @@ class PhoneDriver(Protocol):
         """Transfer the call that is held to the one that was dialled by ``consult`` (attended)."""
         ...
 
+    async def use_server(self, server: Server | None) -> None:
+        """Enter another SIP server into the phone, which then registers there and calls from there; whether it stays
+        registered at its own as well is open. None: take it out again, and back to the phone's own.
+
+        DriverRefused where the phone's control cannot do this.
+        """
+        ...
+
     async def reset(self) -> None:
-        """Hang up everything: back to the idle state."""
+        """Hang up everything and go back to the phone's own server: the idle state."""
         ...
 
 

@@ -38,9 +38,9 @@ class Dialog:
         self._target = target
         self.call_id = leg_call_id
         host, port = endpoint.address
-        self.contact = f"<sip:bench@{host}:{port}>"
+        self.contact = f"<{endpoint.contact(peer)}>"
         self.local_tag = endpoint.clock.new_id("t")
-        self._local = f"{self.contact};tag={self.local_tag}"
+        self._local = f"<sip:bench@{host}:{port}>;tag={self.local_tag}"
         self._remote = f"<{target}>"
         self._cseq = 0
         self._version = 0
@@ -235,7 +235,7 @@ class Dialog:
         response, invite = received.message, self._sent_invite()
         via, body = invite.get("Via") or "", b""
         if response.status < 300:
-            via = self._endpoint.via()
+            via = self._endpoint.via(self._peer)
             if not invite.body and self.remote is not None:
                 self._version += 1
                 body = self._audio.answer(self.remote, version=self._version) or b""
@@ -312,7 +312,7 @@ class Dialog:
         on_final: Callable[[Received[Response]], None] | None = None,
     ) -> ClientTransaction:
         own = [
-            ("Via", self._endpoint.via()),
+            ("Via", self._endpoint.via(self._peer)),
             ("Max-Forwards", "70"),
             ("From", self._local),
             ("To", self._remote),

@@ -6,7 +6,7 @@ expiry it grants, which may be shorter than the one asked for (RFC 3261, 10.3, s
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from sipmessage import Address
@@ -127,6 +127,10 @@ class Registrar:
         """The bindings that hold at ``now_ns`` (CLOCK_BOOTTIME), the newest first."""
         live = (binding for binding in self._bindings.values() if binding.expires_ns > now_ns)
         return tuple(sorted(live, key=lambda binding: -binding.registered_ns))
+
+    def forget(self, gone: Callable[[Binding], bool]) -> None:
+        """Take away the bindings that lead nowhere any more."""
+        self._bindings = {uri: binding for uri, binding in self._bindings.items() if not gone(binding)}
 
     def answer(self, received: Received[Request]) -> tuple[int, bytes]:
         """Status and bytes of the response to one REGISTER, recorded. Repeats must be kept away from here."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from agents.instruments.packets import Peer
 from agents.instruments.sip_message import Request, response_bytes
+from agents.instruments.sip_streams import Flow
 from agents.instruments.sip_transport import Received
 from agents.instruments.sip_values import parameter, tag, top_via
 
@@ -46,7 +47,11 @@ def answer_to(
 
 
 def answer_peer(received: Received[Request]) -> Peer:
-    """Where the answer goes: the source port where the phone asked for it by rport, else the port in its Via."""
+    """Where the answer goes: the connection the request came on (RFC 3261, 18.2.2); over UDP the source port where the
+    phone asked for it by rport, else the port in its Via.
+    """
+    if isinstance(received.peer, Flow):
+        return received.peer
     via = top_via(received.message)
     if parameter(via.parameters, "rport") is not None:
         return received.peer

@@ -6,6 +6,7 @@ whoever expects one. A leg stays for good, so that a late message of one case ne
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
@@ -13,9 +14,11 @@ from agents.instruments.packets import Peer
 from agents.instruments.registrar import Registrar
 from agents.instruments.sip_answers import answer_to
 from agents.instruments.sip_message import Request, Response, parse, request_bytes
+from agents.instruments.sip_streams import Flow, Transport, transport_of
 from agents.instruments.sip_transactions import ClientTransaction, ServerTransaction, Timers
 from agents.instruments.sip_transport import Received, SipTransport
 from agents.instruments.sip_values import branch, call_id, cseq, tag, top_via
+from agents.instruments.tls_server import TlsListener, TlsServer
 from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken
 
@@ -56,7 +59,7 @@ class SipEndpoint:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self, address: Peer) -> Self:
-        """Bind the address on the running loop. Raises Unavailable when it is taken."""
+        """Bind the address on the running loop for UDP and TCP. Raises Unavailable when either is taken."""
         self._loop = asyncio.get_running_loop()
         self.transport.open(address)
         return self
@@ -74,10 +77,36 @@ class SipEndpoint:
         """Where this endpoint is bound."""
         return self.transport.port.address
 
-    def via(self) -> str:
-        """A Via value with a branch of its own."""
-        host, port = self.address
-        return f"SIP/2.0/UDP {host}:{port};branch=z9hG4bK{self.clock.new_id('b')};rport"
+    async def connect(self, peer: Peer, *, timeout_s: float) -> Flow:
+        """Make a TCP connection: a peer to send requests to. Raises Unavailable."""
+        return await self.transport.connect(peer, timeout_s=timeout_s)
+
+    @contextlib.contextmanager
+    def listening_tls(self, context: ssl.SSLContext) -> Iterator[TlsListener]:
+        """While this is open, listen for TLS at a port of its own on this host. Raises Unavailable."""
+        attempts: list[TlsServer] = []
+
+        def layer_for(flow: Flow) -> TlsServer:
+            attempts.append(TlsServer(context, flow))
+            return attempts[-1]
+
+        listener = self.transport.listen((self.address[0], 0), layer_for=layer_for)
+        try:
+            yield TlsListener(address=listener.address, attempts=attempts)
+        finally:
+            self.transport.stop_listening(listener)
+
+    def via(self, peer: Peer | None = None) -> str:
+        """A Via value with a branch of its own for a request to ``peer``, which decides the transport; default UDP."""
+        host, port = self.address if peer is None else self.transport.local(peer)
+        name = (Transport.UDP if peer is None else transport_of(peer)).upper()
+        return f"SIP/2.0/{name} {host}:{port};branch=z9hG4bK{self.clock.new_id('b')};rport"
+
+    def contact(self, peer: Peer) -> str:
+        """The URI under which ``peer`` reaches this endpoint by the transport it uses (RFC 3261, 19.1.1)."""
+        host, port = self.transport.local(peer)
+        transport = transport_of(peer)
+        return f"sip:bench@{host}:{port}" + (f";transport={transport}" if transport.reliable else "")
 
     def send_request(
         self,
@@ -133,6 +162,9 @@ class SipEndpoint:
         key = (branch(received.message), cseq(received.message).method)
         if (transaction := self._clients.get(key)) is not None:
             transaction.take(received)
+            status = received.message.status
+            if transport_of(received.peer).reliable and status >= 200 and (key[1] != "INVITE" or status >= 300):
+                self._clients.pop(key, None)  # Timers D and K are 0; a 2xx may come again over any transport
 
     def _on_request(self, received: Received[Request]) -> None:
         request = received.message

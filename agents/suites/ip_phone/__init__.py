@@ -20,6 +20,7 @@ from agents.suites.ip_phone import (
     request_rules,
     session_timers,
     timers,
+    tls,
     torture,
     transfer,
 )
@@ -67,6 +68,7 @@ PROCEDURES: dict[str, Procedure] = {
         session_timers.session_timer_refresh,
         mwi.message_waiting,
         torture.torture_messages,
+        tls.tls_signalling,
     )
 }
 
