@@ -20,7 +20,7 @@ SECRETS = [
     quote(PASSWORD, safe=""),
     base64.b64encode(f"1001:{PASSWORD}".encode()).decode(),
     base64.b64encode(PASSWORD.encode()).decode(),
-    hashlib.new("md5", f"1001:assay:{PASSWORD}".encode()).hexdigest(),
+    hashlib.new("md5", f"1001:assay:{PASSWORD}".encode()).hexdigest(),  # noqa: S324 - as digests do
     hashlib.sha256(f"1001:assay:{PASSWORD}".encode()).hexdigest().upper(),
 ]
 
