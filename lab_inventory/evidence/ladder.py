@@ -138,15 +138,16 @@ def _message(line: SipLine, party: str, call: int, began_ns: int, *, again: bool
 
 def _stream(stream: RtpStream, party: str, call: int, began_ns: int) -> Arrow:
     kind = "" if stream.payload_type is None else f" {_STATIC.get(stream.payload_type, f'type {stream.payload_type}')}"
-    source = "" if stream.ssrc is None else f", source {stream.ssrc:08x}"
+    marks = () if stream.ssrc is None else (f"source {stream.ssrc:08x}",)
     lasted_s = (stream.last_ns - stream.first_ns) / 1e9
     return Arrow(
         number=0,
         at_ms=(stream.first_ns - began_ns) / 1e6,
         sender=party if stream.incoming else BENCH,
         receiver=BENCH if stream.incoming else party,
-        text=f"RTP{kind}: {stream.packets} packets in {lasted_s:.2f} s{source}",
+        text=f"RTP{kind}: {stream.packets} packets in {lasted_s:.2f} s",
         call=call,
+        marks=marks,
         is_stream=True,
     )
 

@@ -15,8 +15,8 @@ _NOTE_MAX = 74
 
 def ladder_svg(ladder: Ladder, *, alone: bool = False) -> str:
     """The picture; its height grows with the arrows."""
-    columns = {party: TIME_WIDTH + COLUMN_WIDTH // 2 + COLUMN_WIDTH * n for n, party in enumerate(ladder.parties)}
-    width = TIME_WIDTH + COLUMN_WIDTH * max(1, len(columns)) + NOTE_WIDTH - COLUMN_WIDTH // 2
+    columns = {party: TIME_WIDTH + 60 + COLUMN_WIDTH * n for n, party in enumerate(ladder.parties)}
+    width = TIME_WIDTH + 60 + COLUMN_WIDTH * max(0, len(columns) - 1) + NOTE_WIDTH
     height = HEAD_HEIGHT + ROW_HEIGHT * (len(ladder.arrows) + 1)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ladder" role="img" width="{width}" height="{height}" '

@@ -44,7 +44,7 @@ def test_arrows_say_when_who_what_and_what_was_sent_again() -> None:
         (512.5, PHONE, BENCH, "SIP/2.0 180 Ringing", "1 INVITE", ()),
         (900.0, PHONE, BENCH, "SIP/2.0 200 OK", "1 INVITE", ()),
         (901.0, BENCH, PHONE, "ACK sip:1001@192.0.2.7 SIP/2.0", "1 ACK", ()),
-        (950.0, PHONE, BENCH, "RTP PCMU: 50 packets in 1.00 s, source 00000007", "", ()),
+        (950.0, PHONE, BENCH, "RTP PCMU: 50 packets in 1.00 s", "", ("source 00000007",)),
     ]
     assert made.calls == ("a@b",)
 
