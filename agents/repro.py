@@ -27,7 +27,7 @@ from lab_inventory.evidence.ladder_svg import ladder_svg
 from lab_inventory.evidence.ladder_text import ladder_text
 from lab_inventory.evidence.lines import RTP_PACKETS, SIP_MESSAGES, read_rtp, read_sip
 from lab_inventory.evidence.pack import NOTICE, PACK_BYTES_MAX, Reproduction, read_pack
-from lab_inventory.lab import Account, Calibration, Instrument, Slot, UnitLabel
+from lab_inventory.lab import Account, Calibration, Instrument, Role, Slot, UnitLabel
 from lab_inventory.messages import Assignment, CaseEnded, DeviceUnderTest
 from lab_inventory.noun import Address, Name, Noun
 from lab_inventory.reading import problems_of
@@ -112,6 +112,9 @@ async def reproduce(wanted: Reproduction, desk: Desk, folder: Path, clock: Clock
     if desk.driver not in installed_drivers():
         known = ", ".join(sorted(installed_drivers()))
         raise BadInput(f"there is no driver {desk.driver[:80]}; expected one of {known}")
+    if set(wanted.case.roles) - {Role.DUT}:
+        roles = ", ".join(sorted(wanted.case.roles))
+        raise BadInput(f"{wanted.case.id} needs devices in the roles {roles}; a desk has the one phone")
     assignment = assignment_of(wanted, desk, clock)
     kept = _empty_folder(folder)
     _introduce(wanted, tell)

@@ -113,20 +113,3 @@ class Measurement(Noun):
     instrument: Name
     note: Text = ""
     evidence: tuple[Sha256, ...] = Field(default=(), max_length=16)
-
-
-def value_in_words(value: Value, unit: Unit) -> str:
-    """A value with its unit, for people; units last."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{number_in_words(value)} {unit}" if unit not in (Unit.COUNT, Unit.RATIO) else number_in_words(value)
-
-
-def limit_in_words(limit: Limit, unit: Unit) -> str:
-    """A limit with its unit, for people."""
-    return str(limit) if unit in (Unit.BOOL, Unit.COUNT, Unit.RATIO) else f"{limit} {unit}"
-
-
-def number_in_words(value: float) -> str:
-    """A number for people, with at most six digits that count; whole ones in full."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

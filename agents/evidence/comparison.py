@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab_inventory.evidence.pack import HeldAgainst, Reproduction
-from lab_inventory.measurement import Measurement, limit_in_words, value_in_words
+from lab_inventory.measurement import Limit, Measurement, Unit
 from lab_inventory.messages import CaseEnded, CaseStatus
 from lab_inventory.noun import Noun
 
@@ -79,7 +79,7 @@ def in_words(comparison: Comparison) -> str:
     for quantity in dict.fromkeys([*there, *here]):
         lines += [quantity, f"  lab   {_value(there.get(quantity))}", f"  here  {_value(here.get(quantity))}"]
         for one in (one for one in comparison.limits if one.limit.quantity == quantity):
-            asked = limit_in_words(one.limit.limit, one.limit.unit)
+            asked = _limit(one.limit.limit, one.limit.unit)
             why = f" ({one.why})" if one.why else ""
             lines.append(
                 f"  {one.limit.requirement} {one.limit.level}: {asked} ({one.limit.source}); "
@@ -110,5 +110,17 @@ def _named(limits: tuple[Compared, ...]) -> str:
 def _value(measured: Measurement | None) -> str:
     if measured is None:
         return "not measured"
-    words = "no value" if measured.value is None else value_in_words(measured.value, measured.unit)
+    value = measured.value
+    if value is None or isinstance(value, bool):
+        words = {None: "no value", True: "yes", False: "no"}[value]
+    else:
+        words = f"{value:.6g}{_unit(measured.unit)}"
     return words + (f" ({measured.note})" if measured.note else "")
+
+
+def _limit(limit: Limit, unit: Unit) -> str:
+    return f"{limit}{_unit(unit)}"
+
+
+def _unit(unit: Unit) -> str:
+    return "" if unit in (Unit.BOOL, Unit.COUNT, Unit.RATIO) else f" {unit}"

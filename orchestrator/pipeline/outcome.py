@@ -11,9 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab_inventory.measurement import Limit, Measurement, Unit, Value, number_in_words
-from lab_inventory.measurement import limit_in_words as limit_in_words  # noqa: PLC0414  (named with what it words)
-from lab_inventory.measurement import value_in_words as value_in_words  # noqa: PLC0414
+from lab_inventory.measurement import Limit, Measurement, Unit, Value
 from lab_inventory.programme import Check, DecisionRule, LevelLimit
 from orchestrator.lifecycle.verdict import Flag, Verdict
 
@@ -64,7 +62,7 @@ def outcome(
         return Outcome(verdict=Verdict.FAIL, words=words, slack=-math.inf)
     was = f"{check.quantity} was {value_in_words(value, check.unit)}"
     if measurement.uncertainty is not None:
-        was += f" ± {number_in_words(measurement.uncertainty)}"
+        was += f" ± {_number(measurement.uncertainty)}"
     was += f" ({measurement.note})" if measurement.note else ""
     verdict = Verdict.PASS if limit.admits(value) else Verdict.FAIL
     nearness, flags = _by_rule(measurement, value, limit, rule)
@@ -104,17 +102,17 @@ def _doubt(measurement: Measurement, check: Check, limit: Limit) -> str:
     name, value, stall = check.quantity, measurement.value, measurement.bench_stall
     if measurement.unit is not check.unit:
         return f"{name} was measured in {measurement.unit}, but {check.unit} is asked for"
-    if not all(_isnumber_in_words(given) for given in (value, measurement.uncertainty, stall)):
+    if not all(_is_number(given) for given in (value, measurement.uncertainty, stall)):
         return f"{name} came with something that is no number"
     if value is not None and isinstance(value, bool) is not (check.unit is Unit.BOOL):
         return f"{name} came as {value!r}, which is no value in {check.unit}"
     allowed = stall_allowed(limit)
     if stall is not None and allowed is not None and stall > allowed:
-        return f"the bench itself stalled by {number_in_words(stall)} {check.unit} while {name} was measured"
+        return f"the bench itself stalled by {_number(stall)} {check.unit} while {name} was measured"
     return ""
 
 
-def _isnumber_in_words(given: Value | None) -> bool:
+def _is_number(given: Value | None) -> bool:
     """Whether it can be calculated with: no NaN, no infinity, no integer that is larger than any float."""
     return given is None or abs(given) <= sys.float_info.max
 
@@ -133,3 +131,19 @@ def _too_near(measurement: Measurement, value: Value, limit: Limit) -> str:
     if measurement.unit is Unit.BOOL or limit.admits(value, guard=guard):
         return ""
     return "nearer to the limit than its uncertainty"
+
+
+def value_in_words(value: Value, unit: Unit) -> str:
+    """A value with its unit, for people; units last."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{_number(value)} {unit}" if unit not in (Unit.COUNT, Unit.RATIO) else _number(value)
+
+
+def limit_in_words(limit: Limit, unit: Unit) -> str:
+    """A limit with its unit, for people."""
+    return str(limit) if unit in (Unit.BOOL, Unit.COUNT, Unit.RATIO) else f"{limit} {unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

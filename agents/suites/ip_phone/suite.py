@@ -1,5 +1,6 @@
 """The open suite: identifies the phone, carries out cases, keeps what was said on the wire as evidence."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -75,7 +76,8 @@ class PhoneSuite:
             async with bench.one_case(case):
                 await self.procedures[case.procedure].carry_out(bench, recorder)
         finally:
-            kept = case_files(self._seen(since_ns), self._masking)
+            # Beside the loop: the phone may refresh its registration meanwhile, and is to be answered in time.
+            kept = await asyncio.to_thread(case_files, self._seen(since_ns), self._masking)
             evidence = [recorder.attach(f"{case.id} {file.name}", file.media_type, file.data) for file in kept]
         bench.check_complete()
         for found in bench.found:
