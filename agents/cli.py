@@ -1,6 +1,7 @@
 """The command ``assay-agent``. Status 0: done, or all is well; 1: something is broken; 2: it could not be done."""
 
 import asyncio
+import getpass
 import json
 import os
 import platform
@@ -18,6 +19,7 @@ from lab_inventory.clock import SystemClock
 from lab_inventory.errors import AssayError, BadInput
 
 JOIN_TOKEN_LENGTH_MAX = 1000
+PASSWORD_LENGTH_MAX = 1000
 
 app = typer.Typer(
     help="Finds and drives the devices of one lab host. Settings: environment variables ASSAY_AGENT_….",
@@ -119,6 +121,48 @@ def bench_ca(
     if folder is None:
         raise BadInput(f"nothing says where to keep it; expected --out DIR, or {WORK_VARIABLE} in the environment")
     typer.echo(make_ca(folder.absolute(), platform.node(), SystemClock().now()))
+
+
+@app.command()
+def repro(
+    pack: Annotated[Path, typer.Argument(help="A reproduction pack, as 'assay evidence pack' writes it.")],
+    registrar: Annotated[str, typer.Option(help="HOST:PORT of this machine at which the phone registers.")],
+    user: Annotated[str, typer.Option(help="The user name with which the phone registers.")],
+    driver: Annotated[str, typer.Option(help="What presses the phone's keys.")],
+    control: Annotated[str, typer.Option(help="HOST:PORT of the phone's control.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A new folder for the evidence; else one named after the case.")
+    ] = None,
+) -> None:
+    """Carry one case out again, alone. The phone's password comes from ASSAY_REPRO_PASSWORD or standard input.
+
+    Status 0: every limit is met here; 1: one is missed; 2: not all could be measured. It grants nothing.
+    """
+    from lab_inventory.evidence.pack import NOTICE  # noqa: PLC0415  (only this command needs suites)
+
+    typer.echo(NOTICE)
+    try:
+        status = _repro(pack, registrar, user, driver, control, out)
+    except (AssayError, OSError) as error:
+        typer.echo(f"{NOTICE}: {error}", err=True)
+        status = 2
+    sys.exit(status)
+
+
+def _repro(pack: Path, registrar: str, user: str, driver: str, control: str, out: Path | None) -> int:
+    from agents.repro import Desk, desk_of, main  # noqa: PLC0415
+
+    clock = SystemClock()
+    password = os.environ.get("ASSAY_REPRO_PASSWORD") or _password_from_input()
+    desk: Desk = desk_of(registrar=registrar, user=user, password=password, driver=driver, control=control)
+    folder = out or Path(f"reproduction-{clock.now():%Y%m%d-%H%M%S}")
+    return main(pack, desk, folder, clock, typer.echo)
+
+
+def _password_from_input() -> str:
+    if sys.stdin.isatty():
+        return getpass.getpass("the phone's SIP password: ")
+    return sys.stdin.readline(PASSWORD_LENGTH_MAX).rstrip("\r\n")
 
 
 def main() -> None:

@@ -119,6 +119,7 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         view=view,
         judgement=judgement,
         programme=programme,
+        cases={requirement.id: requirement.case for requirement in programme.requirements},
         findings=found,
         samples=samples,
         reports=reports,
