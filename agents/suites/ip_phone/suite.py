@@ -80,9 +80,12 @@ class PhoneSuite:
                 found.value,
                 bench_stall=found.bench_stall,
                 uncertainty=found.uncertainty,
+                added_uncertainty=found.added_uncertainty,
                 note=found.note,
                 evidence=evidence,
             )
+        for quantity, why in bench.unmeasured.items():
+            recorder.leave_unmeasured(quantity, why)
 
     async def close(self) -> None:
         """Leave the phone idle and the address free."""
