@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from person_stand_in import free_address, person
 from yealink_stand_in import YealinkStandIn, yealink_stand_in
 
 from agents.drivers import installed_drivers
 from agents.drivers.baresip import BaresipDriver
+from agents.drivers.operator import OperatorDriver
 from agents.drivers.yealink import YealinkDriver
 from agents.testing.driver_contract import DriverContract, listening
 
@@ -52,6 +54,42 @@ class TestYealinkDriver(DriverContract):
     async def refusing_phone(self) -> AsyncIterator[str]:
         async with yealink_stand_in(YealinkStandIn(status=403)) as phone:
             yield phone.control
+
+
+class TestOperatorDriver(DriverContract):
+    """The phone is a person here, and the control address is the driver's own."""
+
+    driver = OperatorDriver
+    patience_s = 10.0
+
+    def make(self, control: str) -> OperatorDriver:
+        return OperatorDriver(control, press_timeout_s=self.patience_s)
+
+    @asynccontextmanager
+    async def phone(self) -> AsyncIterator[str]:
+        async with person(free_address()) as control:
+            yield control
+
+    @asynccontextmanager
+    async def refusing_phone(self) -> AsyncIterator[str]:
+        async with person(free_address(), says="cannot") as control:
+            yield control
+
+    @asynccontextmanager
+    async def absent_phone(self) -> AsyncIterator[str]:
+        async with listening(asyncio.StreamReader.read) as taken:  # type: ignore[arg-type]
+            yield taken
+
+    @asynccontextmanager
+    async def silent_phone(self) -> AsyncIterator[str]:
+        self.patience_s = 0.3
+        yield free_address()
+
+    @asynccontextmanager
+    async def garbling_phone(self) -> AsyncIterator[str]:
+        self.patience_s = 0.5
+        async with person(free_address(), says="\x00{7:rubbish", prompt="another") as control:
+            yield control
 
 
 def test_every_driver_that_assay_brings_is_held_to_the_contract() -> None:
