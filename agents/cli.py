@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -73,6 +74,45 @@ def run(directory: Annotated[Path, typer.Argument(help="A run directory, as an a
     from agents.run import main as carry_out  # noqa: PLC0415
 
     sys.exit(carry_out(directory))
+
+
+@app.command()
+def drivers(
+    output: Annotated[str, typer.Option("-o", "--output", help="table or json", metavar="FORM")] = "table",
+) -> None:
+    """The installed drivers of phones, what each can do, and on what it was tried; status 1 where one is broken."""
+    from agents.drivers.listing import Listed, listed  # noqa: PLC0415
+
+    if output not in ("table", "json"):
+        raise BadInput(f"-o {output} is no form; expected table or json")
+    found, broken = listed()
+    if output == "json":
+        typer.echo(json.dumps({"drivers": [asdict(one) for one in found], "broken": broken}, indent=2))
+    else:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table("driver", "version", "can also", "a press", "tried on")
+        for one in found:
+            table.add_row(*(Text(words) for words in Listed.in_words(one)))
+        for name, why in broken.items():
+            table.add_row(Text(name), "BROKEN", "", "", Text(why))
+        Console().print(table)
+    sys.exit(1 if broken else 0)
+
+
+@app.command()
+def operator(
+    control: Annotated[str, typer.Argument(help="HOST:PORT, the control address of a slot with driver operator.")],
+) -> None:
+    """Press the keys of a phone by hand: shows what a run asks for, takes Enter for done."""
+    from threading import Event  # noqa: PLC0415
+
+    from agents.operator_terminal import ask_at_terminal  # noqa: PLC0415
+
+    with suppress(KeyboardInterrupt):
+        ask_at_terminal(control, sys.stdin, typer.echo, Event().wait)
 
 
 @app.command()

@@ -27,6 +27,8 @@ class BaresipDriver:
     """Presses the keys of one baresip."""
 
     name: ClassVar[str] = "baresip"
+    version: ClassVar[str] = "1.0"
+    tried_on: ClassVar[tuple[str, ...]] = ("baresip 1.0.0 (Debian 12), 2026-11-26",)
 
     def __init__(self, control: str) -> None:
         self._address = host_and_port(control)

@@ -121,7 +121,7 @@ def _of_repeat(asked: _Asked, attempt: CaseAttempt, ended: CaseEnded) -> list[_S
         return [seen(Outcome(verdict=Verdict.ERROR, words=words))]
     measurements = [measurement for measurement in ended.measurements if measurement.quantity == quantity]
     if not measurements:
-        words = f"{ended.case} did not measure {quantity}"
+        words = f"{ended.case} did not measure {quantity}" + (f": {ended.reason}" if ended.reason else "")
         return [seen(Outcome(verdict=Verdict.INCONCLUSIVE, words=words))]
     distrusted = attempt.distrusted
     return [

@@ -14,10 +14,9 @@ from lab_inventory.evidence.lines import RTP_PACKETS, SIP_MESSAGES, Lines, RtpSt
 from lab_inventory.evidence.pack import NOTICE, HeldAgainst, Reproduction, evidence_path, write_pack
 from lab_inventory.measurement import Evidence, Limit, Measurement
 from lab_inventory.messages import CaseEnded, CaseStatus
+from lab_inventory.outcome import limit_in_words, outcome, stall_budget, value_in_words
 from lab_inventory.programme import Check, DecisionRule, Requirement
 from orchestrator.lifecycle.recorded_case import CaseView
-from orchestrator.pipeline.outcome import limit_in_words, outcome, value_in_words
-from orchestrator.pipeline.plan import stall_budget
 
 DRAWN_BYTES_MAX = 20_000_000
 """A file of lines that is larger is not drawn; it can be downloaded."""

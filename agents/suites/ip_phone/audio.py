@@ -60,7 +60,7 @@ async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
     await call.first_packet(0, 2.0)
     pressed_ns = boottime_ns()
     await bench.driver.press_keys(digits)
-    until_ns = pressed_ns + int((KEYS_TIMEOUT_S + KEY_S * len(digits)) * 1e9)
+    until_ns = boottime_ns() + int((KEYS_TIMEOUT_S + KEY_S * len(digits)) * 1e9)
     keys = key_events(call.packets(pressed_ns), event.payload_type)
     while boottime_ns() < until_ns and len(keys) < len(digits):
         await asyncio.sleep(0.1)

@@ -35,7 +35,7 @@ async def incoming_call(bench: PhoneBench, recorder: Recorder) -> None:
     else:
         came = f"{ringing.message.status} came instead" if ringing else f"nothing came within {wait_s:g} s"
         bench.measure("ringing_ms", None, f"no 180: {came}")
-    await bench.driver.answer()
+    await bench.press_answer(invite)
     final = await invite.final(timeout_s=ANSWER_TIMEOUT_S)
     problems = _answer_problems(call.dialog, final)
     bench.measure("answer_valid", not problems, "; ".join(problems))
@@ -76,20 +76,18 @@ async def outgoing_call(bench: PhoneBench, recorder: Recorder) -> None:
     port, audio = bench.open_call_audio()
     host, number = bench.endpoint.address
     with expecting_calls(bench.endpoint, audio=audio) as arrived:
-        pressed_ns = boottime_ns()
-        await bench.driver.dial(f"sip:bench@{host}:{number}")
+        press = await bench.press(bench.driver.dial(f"sip:bench@{host}:{number}"))
         dialog = await arrived.first(lambda _: True, timeout_s=INVITE_TIMEOUT_S)
         if dialog is None or dialog.invitation is None:
             port.close()
             for quantity in ("invite_valid", "audio_from_phone"):
                 bench.measure(quantity, False, "no INVITE came")
-            bench.measure("post_dial_delay_ms", None, f"no INVITE came within {INVITE_TIMEOUT_S:g} s")
+            words = f"no INVITE came within {INVITE_TIMEOUT_S:g} s"
+            bench.measure_from_press("post_dial_delay_ms", press, None, words)
             return
         call = Call(dialog, port, audio)
         bench.calls.append(call)
-        came_ns = dialog.invitation.received.at_ns
-        stall = bench.lateness_ms(pressed_ns, came_ns)
-        bench.measure("post_dial_delay_ms", max(0.0, (came_ns - pressed_ns) / 1e6), bench_stall=stall)
+        bench.measure_from_press("post_dial_delay_ms", press, dialog.invitation.received.at_ns)
         problems = [*invite_problems(dialog.invitation.request)]
         dialog.ring()
         dialog.accept()

@@ -86,9 +86,12 @@ class PhoneSuite:
                 found.value,
                 bench_stall=found.bench_stall,
                 uncertainty=found.uncertainty,
+                added_uncertainty=found.added_uncertainty,
                 note=self._masking.text(found.note),
                 evidence=evidence,
             )
+        for quantity, why in bench.unmeasured.items():
+            recorder.leave_unmeasured(quantity, why)
 
     def _seen(self, since_ns: int) -> Seen:
         """What the bench saw since a moment, and in the calls of the case."""
