@@ -18,6 +18,8 @@ class ReferenceDriver:
     """Presses the keys of one reference phone."""
 
     name: ClassVar[str] = "reference"
+    version: ClassVar[str] = "1.0"
+    tried_on: ClassVar[tuple[str, ...]] = ("Assay Reference Phone 1.0, 2026-11-26",)
 
     def __init__(self, control: str) -> None:
         self._address = host_and_port(control)
