@@ -12,8 +12,8 @@ from pathlib import Path
 
 from agents.measure import LabError
 from agents.score.one_run import Asked, Wanted, run_once
-from agents.score.seeded import FoundBy, Subject
-from agents.score.table import Golden, HealthyRun, Row, ScoreTable, healthy_run_of, read_golden, row_of
+from agents.score.seeded import PROFILE, FoundBy, Subject
+from agents.score.table import Golden, HealthyRun, Row, Scope, ScoreTable, healthy_run_of, read_golden, row_of
 from agents.score.verdicts import Verdicts, requirements_in, verdicts_of
 from agents.version import VERSION
 from lab_inventory.clock import Clock
@@ -22,6 +22,7 @@ from lab_inventory.ics import Answers
 from lab_inventory.verdict import Verdict
 
 UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE})
+LONG_S = 60.0
 AGAIN = 500
 """Added to the number of a subject for its second attempt."""
 
@@ -55,8 +56,9 @@ def golden_of(category: str, phone: str) -> Golden:
 async def score(
     phones: Mapping[str, Phone],
     drawn: Sequence[Subject],
-    asked: Asked,
+    asked: Mapping[str, Asked],
     *,
+    scope: Scope,
     seed: int,
     at_once: int,
     work: Path,
@@ -73,7 +75,8 @@ async def score(
         phone = phones[subject.phone]
         async with free:
             began_s = clock.boottime_s()
-            found = await _verdicts(number, subject, phone, asked, work, clock)
+            of_it = in_scope(subject, phone, asked[subject.profile], scope)
+            found = await _verdicts(number, subject, phone, of_it, work, clock)
             took_s = clock.boottime_s() - began_s
         if subject.defect is None:
             run = healthy_run_of(phone.name, found, phone.golden, took_s)
@@ -90,10 +93,11 @@ async def score(
     return ScoreTable(
         category="ip-phone",
         suite_version=VERSION,
-        programme=f"{asked.programme.id} {asked.programme.version}",
-        profile=asked.profile,
+        programme=f"{asked[PROFILE].programme.id} {asked[PROFILE].programme.version}",
+        profile=PROFILE,
         made_at=clock.now(),
         seed=seed,
+        scope=scope,
         rows=tuple(sorted(rows, key=lambda row: (row.phone, row.defect, row.share or 0))),
         healthy=tuple(sorted(healthy, key=lambda run: run.phone)),
     )
@@ -102,6 +106,20 @@ async def score(
 def _lot(seed: int, place: int) -> str:
     """By what the order is drawn: one that nobody guesses, and that can be had again."""
     return hashlib.sha256(f"{seed}:{place}".encode()).hexdigest()
+
+
+def in_scope(subject: Subject, phone: Phone, asked: Asked, scope: Scope) -> Asked:
+    """The cases that are carried out on this subject."""
+    if subject.defect is None or scope is Scope.ALL:
+        return asked
+    wanted = phone.found_by[subject.defect].requirement
+    case_of_it = next(r.case for r in asked.programme.requirements if r.id == wanted)
+    cases = tuple(
+        case
+        for case in asked.cases
+        if case.id == case_of_it or (scope is Scope.SHORT and case.duration_s * case.repeats <= LONG_S)
+    )
+    return replace(asked, cases=cases)
 
 
 async def _verdicts(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:
