@@ -15,14 +15,17 @@ from agents.score.one_run import Asked, Wanted, run_once
 from agents.score.seeded import PROFILE, FoundBy, Subject
 from agents.score.table import Golden, HealthyRun, Row, Scope, ScoreTable, healthy_run_of, read_golden, row_of
 from agents.score.verdicts import Verdicts, requirements_in, verdicts_of
+from agents.suites.ip_phone.bench import LOOKS_BACK
 from agents.version import VERSION
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput
 from lab_inventory.ics import Answers
+from lab_inventory.programme import TestCase
 from lab_inventory.verdict import Verdict
 
 UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE})
 LONG_S = 60.0
+LOOK_BACK_S = 60.0
 AGAIN = 500
 """Added to the number of a subject for its second attempt."""
 
@@ -115,11 +118,16 @@ def in_scope(subject: Subject, phone: Phone, asked: Asked, scope: Scope) -> Aske
     wanted = phone.found_by[subject.defect].requirement
     case_of_it = next(r.case for r in asked.programme.requirements if r.id == wanted)
     cases = tuple(
-        case
+        _alone(case) if scope is Scope.REQUIREMENT else case
         for case in asked.cases
         if case.id == case_of_it or (scope is Scope.SHORT and case.duration_s * case.repeats <= LONG_S)
     )
     return replace(asked, cases=cases)
+
+
+def _alone(case: TestCase) -> TestCase:
+    """A case that is carried out without those before it: one that looks back over a whole run gets the time for it."""
+    return case.model_copy(update={"duration_s": LOOK_BACK_S}) if case.procedure in LOOKS_BACK else case
 
 
 async def _verdicts(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:
