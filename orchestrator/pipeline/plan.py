@@ -1,6 +1,6 @@
 """From ICS and programme to what is to be carried out, again where the lab failed, and as an assignment. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -111,6 +111,12 @@ def next_attempt(
 def _was_refused(run: RunView) -> bool:
     """Whether no agent ever took it: nothing was tried then, so it is no attempt that could be used up."""
     return run.state is RunState.ERROR and not run.digests
+
+
+def left_s(cases: Sequence[TestCase], ended: int) -> float:
+    """How long the cases of a run are expected to take yet, of which so many repeats have ended, in their order."""
+    durations = [case.duration_s for case in cases for _ in range(case.repeats)]
+    return sum(durations[ended:])
 
 
 def deadline_s(duration_s: float, *, recovers: bool = False, press_timeout_s: float = PROMPT_PRESS_S) -> float:

@@ -9,6 +9,7 @@ from lab_inventory.errors import InvariantBroken
 from lab_inventory.lab import Host
 from lab_inventory.messages import Assignment
 from lab_inventory.outcome import stall_budget
+from lab_inventory.programme import TestCase
 from orchestrator.lifecycle.run import RunQueued
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.pipeline.plan import (
@@ -17,6 +18,7 @@ from orchestrator.pipeline.plan import (
     Exhausted,
     assignment,
     deadline_s,
+    left_s,
     next_attempt,
     plan,
 )
@@ -33,6 +35,15 @@ def test_a_suite_is_planned_with_the_cases_that_apply_in_their_order() -> None:
     assert planned.suite == "suite"
     assert planned.cases == ("TC-1", "TC-2", "TC-3")
     assert planned.duration_s == 40
+
+
+def test_what_is_left_of_a_run_is_what_its_cases_and_repeats_take_that_have_not_ended() -> None:
+    cases = [
+        TestCase(id="A", title="A", procedure="a", duration_s=2, repeats=3),
+        TestCase(id="B", title="B", procedure="b", duration_s=5),
+    ]
+
+    assert [left_s(cases, ended) for ended in range(6)] == [11, 9, 7, 5, 0, 0]
 
 
 def test_a_case_whose_condition_does_not_hold_is_not_planned() -> None:
