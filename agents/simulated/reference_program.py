@@ -45,6 +45,7 @@ class ReferenceProgram:
         command = [sys.executable, "-m", "agents.simulated.reference_phone", "--registrar", values["registrar"]]
         command += ["--outbound", values["outbound"], "--control", values["control"], "--user", values["user"]]
         command += ["--password", values["password"], "--instance", f"urn:uuid:{self._identity()}"]
+        command.append("--subscribe-messages")
         command += [word for defect in self._defects for word in ("--defect", defect)]
         log = (self._work / "log").open("wb")
         with log:

@@ -4,6 +4,8 @@ Keys give None when they were taken, else the reason why not. Requests outside o
 RFC 3261, 8.2: form, method, target, extensions, content.
 """
 
+import asyncio
+
 from agents.simulated.reference_phone.addresses import addresses, cseq, scheme_of, tag, top_via
 from agents.simulated.reference_phone.behaviour import HEALTHY, Behaviour
 from agents.simulated.reference_phone.call import Call, CallState
@@ -79,6 +81,7 @@ class ReferencePhone:
     async def stop(self) -> None:
         """Hang up, de-register, let go of everything."""
         self.reset()
+        await asyncio.sleep(0)  # what the keys started sends its first message
         await self.equipment.end_tasks()
         registration, self._registration = self._registration, None
         if registration is not None:
@@ -107,7 +110,7 @@ class ReferencePhone:
         """Take the call that rings; a call that stands is held."""
         ringing = next((call for call in self._calls if call.state is CallState.RINGING), None)
         if ringing is None:
-            return "no call rings"
+            return None
         if self._behaviour.answers_call and self._came % self._behaviour.answers_call == 0:
             return None
         self._hold_others(ringing)
@@ -118,9 +121,8 @@ class ReferencePhone:
     def hang_up(self) -> str | None:
         """End the call in front."""
         call = self._foreground()
-        if call is None:
-            return NO_CALL
-        call.hang_up()
+        if call is not None:
+            call.hang_up()
         return None
 
     def hold(self) -> str | None:
@@ -350,6 +352,11 @@ class ReferencePhone:
         call = Call.incoming(self.equipment, server, self._changed)
         if asked.body and not call.session.could_answer(asked.body):
             call.respond(server, 488)
+            call.release()
+            return
+        least = call.renegotiation.timer.too_small(asked)
+        if least is not None:
+            call.respond(server, 422, ("Min-SE", str(least)))
             call.release()
             return
         self._came += 1
