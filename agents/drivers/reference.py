@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from contextlib import suppress
 from typing import ClassVar
 
 from agents.drivers import DriverRefused, DriverUnreachable
@@ -43,9 +44,11 @@ class ReferenceDriver:
 
     async def close(self) -> None:
         """Let go."""
-        if self._writer is not None:
-            self._writer.close()
-        self._reader = self._writer = None
+        writer, self._reader, self._writer = self._writer, None, None
+        if writer is not None:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def dial(self, uri: str) -> None:
         """Dial."""

@@ -9,7 +9,7 @@ import sys
 
 from agents.simulated.parent import die_with_parent
 from agents.simulated.reference_phone.control import Control
-from agents.simulated.reference_phone.defects import behaviour_with, parse_defect
+from agents.simulated.reference_phone.defects import DEFECTS, behaviour_with, parse_defect
 from agents.simulated.reference_phone.equipment import Settings
 from agents.simulated.reference_phone.phone import ReferencePhone
 from lab_inventory.clock import SystemClock
@@ -17,8 +17,19 @@ from lab_inventory.errors import AssayError
 from lab_inventory.noun import host_and_port
 
 
+class _ListDefects(argparse.Action):
+    """Prints what can be wrong, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        for defect in DEFECTS.values():
+            line = {"defect": defect.slug, "wrong": defect.wrong, "size_unit": defect.size_unit}
+            sys.stdout.write(json.dumps(line) + "\n")
+        parser.exit()
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The reference phone.")
+    parser.add_argument("--list-defects", action=_ListDefects, nargs=0, help="a line of JSON for each defect, and end")
     parser.add_argument("--registrar", required=True, help="HOST:PORT")
     parser.add_argument("--control", required=True, help="HOST:PORT to listen on for keys")
     parser.add_argument("--user", required=True)

@@ -5,6 +5,7 @@ A defect with a size is linear in it, and nothing is wrong at size 0.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from agents.simulated.reference_phone.behaviour import HEALTHY, Behaviour
 from lab_inventory.errors import BadInput
@@ -283,7 +284,8 @@ def parse_defect(text: str) -> tuple[str, float]:
     slug, equals, size = text.partition("=")
     defect = DEFECTS.get(slug)
     if defect is None:
-        raise BadInput(f"there is no defect {slug}: choose from {', '.join(sorted(DEFECTS))}")
+        near = get_close_matches(slug, DEFECTS, n=3)
+        raise BadInput(f"there is no defect {slug}" + (f": {' or '.join(near)}?" if near else ""))
     if bool(equals) != (defect.size_unit is not None):
         needs = f"needs a size in {defect.size_unit}, as {slug}=SIZE" if defect.size_unit else "has no size"
         raise BadInput(f"the defect {slug} {needs}")

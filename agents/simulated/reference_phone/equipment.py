@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import os
-import socket
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -94,23 +93,21 @@ class Equipment:
         return f"sip:{self.settings.user}@{host}:{port}"
 
     def next_hop(self, uri: str, *, first: bool = False) -> Hop:
-        """Where a request to a URI goes; ``first``: one outside of a dialog. Raises Unreadable or OSError."""
+        """Where a request to a URI goes; ``first``: one outside of a dialog. Raises Unreadable.
+
+        A host that is no IPv4 address is left to the registrar to find, as a phone leaves it to its outbound proxy.
+        """
         kind = self.endpoint.transport.kind if self.endpoint.transport else "UDP"
         if first and self.settings.outbound is not None:
             return Hop(kind, *self.settings.outbound)
         target = sip_uri(uri)
-        return Hop(kind, _host(target.host), target.port or SIP_PORT)
+        try:
+            return Hop(kind, str(ipaddress.IPv4Address(target.host)), target.port or SIP_PORT)
+        except ValueError:
+            return Hop(kind, *(self.settings.outbound or self.settings.registrar))
 
     @property
     def allow(self) -> tuple[tuple[str, str], ...]:
         """Allow and Supported, as they stand in many messages."""
         allow = (("Allow", ", ".join(METHODS)),) if self.behaviour.tells_allow else ()
         return (*allow, ("Supported", ", ".join(EXTENSIONS)))
-
-
-def _host(name: str) -> str:
-    """An IPv4 address for a host. A name is looked up in the hosts file and DNS, which may take a moment."""
-    try:
-        return str(ipaddress.IPv4Address(name))
-    except ValueError:
-        return str(socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_DGRAM)[0][4][0])

@@ -5,6 +5,7 @@ answer's repetition and goes to ``on_ack``.
 """
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -225,6 +226,8 @@ class Endpoint:
                 self._request(message, hop)
         except Unreadable:
             self.on_bad()  # without a Via that can be read nobody can be answered
+        except Exception:  # a fault of the phone's own: told, and the phone goes on, as the transport would be closed
+            traceback.print_exc()
 
     def _response(self, message: Message) -> None:
         via = top_via(message)
