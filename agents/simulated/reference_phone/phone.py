@@ -104,6 +104,7 @@ class ReferencePhone:
         self._calls.append(call)
         self._front = call
         call.start()
+        self._subscriptions.changed()
         return None
 
     def answer(self) -> str | None:
@@ -374,6 +375,7 @@ class ReferencePhone:
         if self._front is None or self._front not in self._calls:
             self._front = call
         call.ring()
+        self._subscriptions.changed()
 
 
 _SDP_TYPES = frozenset({"application/sdp", "application/*", "*/*"})

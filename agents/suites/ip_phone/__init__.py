@@ -9,6 +9,7 @@ from agents.measure import LabError, Procedure
 from agents.suites.ip_phone import (
     audio,
     calls,
+    dialog_events,
     dialog_rules,
     hold,
     mwi,
@@ -65,6 +66,7 @@ PROCEDURES: dict[str, Procedure] = {
         session_timers.session_timer,
         session_timers.session_timer_refresh,
         mwi.message_waiting,
+        dialog_events.dialog_events,
     )
 }
 

@@ -35,6 +35,7 @@ HEALTHY: dict[str, dict[str, Value | None]] = {
     "transferred-by-peer": {"refer_followed": True, "refer_progress_told": True},
     "session-timer": {"interval_accepted": True, "too_small_refused": True, "retries_after_422": True},
     "message-waiting": {"unknown_event_refused": True},
+    "dialog-events": {"dialog_subscription_accepted": True, "ringing_told": True, "end_told": True},
     "digest-sha-256": {"sha256_preferred": True, "offered_order_kept": True},
 }
 TIMED = {"first_response_ms", "mwi_answered_ms"}
@@ -43,7 +44,17 @@ TIMED = {"first_response_ms", "mwi_answered_ms"}
 @pytest.fixture(autouse=True)
 def waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not come from a phone in this process within half a second does not come."""
-    for module in ("dialog_rules", "mwi", "offers", "races", "reliable", "request_rules", "session_timers", "transfer"):
+    for module in (
+        "dialog_events",
+        "dialog_rules",
+        "mwi",
+        "offers",
+        "races",
+        "reliable",
+        "request_rules",
+        "session_timers",
+        "transfer",
+    ):
         monkeypatch.setattr(f"agents.suites.ip_phone.{module}.REQUEST_TIMEOUT_S", 0.5)
     monkeypatch.setattr("agents.suites.ip_phone.session_timers.INVITE_TIMEOUT_S", 0.5)
 
