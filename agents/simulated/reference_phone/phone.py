@@ -119,6 +119,7 @@ class ReferencePhone:
         self._calls.append(call)
         self._front = call
         call.start()
+        self._subscriptions.changed()
         return None
 
     def answer(self) -> str | None:
@@ -389,6 +390,7 @@ class ReferencePhone:
         if self._front is None or self._front not in self._calls:
             self._front = call
         call.ring()
+        self._subscriptions.changed()
 
 
 _SDP_TYPES = frozenset({"application/sdp", "application/*", "*/*"})

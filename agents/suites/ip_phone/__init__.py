@@ -9,6 +9,7 @@ from agents.measure import LabError, Procedure
 from agents.suites.ip_phone import (
     audio,
     calls,
+    dialog_events,
     dialog_rules,
     hold,
     many_calls,
@@ -71,6 +72,7 @@ PROCEDURES: dict[str, Procedure] = {
         mwi.message_waiting,
         torture.torture_messages,
         tls.tls_signalling,
+        dialog_events.dialog_events,
     )
 }
 

@@ -85,7 +85,7 @@ async def non_invite_repeats(bench: PhoneBench, recorder: Recorder) -> None:
 
 
 async def _watch_bye(bench: PhoneBench, call: Call) -> None:
-    await bench.driver.hang_up()
+    await bench.try_key(bench.driver.hang_up)
     bye = await call.dialog.request("BYE", timeout_s=INVITE_TIMEOUT_S)
     if bye is None:
         _measure_repeats(bench, "bye", [], "no BYE came after the hang-up key")
