@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agents.drivers import installed_drivers, patience_s
 from agents.measure import LabError, Recorder
 from agents.suites import OpenSuite
 from agents.words import as_text, describe
@@ -22,7 +23,7 @@ _EVIDENCE_MAX = 64
 
 
 def time_limit_s(case: TestCase) -> float:
-    """How long one window of a case may take before the procedure is taken to hang."""
+    """How long one window of a case may take before the procedure is taken to hang, where programs press the keys."""
     return 3 * case.duration_s + 15
 
 
@@ -81,7 +82,7 @@ async def _one_window(
     if not assignment.instruments:
         return _error(case, repeat, "the assignment names no instrument to measure with")
     recorder = Recorder(declared=procedure.measures, instrument=assignment.instruments[0], folder=folder)
-    limit_s = time_limit_s(case)
+    limit_s = time_limit_s(case) + patience_s(installed_drivers().get(assignment.dut.registration.driver or ""))
     try:
         async with asyncio.timeout(limit_s) as timer:
             await suite.carry_out(case, recorder)
@@ -92,6 +93,7 @@ async def _one_window(
             measurements=recorder.measurements(),
             evidence=recorder.evidence(),
             duration_s=0,
+            reason=as_text(recorder.unmeasured()),
         )
     except LabError as error:
         reason = str(error)

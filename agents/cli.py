@@ -1,9 +1,13 @@
 """The command ``assay-agent``. Status 0: done, or all is well; 1: something is broken; 2: it could not be done."""
 
 import asyncio
+import getpass
 import json
+import os
+import platform
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +20,7 @@ from lab_inventory.clock import SystemClock
 from lab_inventory.errors import AssayError, BadInput
 
 JOIN_TOKEN_LENGTH_MAX = 1000
+PASSWORD_LENGTH_MAX = 1000
 
 app = typer.Typer(
     help="Finds and drives the devices of one lab host. Settings: environment variables ASSAY_AGENT_….",
@@ -23,6 +28,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+bench_app = typer.Typer(help="What this host's own bench needs.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 
 
 Ca = Annotated[Path | None, typer.Option(envvar="ASSAY_CA", help="Trust the CA in this file, not those of the system.")]
@@ -70,6 +77,45 @@ def run(directory: Annotated[Path, typer.Argument(help="A run directory, as an a
 
 
 @app.command()
+def drivers(
+    output: Annotated[str, typer.Option("-o", "--output", help="table or json", metavar="FORM")] = "table",
+) -> None:
+    """The installed drivers of phones, what each can do, and on what it was tried; status 1 where one is broken."""
+    from agents.drivers.listing import Listed, listed  # noqa: PLC0415
+
+    if output not in ("table", "json"):
+        raise BadInput(f"-o {output} is no form; expected table or json")
+    found, broken = listed()
+    if output == "json":
+        typer.echo(json.dumps({"drivers": [asdict(one) for one in found], "broken": broken}, indent=2))
+    else:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table("driver", "version", "can also", "a press", "tried on")
+        for one in found:
+            table.add_row(*(Text(words) for words in Listed.in_words(one)))
+        for name, why in broken.items():
+            table.add_row(Text(name), "BROKEN", "", "", Text(why))
+        Console().print(table)
+    sys.exit(1 if broken else 0)
+
+
+@app.command()
+def operator(
+    control: Annotated[str, typer.Argument(help="HOST:PORT, the control address of a slot with driver operator.")],
+) -> None:
+    """Press the keys of a phone by hand: shows what a run asks for, takes Enter for done."""
+    from threading import Event  # noqa: PLC0415
+
+    from agents.operator_terminal import ask_at_terminal  # noqa: PLC0415
+
+    with suppress(KeyboardInterrupt):
+        ask_at_terminal(control, sys.stdin, typer.echo, Event().wait)
+
+
+@app.command()
 def doctor(
     ca: Ca = None,
     output: Annotated[str, typer.Option("-o", "--output", help="table or json", metavar="FORM")] = "table",
@@ -94,9 +140,76 @@ def doctor(
     sys.exit(0 if all_well(findings) else 1)
 
 
+def _add_suites() -> None:
+    """The commands of suites, which load much: only where they are asked for."""
+    from agents.score.command import suite  # noqa: PLC0415
+
+    app.add_typer(suite, name="suite")
+
+
+@bench_app.command("ca")
+def bench_ca(
+    out: Annotated[
+        Path | None,
+        typer.Option(envvar="ASSAY_AGENT_BENCH_CA", help="Keep it here, not in the agent's work directory."),
+    ] = None,
+) -> None:
+    """Make the CA of this bench's own SIP servers, once; phones are told to trust the file that is printed."""
+    from agents.bench_ca import WORK_VARIABLE, ca_folder, make_ca  # noqa: PLC0415
+
+    folder = out or ca_folder(os.environ)
+    if folder is None:
+        raise BadInput(f"nothing says where to keep it; expected --out DIR, or {WORK_VARIABLE} in the environment")
+    typer.echo(make_ca(folder.absolute(), platform.node(), SystemClock().now()))
+
+
+@app.command()
+def repro(
+    pack: Annotated[Path, typer.Argument(help="A reproduction pack, as 'assay evidence pack' writes it.")],
+    registrar: Annotated[str, typer.Option(help="HOST:PORT of this machine at which the phone registers.")],
+    user: Annotated[str, typer.Option(help="The user name with which the phone registers.")],
+    driver: Annotated[str, typer.Option(help="What presses the phone's keys.")],
+    control: Annotated[str, typer.Option(help="HOST:PORT of the phone's control.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A new folder for the evidence; else one named after the case.")
+    ] = None,
+) -> None:
+    """Carry one case out again, alone. The phone's password comes from ASSAY_REPRO_PASSWORD or standard input.
+
+    Status 0: every limit is met here; 1: one is missed; 2: not all could be measured. It grants nothing.
+    """
+    from lab_inventory.evidence.pack import NOTICE  # noqa: PLC0415  (only this command needs suites)
+
+    typer.echo(NOTICE)
+    try:
+        status = _repro(pack, registrar, user, driver, control, out)
+    except (AssayError, OSError) as error:
+        typer.echo(f"{NOTICE}: {error}", err=True)
+        status = 2
+    sys.exit(status)
+
+
+def _repro(pack: Path, registrar: str, user: str, driver: str, control: str, out: Path | None) -> int:
+    from agents.repro import Desk, desk_of, main  # noqa: PLC0415
+
+    clock = SystemClock()
+    password = os.environ.get("ASSAY_REPRO_PASSWORD") or _password_from_input()
+    desk: Desk = desk_of(registrar=registrar, user=user, password=password, driver=driver, control=control)
+    folder = out or Path(f"reproduction-{clock.now():%Y%m%d-%H%M%S}")
+    return main(pack, desk, folder, clock, typer.echo)
+
+
+def _password_from_input() -> str:
+    if sys.stdin.isatty():
+        return getpass.getpass("the phone's SIP password: ")
+    return sys.stdin.readline(PASSWORD_LENGTH_MAX).rstrip("\r\n")
+
+
 def main() -> None:
     """Run the command; errors are told in words."""
     try:
+        if len(sys.argv) < 2 or sys.argv[1] in ("suite", "--help"):
+            _add_suites()
         app()
     except (AssayError, OSError) as error:
         print(f"assay-agent: {error}", file=sys.stderr)  # noqa: T201

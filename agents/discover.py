@@ -6,7 +6,7 @@ A unit is known again by its ``+sip.instance``, else by its MAC address, else on
 import re
 from collections.abc import Mapping
 
-from agents.drivers import PhoneDriver
+from agents.drivers import PhoneDriver, facts_of
 from lab_inventory.device import Identity, IdentityKind, Product, Registration, Sighting
 from lab_inventory.lab import Slot
 
@@ -27,7 +27,8 @@ def registration_of(
     sighting: Sighting, slot: Slot, host: str, drivers: Mapping[str, type[PhoneDriver]]
 ) -> Registration:
     """Everything the orchestrator is told of a unit. Without a control port in the lab file no driver can drive it."""
-    product, driver = _recognised(sighting.user_agent, drivers)
+    product, known_by = _recognised(sighting.user_agent, drivers)
+    driver = _driver(slot, known_by, drivers)
     return Registration(
         identity=identity_of(sighting, host),
         product=product,
@@ -35,10 +36,17 @@ def registration_of(
         hardware_revision=slot.unit.hardware_revision,
         mode=slot.unit.mode,
         slot=slot.name,
-        driver=driver if slot.control else None,
+        driver=driver,
         user_agent=sighting.user_agent,
         seen_at=sighting.seen_at,
+        driver_facts=facts_of(drivers[driver]) if driver else None,
     )
+
+
+def _driver(slot: Slot, known_by: str | None, drivers: Mapping[str, type[PhoneDriver]]) -> str | None:
+    """The driver that the lab file names, where it is installed; else the one that knows the device."""
+    wanted = slot.driver or known_by
+    return wanted if slot.control and wanted in drivers else None
 
 
 def _recognised(user_agent: str, drivers: Mapping[str, type[PhoneDriver]]) -> tuple[Product, str | None]:

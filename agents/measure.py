@@ -60,6 +60,7 @@ class Recorder:
         self._instrument = instrument
         self._folder = folder
         self._measured: dict[str, Measurement] = {}
+        self._unmeasured: dict[str, str] = {}
         self._evidence: dict[str, Evidence] = {}
 
     def measure(
@@ -68,6 +69,7 @@ class Recorder:
         value: Value | None,
         *,
         uncertainty: float | None = None,
+        added_uncertainty: float = 0.0,
         bench_stall: float | None = None,
         note: str = "",
         evidence: Sequence[str] = (),
@@ -75,6 +77,7 @@ class Recorder:
         """Set one declared quantity, once, in its declared unit.
 
         ``value`` None says that the instrument looked and saw none; ``note`` then says what was looked for.
+        ``added_uncertainty`` comes on top of the instrument's, or of ``uncertainty``, in the same unit.
         Raises InvariantBroken for a quantity that is not declared or already set.
         """
         unit = self._declared.get(quantity)
@@ -83,7 +86,9 @@ class Recorder:
         if quantity in self._measured:
             raise InvariantBroken(f"quantity {quantity} was measured already")
         if uncertainty is None and unit is not Unit.BOOL:
-            uncertainty = self._instrument.uncertainty.get(unit)
+            uncertainty = self._characterised(unit)
+        if added_uncertainty and uncertainty is not None:
+            uncertainty += added_uncertainty
         self._measured[quantity] = Measurement(
             quantity=quantity,
             unit=unit,
@@ -94,6 +99,25 @@ class Recorder:
             note=note[:2000],
             evidence=tuple(evidence),
         )
+
+    def _characterised(self, unit: Unit) -> float | None:
+        """The instrument's own uncertainty in a unit; what is known of its milliseconds holds for its seconds too."""
+        known = self._instrument.uncertainty
+        if unit is Unit.SECOND and unit not in known and Unit.MILLISECOND in known:
+            return known[Unit.MILLISECOND] / 1000
+        return known.get(unit)
+
+    def leave_unmeasured(self, quantity: str, why: str) -> None:
+        """Say why this lab cannot measure a declared quantity now: it stays unset, and what is unset never passes and
+        never fails. Raises InvariantBroken for a quantity that is not declared or already set.
+        """
+        if quantity not in self._declared or quantity in self._measured:
+            raise InvariantBroken(f"quantity {quantity} is not declared by its procedure, or was measured already")
+        self._unmeasured[quantity] = why
+
+    def unmeasured(self) -> str:
+        """Which quantities were left unmeasured and why, in words; empty where none was."""
+        return "; ".join(f"{quantity} was not measured: {why}" for quantity, why in self._unmeasured.items())
 
     def attach(self, name: str, media_type: str, data: bytes) -> str:
         """Keep a file as evidence; gives its content address. Raises LabError where it is too large or not kept."""

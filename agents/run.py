@@ -22,6 +22,7 @@ from agents.power import POWER_VARIABLE
 from agents.processes import mark_of
 from agents.recovery import recover
 from agents.run_directory import ExitRecord, RunDirectory
+from agents.score.on_record import score_on_record
 from agents.spool import Spool
 from agents.suites import Identified, OpenSuite, OpenSuiteFor, suite_for
 from agents.version import VERSION
@@ -140,8 +141,9 @@ class Run:
         calibrated = any(one.calibration.due_on is not None for one in assignment.instruments)
         # Where no calibration can be overdue nothing is said, so that a server of an earlier version takes it too.
         instruments = assignment.instruments if calibrated else ()
-        self._spool.append(Started(suite_version=VERSION, pid=os.getpid(), instruments=instruments))
         category = assignment.dut.registration.category
+        score = score_on_record(self._directory.work, category)
+        self._spool.append(Started(suite_version=VERSION, pid=os.getpid(), instruments=instruments, score=score))
         open_suite = self._find_suite(category)
         if open_suite is None:
             return RunOutcome.ERROR, f"this agent has no suite for devices of category {category}"

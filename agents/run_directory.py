@@ -49,6 +49,11 @@ class RunDirectory:
         return self.path.name
 
     @property
+    def work(self) -> Path:
+        """The work directory of the agent whose run it is."""
+        return self.path.parent.parent
+
+    @property
     def spool_path(self) -> Path:
         """The spool's file."""
         return self.path / "spool.sqlite3"

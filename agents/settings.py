@@ -45,6 +45,11 @@ class AgentSettings(BaseSettings):
         default=None, description="switches the power of slots: called as PROGRAM off|on PORT"
     )
 
+    bench_ca: Path | None = Field(
+        default=None,
+        description="where 'assay-agent bench ca' keeps the CA that phones trust; none: in the work directory",
+    )
+
     ray_address: Address | None = Field(
         default=None, description="join this Ray cluster; none: embedded, nothing to do"
     )

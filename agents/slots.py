@@ -136,12 +136,18 @@ class Slots:
             watched.probe.bind()
             self._see(watched)
             refused = watched.probe.refused()
-            fault = ("registration-refused", refused) if refused else None
+            fault = ("registration-refused", refused) if refused else self._without_driver(watched.slot)
         except Unavailable as error:
             fault = ("address-taken", str(error))
         except Exception as error:
             fault = ("probe-failed", describe(error))
         self._fault(watched, fault)
+
+    def _without_driver(self, slot: Slot) -> tuple[str, str] | None:
+        """A fault where the lab file names a driver that is not here."""
+        if slot.driver is None or slot.driver in self._drivers:
+            return None
+        return "driver-missing", f"the lab file names driver {slot.driver}, which is not installed on this host"
 
     def _see(self, watched: _Watched) -> None:
         sighting = watched.probe.sighting()

@@ -2,9 +2,12 @@
 
 from enum import StrEnum
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
+
+TRIED_ON_MAX = 20
+"""So many devices a driver may say that it was tried on."""
 
 
 class Product(Noun):
@@ -70,11 +73,30 @@ class Sighting(Noun):
     seen_at: AwareDatetime
 
 
+class DriverFacts(Noun):
+    """What the driver of a unit says of itself.
+
+    ``tried_on``: the devices on which somebody tried it, each with firmware and day; empty: on none, ever.
+    ``press_timeout_s``: how long it may take to press a key; a person takes longer than a program.
+    """
+
+    version: Label
+    tried_on: tuple[Label, ...] = Field(max_length=TRIED_ON_MAX)
+    press_timeout_s: float = Field(gt=0)
+
+    def in_words(self, name: str) -> str:
+        """Which driver it is and how far it is known, in a sentence."""
+        if not self.tried_on:
+            return f"The driver {name} {self.version} has never been tried on a device."
+        return f"The driver {name} {self.version} was tried on {'; '.join(self.tried_on)}."
+
+
 class Registration(Noun):
     """A unit that an agent registers: who it is, where it is attached, and which driver can press its keys.
 
     ``hardware_revision`` and ``mode`` cannot be read off the wire: they are what the lab file says of the slot.
-    ``driver`` None: nothing here can drive it, so it is shown and never scheduled.
+    ``driver`` None: nothing here can drive it, so it is shown and never scheduled. ``driver_facts`` None: there is no
+    driver, or its agent is of a version that tells nothing of it.
     """
 
     identity: Identity
@@ -86,6 +108,7 @@ class Registration(Noun):
     driver: Name | None
     user_agent: Text
     seen_at: AwareDatetime
+    driver_facts: DriverFacts | None = Field(default=None, exclude_if=lambda given: given is None)
 
 
 class Presence(StrEnum):

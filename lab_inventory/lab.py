@@ -51,7 +51,9 @@ def _told_too(schema: dict[str, Any]) -> None:
 
 
 class Account(Noun):
-    """The SIP account with which the slot's device registers at the bench. Its host's agent is told the password."""
+    """A name with its password: the SIP account with which the slot's device registers at the bench, or the account of
+    its control. The agent of its host is told the password.
+    """
 
     user: Name
     password: SecretStr = Field(json_schema_extra=_told_too)
@@ -68,8 +70,20 @@ class UnitLabel(Noun):
     mode: Name
 
 
+class ControlTls(StrEnum):
+    """How the control of a device is reached where it is reached by TLS."""
+
+    VERIFIED = "verified"
+    ANY_CERTIFICATE = "any-certificate"
+    """Also one that the phone signed itself: then nobody knows who answers, so only in a network of the lab's own."""
+
+
 class Slot(Noun):
-    """One place of a bench at which one device is attached."""
+    """One place of a bench at which one device is attached.
+
+    ``driver``: which one presses its keys; None: the one that knows the device by what it says on the wire.
+    ``control_account`` and ``control_tls``: for drivers of a web interface; without ``control_tls`` it is plain HTTP.
+    """
 
     name: Name
     category: Name
@@ -77,6 +91,9 @@ class Slot(Noun):
     registrar: Address
     account: Account
     control: Address | None = None
+    driver: Name | None = Field(default=None, exclude_if=lambda given: given is None)
+    control_account: Account | None = Field(default=None, exclude_if=lambda given: given is None)
+    control_tls: ControlTls | None = Field(default=None, exclude_if=lambda given: given is None)
     power: Label | None = None
     unit: UnitLabel
 
@@ -94,6 +111,11 @@ class Host(Noun):
 
     name: Name
     benches: tuple[Bench, ...] = Field(min_length=1)
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Every account that stands in this host's slots."""
+        both = ((slot.account, slot.control_account) for _, slot in self.slots())
+        return tuple(account for of_slot in both for account in of_slot if account is not None)
 
     def slots(self) -> tuple[tuple[Bench, Slot], ...]:
         """Every slot of this host with its bench."""

@@ -1,6 +1,6 @@
 """Units, limits, measurements and evidence: what an instrument saw, and what a level asks of it. Pure.
 
-A measurement never knows its limit; the outcome is made where both meet (``orchestrator.pipeline.judge``).
+A measurement never knows its limit; the outcome is made where both meet (``lab_inventory.outcome``).
 """
 
 from enum import StrEnum

@@ -15,6 +15,7 @@ from lab_inventory.lab import INSTRUMENTS_MAX, Host, Instrument, Slot
 from lab_inventory.measurement import Evidence, Measurement
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import TestCase
+from lab_inventory.suite_score import SuiteScore
 
 REPORTS_PER_BATCH_MAX = 200
 REPORTS_PER_RUN_MAX = 120_000
@@ -239,7 +240,7 @@ class Started(Noun):
     """The run's process began.
 
     ``instruments``: those of its bench as the assignment named them, where one of them has a day on which its
-    calibration is due; agents of earlier versions name none.
+    calibration is due; agents of earlier versions name none. ``score``: what the suite is worth, where it was scored.
     """
 
     kind: Literal["started"] = "started"
@@ -248,6 +249,7 @@ class Started(Noun):
     instruments: tuple[Instrument, ...] = Field(
         default=(), max_length=INSTRUMENTS_MAX, exclude_if=lambda given: not given
     )
+    score: SuiteScore | None = Field(default=None, exclude_if=lambda given: given is None)
 
 
 class BenchChecked(Noun):

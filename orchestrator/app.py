@@ -16,6 +16,7 @@ from lab_inventory.shipped import shipped_programmes
 from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import certificates as certificates_api
+from orchestrator.api import evidence as evidence_api
 from orchestrator.api import listing as listing_api
 from orchestrator.api import people as people_api
 from orchestrator.api import programmes as programmes_api
@@ -59,7 +60,18 @@ from orchestrator.store.leadership import Leadership, News, SharedLeadership, So
 from orchestrator.store.store import Store, Superseded
 from orchestrator.waiving import Waiving
 from orchestrator.watch import Watch
-from orchestrator.web import layout, listing, pages, prompts, reviews, sample_pages, signing_in, submitting, waivers
+from orchestrator.web import (
+    case_pages,
+    layout,
+    listing,
+    pages,
+    prompts,
+    reviews,
+    sample_pages,
+    signing_in,
+    submitting,
+    waivers,
+)
 from orchestrator.webhook import Webhooks
 
 PASS_S = 1.0
@@ -160,8 +172,10 @@ def create_app(
         waivers_api,
         prompts_api,
         subscriptions_api,
+        evidence_api,
         health,
         pages,
+        case_pages,
         sample_pages,
         listing,
         reviews,

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from agents.drivers import DriverRefused, DriverUnreachable
+from agents.drivers import DriverRefused, DriverUnreachable, Server, Srtp
 from lab_inventory.device import Product
 from lab_inventory.noun import host_and_port
 
@@ -15,6 +15,11 @@ CONNECT_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 2.0
 ANSWER_BYTES_MAX = 1_000_000
 CALLS_MAX = 8
+REFRESH_S = 60
+_MEDIA_ENCRYPTION = {Srtp.OFF: "", Srtp.MANDATORY: ";mediaenc=srtp-mand"}
+_SERVER = re.compile(r"sip:([^;@<>\s]+)((?:;[^<>\s]*)?)")
+_ENTERED = re.compile(r"[^\s;<>@\"]+")
+_ACCOUNT_OF_ROW = re.compile(r"sip:[^\s;<>]+")
 _USER_AGENT = re.compile(r"^baresip v?([0-9][0-9A-Za-z.+~-]{0,40})\b")
 
 
@@ -22,6 +27,8 @@ class BaresipDriver:
     """Presses the keys of one baresip."""
 
     name: ClassVar[str] = "baresip"
+    version: ClassVar[str] = "1.0"
+    tried_on: ClassVar[tuple[str, ...]] = ("baresip 1.0.0 (Debian 12), 2026-11-26",)
 
     def __init__(self, control: str) -> None:
         self._address = host_and_port(control)
@@ -93,13 +100,42 @@ class BaresipDriver:
         """Refused, like ``consult``."""
         raise DriverRefused("baresip has no attended transfer")
 
+    async def use_server(self, server: Server | None) -> None:
+        """Make a second account at the other server and dial from it; the phone's own stays registered beside it.
+
+        Needs the phone's modules ``account`` and ``menu``; for SRTP also ``srtp``.
+        """
+        await self._leave_others()
+        if server is None:
+            return
+        found = _SERVER.fullmatch(server.uri)
+        if found is None or not all(_ENTERED.fullmatch(text) for text in (server.user, server.password)):
+            raise DriverRefused(f"baresip cannot be told of the server {server.uri} with this account")
+        account = f"sip:{server.user}@{found[1]}"
+        options = f"auth_user={server.user};auth_pass={server.password};regint={REFRESH_S};answermode=manual"
+        await self._press("uanew", f"<{account}{found[2]}>;{options}{_MEDIA_ENCRYPTION[server.srtp]}")
+        await self._press("uafind", account)
+
     async def reset(self) -> None:
         """Hang up as often as there can be calls; hanging up without a call does nothing."""
         for _ in range(CALLS_MAX):
             await self._press("hangup")
+        await self._leave_others()
 
-    async def _press(self, command: str, parameters: str = "") -> None:
-        """Send one command and wait until the phone has taken it."""
+    async def _leave_others(self) -> None:
+        """Take out every account but the first, which is the one the phone was started with.
+
+        The first is chosen before: version 1.0.0 dies soon after the account that is chosen was taken out.
+        """
+        said = str((await self._press("reginfo")).get("data", ""))
+        own, *others = _ACCOUNT_OF_ROW.findall(said) or [""]
+        if others:
+            await self._press("uafind", own)
+        for account in others:
+            await self._press("uadel", account)
+
+    async def _press(self, command: str, parameters: str = "") -> dict[str, Any]:
+        """Send one command and wait until the phone has taken it; gives the answer."""
         if self._writer is None or self._reading is None or self._reading.done():
             await self.open()
         writer = self._writer
@@ -120,6 +156,7 @@ class BaresipDriver:
             self._waiting.pop(token, None)
         if answer.get("ok") is not True:
             raise DriverRefused(f"the phone does not take {command}")
+        return answer
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         """Hand answers to those who wait. Events are dropped: what the phone says of itself is no measurement."""

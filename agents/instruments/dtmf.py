@@ -21,6 +21,8 @@ class KeyEvent:
 
     ``duration_ticks`` is the longest duration told, in ticks of the RTP clock; ``end_packets`` counts those with the
     end bit; ``timestamp_constant`` says that every packet told the same start (RFC 4733, 2.2.1).
+    ``duration_error_ms`` is by how much the duration told grew otherwise than time did between the first packet and
+    the first with the end bit; None where no end came.
     """
 
     digit: str
@@ -29,6 +31,7 @@ class KeyEvent:
     end_packets: int
     duration_ticks: int
     timestamp_constant: bool
+    duration_error_ms: float | None
 
 
 def key_events(packets: Sequence[RtpPacket], payload_type: int) -> tuple[KeyEvent, ...]:
@@ -86,4 +89,15 @@ def _summed_up(group: list[tuple[RtpPacket, int, bool, int]]) -> KeyEvent:
         end_packets=sum(end for _, _, end, _ in group),
         duration_ticks=max(duration for _, _, _, duration in group),
         timestamp_constant=len({packet.timestamp for packet, _, _, _ in group}) == 1,
+        duration_error_ms=_duration_error_ms(group),
     )
+
+
+def _duration_error_ms(group: list[tuple[RtpPacket, int, bool, int]]) -> float | None:
+    """Of the told duration against the times of arrival; the clock of events is 8000 Hz here (RFC 4733, 2.5.1.2)."""
+    first, _, _, first_ticks = group[0]
+    ended = next(((packet, ticks) for packet, _, end, ticks in group if end), None)
+    if ended is None:
+        return None
+    packet, ticks = ended
+    return abs((ticks - first_ticks) / 8 - (packet.at_ns - first.at_ns) / 1e6)

@@ -4,19 +4,21 @@ Takes a received REGISTER, gives the bytes of the answer; whoever owns the socke
 expiry it grants, which may be shorter than the one asked for (RFC 3261, 10.3, step 7).
 """
 
+import contextlib
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from sipmessage import Address
 
 from agents.instruments.arrivals import Arrivals
-from agents.instruments.digest import Account, Challenger, DigestVerdict
+from agents.instruments.digest import Account, Algorithm, Challenger, DigestVerdict
 from agents.instruments.packets import Peer
 from agents.instruments.sip_answers import answer_to
 from agents.instruments.sip_message import MalformedMessage, Request
 from agents.instruments.sip_transport import Received
 from agents.instruments.sip_values import call_id, contacts, cseq, parameter
-from lab_inventory.clock import Clock
+from lab_inventory.clock import Clock, boottime_ns
 
 RECORDS_MAX = 10_000
 CONTACTS_MAX = 8
@@ -58,6 +60,7 @@ class RegisterRecord:
     nonce: str | None
     nonce_count: int | None
     status: int
+    algorithm: Algorithm | None = None
 
     @property
     def removes(self) -> bool:
@@ -71,7 +74,11 @@ class RegisterRecord:
 
 
 class Registrar:
-    """Registrar for one account; a binding lasts at most ``expires_s`` seconds, whatever the phone asks for."""
+    """Registrar for one account; a binding lasts at most ``expires_s`` seconds, whatever the phone asks for.
+
+    ``disturbed``: the windows (ns of CLOCK_BOOTTIME) in which it was silent or asked for another digest than usual, the
+    open one last; what came in them is no measure of how a phone refreshes. ``unanswered``: what came in silence.
+    """
 
     def __init__(self, account: Account, *, expires_s: int, clock: Clock) -> None:
         self.account = account
@@ -79,12 +86,51 @@ class Registrar:
         self._challenger = Challenger(account, clock)
         self._clock = clock
         self._bindings: dict[str, Binding] = {}
+        self._offered: tuple[Algorithm, ...] = (Algorithm.MD5,)
         self.records: Arrivals[RegisterRecord] = Arrivals(most=RECORDS_MAX)
+        self.silent = False
+        self.unanswered: Arrivals[Received[Request]] = Arrivals(most=RECORDS_MAX)
+        self.disturbed: list[tuple[int, int | None]] = []
+
+    @contextlib.contextmanager
+    def silence(self) -> Iterator[None]:
+        """While this is open, no REGISTER is answered; the endpoint puts each aside into ``unanswered``."""
+        with self._disturbance():
+            self.silent = True
+            try:
+                yield
+            finally:
+                self.silent = False
+
+    @contextlib.contextmanager
+    def offering(self, algorithms: tuple[Algorithm, ...]) -> Iterator[None]:
+        """While this is open, every nonce given out before is stale and each challenge offers these, in this order."""
+        with self._disturbance():
+            usual, self._offered = self._offered, algorithms
+            self._challenger.forget()
+            try:
+                yield
+            finally:
+                self._offered = usual
+                self._challenger.forget()
+
+    @contextlib.contextmanager
+    def _disturbance(self) -> Iterator[None]:
+        began_ns = boottime_ns()
+        self.disturbed.append((began_ns, None))
+        try:
+            yield
+        finally:
+            self.disturbed[-1] = (began_ns, boottime_ns())
 
     def bindings(self, now_ns: int) -> tuple[Binding, ...]:
         """The bindings that hold at ``now_ns`` (CLOCK_BOOTTIME), the newest first."""
         live = (binding for binding in self._bindings.values() if binding.expires_ns > now_ns)
         return tuple(sorted(live, key=lambda binding: -binding.registered_ns))
+
+    def forget(self, gone: Callable[[Binding], bool]) -> None:
+        """Take away the bindings that lead nowhere any more."""
+        self._bindings = {uri: binding for uri, binding in self._bindings.items() if not gone(binding)}
 
     def answer(self, received: Received[Request]) -> tuple[int, bytes]:
         """Status and bytes of the response to one REGISTER, recorded. Repeats must be kept away from here."""
@@ -92,14 +138,19 @@ class Registrar:
         check = self._challenger.check(request.get("Authorization"), "REGISTER")
         record = _record(received)
         record = replace(
-            record, verdict=check.verdict, reason=check.reason, nonce=check.nonce, nonce_count=check.nonce_count
+            record,
+            verdict=check.verdict,
+            reason=check.reason,
+            nonce=check.nonce,
+            nonce_count=check.nonce_count,
+            algorithm=check.algorithm,
         )
         headers: list[tuple[str, str]] = []
         match check.verdict:
             case DigestVerdict.ABSENT:
-                record, headers = replace(record, status=401), [self._challenge(stale=False)]
+                record, headers = replace(record, status=401), self._challenges(stale=False)
             case DigestVerdict.STALE | DigestVerdict.REPLAYED:
-                record, headers = replace(record, status=401), [self._challenge(stale=True)]
+                record, headers = replace(record, status=401), self._challenges(stale=True)
             case DigestVerdict.WRONG:
                 record = replace(record, status=403)
             case DigestVerdict.MALFORMED:
@@ -111,8 +162,12 @@ class Registrar:
         self.records.add(record)
         return record.status, answer_to(received, record.status, to_tag=self._clock.new_id("r"), headers=headers)
 
-    def _challenge(self, *, stale: bool) -> tuple[str, str]:
-        return ("WWW-Authenticate", self._challenger.challenge(stale=stale))
+    def _challenges(self, *, stale: bool) -> list[tuple[str, str]]:
+        """A challenge for each algorithm, the preferred one first (RFC 8760, 2.3)."""
+        return [
+            ("WWW-Authenticate", self._challenger.challenge(stale=stale, algorithm=algorithm))
+            for algorithm in self._offered
+        ]
 
     def _bind(self, received: Received[Request], record: RegisterRecord) -> RegisterRecord:
         """Change the bindings as asked (RFC 3261, 10.3, steps 6 and 7); a Contact that cannot be read changes none."""

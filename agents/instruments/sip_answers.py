@@ -5,13 +5,16 @@ from collections.abc import Sequence
 
 from agents.instruments.packets import Peer
 from agents.instruments.sip_message import Request, response_bytes
+from agents.instruments.sip_streams import Flow
 from agents.instruments.sip_transport import Received
 from agents.instruments.sip_values import parameter, tag, top_via
 
 REASONS = {
-    100: "Trying", 180: "Ringing", 200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
-    405: "Method Not Allowed", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
-    486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 603: "Decline",
+    100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 202: "Accepted", 400: "Bad Request",
+    401: "Unauthorized", 403: "Forbidden", 405: "Method Not Allowed", 420: "Bad Extension",
+    422: "Session Interval Too Small", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
+    486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 489: "Bad Event", 491: "Request Pending",
+    500: "Server Internal Error", 503: "Service Unavailable", 603: "Decline",
 }  # fmt: skip
 
 SIP_PORT = 5060
@@ -44,7 +47,11 @@ def answer_to(
 
 
 def answer_peer(received: Received[Request]) -> Peer:
-    """Where the answer goes: the source port where the phone asked for it by rport, else the port in its Via."""
+    """Where the answer goes: the connection the request came on (RFC 3261, 18.2.2); over UDP the source port where the
+    phone asked for it by rport, else the port in its Via.
+    """
+    if isinstance(received.peer, Flow):
+        return received.peer
     via = top_via(received.message)
     if parameter(via.parameters, "rport") is not None:
         return received.peer

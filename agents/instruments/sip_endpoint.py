@@ -6,6 +6,7 @@ whoever expects one. A leg stays for good, so that a late message of one case ne
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
@@ -13,13 +14,15 @@ from agents.instruments.packets import Peer
 from agents.instruments.registrar import Registrar
 from agents.instruments.sip_answers import answer_to
 from agents.instruments.sip_message import Request, Response, parse, request_bytes
+from agents.instruments.sip_streams import Flow, Transport, transport_of
 from agents.instruments.sip_transactions import ClientTransaction, ServerTransaction, Timers
 from agents.instruments.sip_transport import Received, SipTransport
 from agents.instruments.sip_values import branch, call_id, cseq, tag, top_via
+from agents.instruments.tls_server import TlsListener, TlsServer
 from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, MESSAGE, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, MESSAGE, REGISTER, PRACK, REFER"
 TRANSACTIONS_MAX = 4096
 LEGS_MAX = 4096
 
@@ -33,11 +36,14 @@ class Leg(Protocol):
 
 
 OnCall = Callable[[ServerTransaction], Leg]
-"""Takes the first INVITE of a new call, gives the leg that answers it."""
+"""Takes the first request of a new call or subscription, gives the leg that answers it."""
 
 
 class SipEndpoint:
-    """One bound SIP address with its transactions. ``refused`` counts requests ignored because too many were open."""
+    """One bound SIP address with its transactions. ``refused`` counts requests ignored because too many were open.
+
+    ``on_subscribe``, where set, takes each new subscription; else a SUBSCRIBE is answered 405.
+    """
 
     def __init__(self, *, clock: Clock, registrar: Registrar | None = None, timers: Timers | None = None) -> None:
         self.clock = clock
@@ -45,6 +51,7 @@ class SipEndpoint:
         self.timers = timers or Timers()
         self.transport = SipTransport(self._on_request, self._on_response)
         self.refused = 0
+        self.on_subscribe: OnCall | None = None
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._servers: dict[tuple[str, str, str], ServerTransaction] = {}
         self._legs: dict[str, Leg] = {}
@@ -52,7 +59,7 @@ class SipEndpoint:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self, address: Peer) -> Self:
-        """Bind the address on the running loop. Raises Unavailable when it is taken."""
+        """Bind the address on the running loop for UDP and TCP. Raises Unavailable when either is taken."""
         self._loop = asyncio.get_running_loop()
         self.transport.open(address)
         return self
@@ -70,10 +77,36 @@ class SipEndpoint:
         """Where this endpoint is bound."""
         return self.transport.port.address
 
-    def via(self) -> str:
-        """A Via value with a branch of its own."""
-        host, port = self.address
-        return f"SIP/2.0/UDP {host}:{port};branch=z9hG4bK{self.clock.new_id('b')};rport"
+    async def connect(self, peer: Peer, *, timeout_s: float) -> Flow:
+        """Make a TCP connection: a peer to send requests to. Raises Unavailable."""
+        return await self.transport.connect(peer, timeout_s=timeout_s)
+
+    @contextlib.contextmanager
+    def listening_tls(self, context: ssl.SSLContext) -> Iterator[TlsListener]:
+        """While this is open, listen for TLS at a port of its own on this host. Raises Unavailable."""
+        attempts: list[TlsServer] = []
+
+        def layer_for(flow: Flow) -> TlsServer:
+            attempts.append(TlsServer(context, flow))
+            return attempts[-1]
+
+        listener = self.transport.listen((self.address[0], 0), layer_for=layer_for)
+        try:
+            yield TlsListener(address=listener.address, attempts=attempts)
+        finally:
+            self.transport.stop_listening(listener)
+
+    def via(self, peer: Peer | None = None) -> str:
+        """A Via value with a branch of its own for a request to ``peer``, which decides the transport; default UDP."""
+        host, port = self.address if peer is None else self.transport.local(peer)
+        name = (Transport.UDP if peer is None else transport_of(peer)).upper()
+        return f"SIP/2.0/{name} {host}:{port};branch=z9hG4bK{self.clock.new_id('b')};rport"
+
+    def contact(self, peer: Peer) -> str:
+        """The URI under which ``peer`` reaches this endpoint by the transport it uses (RFC 3261, 19.1.1)."""
+        host, port = self.transport.local(peer)
+        transport = transport_of(peer)
+        return f"sip:bench@{host}:{port}" + (f";transport={transport}" if transport.reliable else "")
 
     def send_request(
         self,
@@ -98,9 +131,9 @@ class SipEndpoint:
         self._later(2 * self.timers.timeout_s, lambda: self._clients.pop(key, None))
         return transaction
 
-    def send_ack(self, uri: str, headers: list[tuple[str, str]], *, peer: Peer) -> None:
+    def send_ack(self, uri: str, headers: list[tuple[str, str]], *, peer: Peer, body: bytes = b"") -> None:
         """Send an ACK; nothing ever answers it."""
-        self.transport.send(request_bytes("ACK", uri, headers), peer)
+        self.transport.send(request_bytes("ACK", uri, headers, body), peer)
 
     def add_leg(self, leg_call_id: str, leg: Leg) -> None:
         """From now on ``leg`` answers the requests with this Call-ID. Over the bound the oldest leg is forgotten."""
@@ -129,11 +162,17 @@ class SipEndpoint:
         key = (branch(received.message), cseq(received.message).method)
         if (transaction := self._clients.get(key)) is not None:
             transaction.take(received)
+            status = received.message.status
+            if transport_of(received.peer).reliable and status >= 200 and (key[1] != "INVITE" or status >= 300):
+                self._clients.pop(key, None)  # Timers D and K are 0; a 2xx may come again over any transport
 
     def _on_request(self, received: Received[Request]) -> None:
         request = received.message
         if request.method == "ACK":
             self._on_ack(received)
+            return
+        if request.method == "REGISTER" and self.registrar is not None and self.registrar.silent:
+            self.registrar.unanswered.add(received)
             return
         key = _server_key(request, request.method)
         if (known := self._servers.get(key)) is not None:
@@ -161,6 +200,8 @@ class SipEndpoint:
                 self.respond(transaction, 480)
             else:
                 self.add_leg(call_id(request), self._on_call(transaction))
+        elif request.method == "SUBSCRIBE" and self.on_subscribe is not None:
+            self.add_leg(call_id(request), self.on_subscribe(transaction))
         else:
             self.respond(transaction, 200 if request.method == "OPTIONS" else 405)
 

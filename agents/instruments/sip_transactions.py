@@ -1,6 +1,7 @@
-"""Transactions over UDP: repeat until answered, answer repeats (RFC 3261, 17). Each owns its timers on the loop.
+"""Transactions: repeat until answered, answer repeats (RFC 3261, 17). Each owns its timers on the loop.
 
-Takes a way to send and a message, gives what came back with the times. It knows no dialog and judges nothing.
+Over a reliable transport nothing is repeated but a 2xx to an INVITE, which is repeated over any (13.3.1.4). Takes a way
+to send and a message, gives what came back with the times. It knows no dialog and judges nothing.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Peer
 from agents.instruments.sip_answers import answer_peer
 from agents.instruments.sip_message import Request, Response
+from agents.instruments.sip_streams import transport_of
 from agents.instruments.sip_transport import Received
 
 Send = Callable[[bytes, Peer], int]
@@ -61,6 +63,7 @@ class ClientTransaction:
         self._due_s = self._loop.time()
         self._deadline_s = self._due_s + timers.timeout_s
         self._timer: asyncio.TimerHandle | None = None
+        self._reliable = transport_of(peer).reliable
         self._send_once()
 
     async def final(self, *, timeout_s: float | None = None) -> Received[Response] | None:
@@ -94,7 +97,7 @@ class ClientTransaction:
         self.sent_ns.append(self._send(self.request.raw, self.peer))
         # From when it was due and not from when it left, so that one late repeat makes no other late.
         self._due_s += self._interval_s
-        if self._due_s < self._deadline_s:
+        if self._due_s < self._deadline_s and not self._reliable:
             self._timer = self._loop.call_at(self._due_s, self._repeat)
 
     def _repeat(self) -> None:
@@ -124,6 +127,7 @@ class ServerTransaction:
         self._interval_s = timers.t1_s
         self._deadline_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._reliable = transport_of(received.peer).reliable
 
     @property
     def request(self) -> Request:
@@ -131,11 +135,12 @@ class ServerTransaction:
         return self.received.message
 
     def respond(self, status: int, raw: bytes) -> int:
-        """Send an answer and give the time it left. A final one to an INVITE is repeated until the ACK comes."""
+        """Send an answer and give the time it left. A final one to an INVITE is repeated until the ACK comes
+        (over a reliable transport only a 2xx)."""
         self.status, self._answer = status, raw
         at_ns = self._send_answer()
         self.answered_ns.append(at_ns)
-        if status >= 200 and self.request.method == "INVITE":
+        if status >= 200 and self.request.method == "INVITE" and (status < 300 or not self._reliable):
             self._interval_s = self._timers.t1_s
             self._deadline_s = self._loop.time() + self._timers.timeout_s
             self._timer = self._loop.call_later(self._interval_s, self._repeat)

@@ -91,6 +91,13 @@ def call_id(message: SipMessage) -> str:
     return header(message, "Call-ID")
 
 
+def tokens(message: SipMessage, name: str) -> frozenset[str]:
+    """The items of a header that is a list of tokens (Supported, Require, Allow), in lower case."""
+    return frozenset(
+        item.lower() for value in message.get_all(name) for item in split_list(value[:VALUE_CHARACTERS_MAX])
+    )
+
+
 def credentials(value: str) -> dict[str, str]:
     """The parameters of ``Digest name=value, ...`` by lower-case name (RFC 3261, 25.1). Raises MalformedMessage."""
     scheme, _, rest = value[:VALUE_CHARACTERS_MAX].strip().partition(" ")

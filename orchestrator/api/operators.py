@@ -39,6 +39,9 @@ Resource = Annotated[
 ]
 Row = dict[str, Any]
 
+MASK = "********"
+"""What stands for a password where the lab file is shown."""
+
 BATCH_EXAMPLE = {
     "title": "Spring firmware",
     "programme": "ip-phone-basic",
@@ -343,14 +346,16 @@ def show_lab(parts: PartsOf, asking: LabRead) -> Row:
     for host in shown["hosts"]:
         for bench in host["benches"]:
             for slot in bench["slots"]:
-                slot["account"]["password"] = "********"  # noqa: S105
+                for account in (slot["account"], slot.get("control_account")):
+                    if account is not None:
+                        account["password"] = MASK
     return shown
 
 
 @router.put("/lab", status_code=204, tags=["lab"])
 def apply_lab(lab: Lab, parts: PartsOf, asking: LabWrite) -> Response:
     """Make this the lab file."""
-    if any(slot.account.password.get_secret_value() == "********" for host in lab.hosts for _, slot in host.slots()):
+    if any(account.password.get_secret_value() == MASK for host in lab.hosts for account in host.accounts()):
         raise BadInput("the lab file has masked passwords: it is one that was shown, not one that was written")
     parts.desk.apply_lab(lab, asking.subject)
     return Response(status_code=204)

@@ -9,6 +9,7 @@ from pydantic import Field
 from lab_inventory.errors import Conflict, NotFound
 from lab_inventory.measurement import Evidence
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text, Words
+from lab_inventory.outcome import value_in_words
 from lab_inventory.picture import read_picture
 from orchestrator import logs
 from orchestrator.api.parts import BatchesRead, Parts, PartsOf, PromptsWrite
@@ -22,7 +23,6 @@ from orchestrator.lifecycle.prompt import (
     PromptState,
 )
 from orchestrator.lifecycle.rights import Principal, Scope
-from orchestrator.pipeline.outcome import value_in_words
 from orchestrator.prompts import EVIDENCE_BYTES_MAX, asked
 from orchestrator.store import prompt_views
 

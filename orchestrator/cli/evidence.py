@@ -1,9 +1,14 @@
-"""``assay evidence``: reads the database and the data directory; beside a server that runs or without one."""
+"""``assay evidence``: what certificates rest on, read beside a server; and one case of it, asked of a server."""
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
+from orchestrator.cli.client import DEFAULT_SERVER, Client, Server, in_words
 from orchestrator.cli.database import Data, Database
 from orchestrator.settings import read_settings
 
@@ -38,3 +43,36 @@ def check(data: Data = None, database: Database = None) -> None:
     files = sum(one.files for one in found)
     typer.echo(f"{len(found)} certificates, {files} files named: {len(lacks)} missing or changed")
     raise typer.Exit(1 if lacks else 0)
+
+
+@app.command()
+def pack(
+    run: Annotated[str, typer.Argument(help="The run that measured it.")],
+    case: Annotated[str, typer.Argument(help="The test case.")],
+    repeat: Annotated[int, typer.Option(help="Which repeat of the case.", min=1, max=100)] = 1,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Into this file; else RUN-CASE-REPEAT.zip.")] = None,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Write the reproduction pack of one case, which 'assay-agent repro' carries out again. It grants nothing."""
+    document = Client(server).document(f"{_path(run, case)}/pack?repeat={repeat}")
+    path = out or Path(f"{run}-{case}-{repeat}.zip".replace("/", "-"))
+    with in_words():
+        path.write_bytes(document)
+    typer.echo(f"{path}: {len(document)} bytes")
+    typer.echo("REPRODUCTION, grants nothing", err=True)
+
+
+@app.command()
+def ladder(
+    run: Annotated[str, typer.Argument(help="The run that measured it.")],
+    case: Annotated[str, typer.Argument(help="The test case.")],
+    repeat: Annotated[int, typer.Option(help="Which repeat of the case.", min=1, max=100)] = 1,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Print who said what to whom in one case, and then every message."""
+    document = Client(server).document(f"{_path(run, case)}/ladder?repeat={repeat}")
+    typer.echo(document.decode(), nl=False)
+
+
+def _path(run: str, case: str) -> str:
+    return f"/v1/runs/{quote(run, safe='')}/cases/{quote(case, safe='')}"

@@ -1,7 +1,6 @@
 """Verdicts with their grounds, and what a submission was judged. Pure data."""
 
 from datetime import date
-from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
@@ -9,31 +8,9 @@ from pydantic import AwareDatetime, Field
 from lab_inventory.measurement import Limit, Unit, Value
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import Criterion
+from lab_inventory.verdict import Flag as Flag  # noqa: PLC0414  (named together with what it stands on)
+from lab_inventory.verdict import Verdict as Verdict  # noqa: PLC0414
 from orchestrator.lifecycle.machine import Fact
-
-
-class Verdict(StrEnum):
-    """Six, and no other. ``error`` and ``inconclusive`` are the lab's, never the device's."""
-
-    PASS = "pass"  # noqa: S105
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-    ERROR = "error"
-    NOT_APPLICABLE = "not-applicable"
-    NOT_RUN = "not-run"
-
-
-class Flag(StrEnum):
-    """What stands beside a verdict.
-
-    ``marginal``: a pass nearer to the limit than its uncertainty; under the non-binary rule, a conditional pass.
-    ``conditional``: under the non-binary rule, a fail beyond the limit by no more than its uncertainty.
-    """
-
-    UNSTABLE = "unstable"
-    WAIVED = "waived"
-    MARGINAL = "marginal"
-    CONDITIONAL = "conditional"
 
 
 class Grounds(Noun):

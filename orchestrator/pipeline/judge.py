@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab_inventory.errors import InvariantBroken
+from lab_inventory.outcome import RULES
 from lab_inventory.programme import Criterion, DecisionRule, Level, Programme, Requirement
+from lab_inventory.verdict import WORST_FIRST
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.lifecycle.verdict import (
     CriterionVerdict,
@@ -19,9 +21,8 @@ from orchestrator.lifecycle.verdict import (
 )
 from orchestrator.pipeline.attempts import CaseAttempt, attempts_by_case, each_once, judged_digest
 from orchestrator.pipeline.designation import designate
-from orchestrator.pipeline.outcome import RULES
 from orchestrator.pipeline.prompting import attempt_by_hand
-from orchestrator.pipeline.requirement import WORDS_MAX, WORST_FIRST, judge_requirement
+from orchestrator.pipeline.requirement import WORDS_MAX, judge_requirement
 from orchestrator.pipeline.waived import NONE_WAIVED, WaivedAt, is_waived, waive, waived_in_words
 
 _UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.NOT_RUN})

@@ -11,7 +11,7 @@ from orchestrator.lifecycle.lease import LeaseGranted, LeaseLapsed, LeaseRelease
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import RunErrored, RunLapsed, RunPlaced, RunState
 from orchestrator.lifecycle.snapshot import LeaseView, Snapshot
-from orchestrator.pipeline.plan import deadline_s
+from orchestrator.pipeline.plan import PROMPT_PRESS_S, deadline_s
 from orchestrator.pipeline.schedule.place import Placement
 
 
@@ -20,6 +20,8 @@ def grant(
 ) -> tuple[Fact, ...]:
     """The lease of a placement with the run's move: committed together or not at all."""
     lease = new_id("lea")
+    facts = placement.device.registration.driver_facts
+    press_timeout_s = facts.press_timeout_s if facts else PROMPT_PRESS_S
     epochs = {resource: snapshot.epochs.get(resource, 0) + 1 for resource in placement.resources}
     return (
         LeaseGranted(
@@ -28,7 +30,9 @@ def grant(
             host=placement.device.host,
             epochs=epochs,
             ttl_s=ttl_s,
-            deadline_s=deadline_s(placement.run.duration_s, recovers=placement.run.probation),
+            deadline_s=deadline_s(
+                placement.run.duration_s, recovers=placement.run.probation, press_timeout_s=press_timeout_s
+            ),
             at=now,
         ),
         RunPlaced(

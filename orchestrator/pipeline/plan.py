@@ -10,11 +10,11 @@ from lab_inventory.ics import holds
 from lab_inventory.lab import Host
 from lab_inventory.messages import Assignment, DeviceUnderTest
 from lab_inventory.noun import Noun
+from lab_inventory.outcome import stall_budget
 from lab_inventory.programme import Programme, Purpose, Requirement, Suite, TestCase
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.run import RunQueued, RunState
 from orchestrator.lifecycle.snapshot import LeaseView, RunView, SubmissionView
-from orchestrator.pipeline.outcome import stall_allowed
 
 ATTEMPTS_MAX = 3
 PROBATION_ATTEMPTS_MAX = 1
@@ -23,6 +23,10 @@ OVERHEAD_S = 60.0
 """What a run needs beside its cases: the bench's check of itself, the reset of the device, its registration."""
 RECOVERY_S = 240.0
 """What a run needs more that recovers its device: power off and on, and the start of the device."""
+PROMPT_PRESS_S = 5.0
+"""Within which a program presses a key: what the expected duration of a case has room for."""
+A_PRESS_EVERY_S = 4.0
+"""So often, in the expected duration, cases that press keys press one; most press fewer."""
 
 
 class TestPlan(Noun):
@@ -109,24 +113,14 @@ def _was_refused(run: RunView) -> bool:
     return run.state is RunState.ERROR and not run.digests
 
 
-def deadline_s(duration_s: float, *, recovers: bool = False) -> float:
-    """How long a run may take before it is stopped, given the expected duration of its cases."""
-    return 3 * duration_s + OVERHEAD_S + (RECOVERY_S if recovers else 0.0)
+def deadline_s(duration_s: float, *, recovers: bool = False, press_timeout_s: float = PROMPT_PRESS_S) -> float:
+    """How long a run may take before it is stopped, given the expected duration of its cases.
 
-
-def stall_budget(programme: Programme) -> dict[str, dict[str, float]]:
-    """Per case and quantity, in the quantity's unit: how much the bench may stall before some limit cannot be judged.
-
-    It is the smallest over all levels and requirements, so that one window serves them all.
+    ``press_timeout_s``: how long its driver may take to press a key; a person takes longer than a program.
     """
-    budget: dict[str, dict[str, float]] = {}
-    for requirement in programme.requirements:
-        for check in requirement.checks:
-            sizes = [size for limit in check.limits.values() if (size := stall_allowed(limit)) is not None]
-            if sizes:
-                of_case = budget.setdefault(requirement.case, {})
-                of_case[check.quantity] = min([*sizes, of_case.get(check.quantity, sizes[0])])
-    return budget
+    presses = 2 + duration_s / A_PRESS_EVERY_S
+    patience_s = presses * max(0.0, press_timeout_s - PROMPT_PRESS_S)
+    return 3 * duration_s + OVERHEAD_S + patience_s + (RECOVERY_S if recovers else 0.0)
 
 
 def assignment(

@@ -11,19 +11,12 @@ from dataclasses import dataclass
 from lab_inventory.ics import Answers, holds
 from lab_inventory.measurement import Limit, Measurement
 from lab_inventory.messages import CaseEnded, CaseStatus
+from lab_inventory.outcome import Outcome, outcome
 from lab_inventory.programme import Check, DecisionRule, Kind, Level, LevelLimit, Requirement
-from orchestrator.lifecycle.verdict import Flag, Grounds, RequirementVerdict, Verdict
+from lab_inventory.verdict import WORST_FIRST, Flag, Verdict
+from orchestrator.lifecycle.verdict import Grounds, RequirementVerdict
 from orchestrator.pipeline.attempts import CaseAttempt
-from orchestrator.pipeline.outcome import Outcome, outcome
 
-WORST_FIRST = (
-    Verdict.FAIL,
-    Verdict.ERROR,
-    Verdict.INCONCLUSIVE,
-    Verdict.NOT_RUN,
-    Verdict.PASS,
-    Verdict.NOT_APPLICABLE,
-)
 WORDS_MAX = 2000
 
 _DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
@@ -128,7 +121,7 @@ def _of_repeat(asked: _Asked, attempt: CaseAttempt, ended: CaseEnded) -> list[_S
         return [seen(Outcome(verdict=Verdict.ERROR, words=words))]
     measurements = [measurement for measurement in ended.measurements if measurement.quantity == quantity]
     if not measurements:
-        words = f"{ended.case} did not measure {quantity}"
+        words = f"{ended.case} did not measure {quantity}" + (f": {ended.reason}" if ended.reason else "")
         return [seen(Outcome(verdict=Verdict.INCONCLUSIVE, words=words))]
     distrusted = attempt.distrusted
     return [

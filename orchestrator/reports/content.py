@@ -16,7 +16,7 @@ from lab_inventory.device import Product
 from lab_inventory.errors import Problem
 from lab_inventory.lab import Calibration, Instrument, Lab, Laboratory
 from lab_inventory.measurement import Unit
-from lab_inventory.messages import BenchChecked, CaseEnded
+from lab_inventory.messages import BenchChecked, CaseEnded, Started
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import DecisionRule, Programme
 from orchestrator.lifecycle.certificate import WaivedRequirement
@@ -29,6 +29,7 @@ from orchestrator.reports.sheet import Sheet, against_sheet
 
 TITLE = "Test report"
 ONLY_THESE_ITEMS = "The results relate only to the items that were tested, as they were received."
+NOT_SCORED = "How much of what is wrong with a device this suite finds was not measured: no score of it is on record."
 ONLY_WHOLE = "This report is copied only as a whole, or in part with the written permission of the laboratory."
 RULES: Mapping[DecisionRule, str] = {
     DecisionRule.SIMPLE_ACCEPTANCE: (
@@ -133,6 +134,7 @@ class TestReport(Noun):
     """One issued report. It is never changed: an amended one has a number of its own and names the one it amends.
 
     ``waived``: every requirement that is not met and does not count against its level, and by which waiver.
+    ``suite_scores``: what the suites that measured were found to be worth.
     """
 
     __test__ = False
@@ -169,6 +171,7 @@ class TestReport(Noun):
     by_hand: tuple[ByHand, ...] = Field(default=(), exclude_if=lambda given: not given)
     environment: Text
     instruments: tuple[UsedInstrument, ...]
+    suite_scores: tuple[Text, ...] = Field(default=(), exclude_if=lambda given: not given)
     deviations: Text
     attempts: tuple[Attempt, ...]
     decision_rules: dict[Name, Text]
@@ -323,6 +326,7 @@ def compose(
             "by_hand": by_hand,
             "environment": sheet.environment,
             "instruments": (*_used(recorded).values(), *_used_by_hand(view)),
+            "suite_scores": _suite_scores(recorded),
             "deviations": sheet.deviations,
             "attempts": tuple(
                 Attempt(run=run.run, attempt=numbers.get(run.run, 0), state=run.state, reason=run.reason)
@@ -416,6 +420,17 @@ def _used(recorded: Recorded) -> dict[str, UsedInstrument]:
         for one in there
         if one.name in named
     }
+
+
+def _suite_scores(recorded: Recorded) -> tuple[str, ...]:
+    """What the suites of the judged runs are worth, in words; that none was scored is said as well."""
+    judged = recorded.judgement.runs if recorded.judgement else ()
+    started = [
+        report.report.body
+        for report in recorded.view.reports
+        if report.run in judged and isinstance(report.report.body, Started)
+    ]
+    return tuple(dict.fromkeys(body.score.words if body.score else NOT_SCORED for body in started))
 
 
 def _used_by_hand(view: SubmissionView) -> tuple[UsedInstrument, ...]:

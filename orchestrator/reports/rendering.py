@@ -9,8 +9,8 @@ from typing import Any
 import typst
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lab_inventory.outcome import limit_in_words, value_in_words
 from orchestrator.lifecycle.verdict import Flag, Grounds, RequirementVerdict, Verdict
-from orchestrator.pipeline.outcome import limit_in_words, value_in_words
 from orchestrator.reports.content import TestReport
 
 _PAGES = Environment(

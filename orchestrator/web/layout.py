@@ -14,9 +14,9 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from lab_inventory.errors import Forbidden
+from lab_inventory.outcome import limit_in_words, value_in_words
 from orchestrator.api.parts import Needs, bearer, cookie_of, require, who_asks
 from orchestrator.lifecycle.rights import Principal, Scope
-from orchestrator.pipeline.outcome import limit_in_words, value_in_words
 
 HEADERS = {
     "Content-Security-Policy": (

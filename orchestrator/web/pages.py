@@ -10,13 +10,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from lab_inventory.errors import NotFound
+from lab_inventory.outcome import RULES
 from orchestrator.api.health import readiness
 from orchestrator.api.operators import batch_with_reasons, device_of
 from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
 from orchestrator.pipeline.declared import findings
 from orchestrator.pipeline.judge import criteria
-from orchestrator.pipeline.outcome import RULES
 from orchestrator.store import certificate_views, listings, report_views, sample_views, views
 from orchestrator.store.store import Reading
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
@@ -119,6 +119,7 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         view=view,
         judgement=judgement,
         programme=programme,
+        cases={requirement.id: requirement.case for requirement in programme.requirements},
         findings=found,
         samples=samples,
         reports=reports,

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from agents.drivers import PhoneDriver
+from agents.drivers import PhoneDriver, Server
 from agents.logs import JsonLog
 from agents.serve import serve
 from agents.settings import read_settings
@@ -76,6 +76,8 @@ class FakeDriver:
     async def consult(self, uri: str) -> None: ...
 
     async def complete_transfer(self) -> None: ...
+
+    async def use_server(self, server: Server | None) -> None: ...
 
     async def reset(self) -> None:
         folder = os.environ.get("ASSAY_AGENT_WORK_DIR")

@@ -1,4 +1,7 @@
-"""The contract of PhoneDriver (its docstring), held over every driver that is installed, each on a phone of its own."""
+"""What the keys of a driver make a real phone do, held over every driver that has one here.
+
+The contract itself, without a phone, is in ``test_driver_contract.py``.
+"""
 
 import inspect
 import os
@@ -17,7 +20,7 @@ PHONE_FOR: dict[str, Callable[[Path], AbstractAsyncContextManager[PhoneAtWire]]]
 VERBS = ("open", "close", "dial", "answer", "hang_up", "hold", "resume", "press_keys", "reset")
 
 
-@pytest.fixture(params=sorted(installed_drivers()))
+@pytest.fixture(params=sorted(PHONE_FOR))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from agents.discover import identity_of
-from agents.drivers import DriverUnreachable
+from agents.drivers import DriverUnreachable, Server
 from agents.measure import LabError, Procedure, Recorder
 from agents.probes.sip import SipProbe
 from agents.suites import BenchCheck, Identified, OpenSuite, OpenSuiteFor
@@ -101,6 +101,9 @@ class WitnessDriver:
 
     async def complete_transfer(self) -> None:
         await self.press("complete-transfer")
+
+    async def use_server(self, server: Server | None) -> None:
+        await self.press("use-server")
 
     async def reset(self) -> None:
         await self.press(RESET)

@@ -14,10 +14,11 @@ from agent_by_hand import joined
 from fastapi import FastAPI
 from lab_world import basic, lab, measurements_of, registration, submission
 
+from lab_inventory.canonical import sha256
 from lab_inventory.clock import ManualClock
 from lab_inventory.device import Registration
 from lab_inventory.lab import Lab
-from lab_inventory.measurement import Value
+from lab_inventory.measurement import Evidence, Value
 from lab_inventory.messages import (
     Acceptance,
     Assignment,
@@ -46,7 +47,8 @@ TIMEOUT_S = 30.0
 class LabServer:
     """A running server. ``operator`` speaks with the operator's token, ``agent`` (after ``join``) with host-1's.
 
-    ``change``: what the submission of ``measured_batch`` says otherwise.
+    ``change``: what the submission of ``measured_batch`` says otherwise. ``kept``: the evidence that the agent
+    delivers, by case: name, media type and content.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class LabServer:
         self.operator = self.client(self.token)
         self.agent = self.client("")
         self.change: dict[str, Any] = {}
+        self.kept: dict[str, list[tuple[str, str, bytes]]] = {}
 
     def client(self, token: str) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -108,6 +111,7 @@ class LabServer:
                 repeat=repeat,
                 status=CaseStatus.MEASURED,
                 measurements=measurements_of(case.id, programme, **worse),
+                evidence=[await self.upload(*file) for file in self.kept.get(case.id, ())],
                 duration_s=1,
             )
             for case in assignment.cases
@@ -119,6 +123,12 @@ class LabServer:
         batch = ReportBatch(run=assignment.run, epochs=assignment.epochs, reports=reports)
         answer = await self.agent.post("/v1/agents/reports", json=json.loads(batch.model_dump_json()))
         assert answer.status_code == 200, answer.text
+
+    async def upload(self, name: str, media_type: str, data: bytes) -> Evidence:
+        """Keep a file as evidence, as an agent does."""
+        answer = await self.agent.put(f"/v1/artifacts/{sha256(data)}", content=data)
+        assert answer.is_success, answer.text
+        return Evidence(digest=sha256(data), name=name, media_type=media_type, size_bytes=len(data))
 
     async def until(self, path: str, met: Callable[[Any], bool]) -> Any:
         """What GET gives once it meets a condition; asked again after each event of the server."""

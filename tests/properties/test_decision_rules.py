@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from lab_inventory.lab import Calibration, Instrument
 from lab_inventory.measurement import Measurement, Unit
 from lab_inventory.messages import BenchChecked, DeviceIdentified, Ended, RunOutcome, Started
+from lab_inventory.outcome import outcome
 from lab_inventory.programme import Check, DecisionRule, LevelLimit, Programme
 from orchestrator.lifecycle.verdict import Flag, Judgement, Verdict
 from orchestrator.pipeline.attempts import Distrust, attempts_by_case
 from orchestrator.pipeline.judge import criteria, judge, judge_on
-from orchestrator.pipeline.outcome import outcome
 from tests.properties.measured import (
     RATES,
     attempts,

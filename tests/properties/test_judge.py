@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from lab_inventory.measurement import Measurement, Unit
 from lab_inventory.messages import CaseEnded, CaseStatus
+from lab_inventory.outcome import outcome
 from lab_inventory.programme import Check, DecisionRule, LevelLimit
+from lab_inventory.verdict import WORST_FIRST
 from orchestrator.lifecycle.verdict import Flag, Judgement, Verdict
 from orchestrator.pipeline.judge import judge, undecided
-from orchestrator.pipeline.outcome import outcome
-from orchestrator.pipeline.requirement import WORST_FIRST
 from tests.properties.measured import RATES, attempts, spoilt_values, submissions
 
 CHECKS = [check for requirement in small.SMALL.requirements for check in requirement.checks]

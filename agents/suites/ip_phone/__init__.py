@@ -6,7 +6,24 @@ from agents.instruments.sdp import G722, PCMA, PCMU
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.stall import StallMeter
 from agents.measure import LabError, Procedure
-from agents.suites.ip_phone import audio, calls, hold, registration, timers, torture
+from agents.suites.ip_phone import (
+    audio,
+    calls,
+    dialog_rules,
+    hold,
+    mwi,
+    offers,
+    outage,
+    races,
+    registration,
+    reliable,
+    request_rules,
+    session_timers,
+    timers,
+    tls,
+    torture,
+    transfer,
+)
 from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import Clock
@@ -32,7 +49,26 @@ PROCEDURES: dict[str, Procedure] = {
         audio.dtmf,
         audio.rtp_pacing,
         timers.invite_give_up,
+        timers.non_invite_repeats,
+        registration.digest_sha_256,
+        outage.registration_after_outage,
+        offers.offers,
+        offers.late_and_changed_offers,
+        dialog_rules.answer_repeated,
+        dialog_rules.dialog_rules,
+        request_rules.loose_routing,
+        request_rules.request_rules,
+        races.cancel_race,
+        races.reinvite_glare,
+        reliable.reliable_provisional,
+        transfer.blind_transfer,
+        transfer.attended_transfer,
+        transfer.transferred_by_peer,
+        session_timers.session_timer,
+        session_timers.session_timer_refresh,
+        mwi.message_waiting,
         torture.torture_messages,
+        tls.tls_signalling,
     )
 }
 

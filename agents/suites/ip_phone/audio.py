@@ -1,8 +1,9 @@
 """Codecs, DTMF events and the pace of RTP."""
 
 import asyncio
+from collections.abc import Sequence
 
-from agents.instruments.dtmf import key_events
+from agents.instruments.dtmf import KeyEvent, key_events
 from agents.instruments.host_pace import HostPace, shares_this_host
 from agents.instruments.reference_stream import ReferenceStream
 from agents.instruments.rtp_analysis import missing, pace
@@ -40,7 +41,12 @@ async def codecs(bench: PhoneBench, recorder: Recorder) -> None:
 
 @procedure(
     "dtmf-events",
-    measures={"digits_correct": Unit.BOOL, "timestamp_constant": Unit.BOOL, "end_packets_min": Unit.COUNT},
+    measures={
+        "digits_correct": Unit.BOOL,
+        "timestamp_constant": Unit.BOOL,
+        "end_packets_min": Unit.COUNT,
+        "duration_error_ms": Unit.MILLISECOND,
+    },
 )
 async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
     """Every key is pressed once in a call; each must come as one event."""
@@ -54,7 +60,7 @@ async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
     await call.first_packet(0, 2.0)
     pressed_ns = boottime_ns()
     await bench.driver.press_keys(digits)
-    until_ns = pressed_ns + int((KEYS_TIMEOUT_S + KEY_S * len(digits)) * 1e9)
+    until_ns = boottime_ns() + int((KEYS_TIMEOUT_S + KEY_S * len(digits)) * 1e9)
     keys = key_events(call.packets(pressed_ns), event.payload_type)
     while boottime_ns() < until_ns and len(keys) < len(digits):
         await asyncio.sleep(0.1)
@@ -67,6 +73,18 @@ async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
     note = f"the time stamp changed within {', '.join(changed)}" if changed else ""
     bench.measure("timestamp_constant", not changed if keys else None, note if keys else "no events came")
     bench.measure("end_packets_min", min((key.end_packets for key in keys), default=0))
+    _measure_durations(bench, keys, pressed_ns)
+
+
+def _measure_durations(bench: PhoneBench, keys: Sequence[KeyEvent], since_ns: int) -> None:
+    """The worst error of a told duration; where no event has an end, there is none."""
+    errors = {key.digit: key.duration_error_ms for key in keys if key.duration_error_ms is not None}
+    if not errors:
+        bench.measure("duration_error_ms", None, "no event with an end came")
+        return
+    worst = max(errors, key=errors.__getitem__)
+    late_ms = bench.lateness_ms(since_ns, boottime_ns()) if shares_this_host(bench.registered().peer[0]) else 0.0
+    bench.measure("duration_error_ms", errors[worst], f"the worst is of {worst}", bench_stall=late_ms)
 
 
 @procedure(

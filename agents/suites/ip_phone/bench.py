@@ -2,22 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from agents.drivers import PhoneDriver, installed_drivers
+from agents.drivers import KeyGoesDown, PhoneDriver, driver_in, installed_drivers, traits_of
 from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz, tone, tone_share
+from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
 from agents.instruments.rtp import RtpPacket, RtpPort
 from agents.instruments.rtp_analysis import main_source, payloads
 from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, AudioFormat, LocalAudio, Media, SessionDescription
 from agents.instruments.sip_endpoint import SipEndpoint
+from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
+from agents.instruments.sip_transport import Received
 from agents.instruments.stall import StallMeter
-from agents.measure import LabError
+from agents.instruments.subscriptions import Notifier
+from agents.measure import LabError, Procedure
 from lab_inventory.clock import Clock, boottime_ns
 from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.measurement import Value
@@ -45,11 +49,21 @@ class Found:
     note: str
     bench_stall: float | None
     uncertainty: float | None
+    added_uncertainty: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Press:
+    """A key press: the verb of the driver was called at ``called_ns`` and came back at ``returned_ns`` (boot time)."""
+
+    called_ns: int
+    returned_ns: int
 
 
 @dataclass(kw_only=True)
 class PhoneBench:
-    """One slot during one run. ``found`` and ``calls`` are those of the case that is carried out now.
+    """One slot during one run. ``found``, ``unmeasured`` (by quantity why) and ``calls`` are those of the case that is
+    carried out now.
 
     ``phone_gone``: the instruments saw the phone fall silent in this case; that its keys cannot be pressed any more is
     then no fault of the lab.
@@ -64,9 +78,14 @@ class PhoneBench:
     ixit: IxitValues
     case: TestCase | None = None
     found: list[Found] = field(default_factory=list)
+    unmeasured: dict[str, str] = field(default_factory=dict)
     calls: list["Call"] = field(default_factory=list)
     phone_gone: bool = False
     _before: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        """From now on the phone's subscriptions are taken."""
+        self.notifier = Notifier(self.endpoint)
 
     def measure(
         self,
@@ -76,11 +95,78 @@ class PhoneBench:
         *,
         bench_stall: float | None = None,
         uncertainty: float | None = None,
+        added_uncertainty: float = 0.0,
     ) -> None:
-        """Say what was found of one declared quantity; None where it was looked for in vain, which ``note`` says."""
+        """Say what was found of one declared quantity; None where it was looked for in vain, which ``note`` says.
+
+        ``uncertainty`` stands instead of the instrument's; ``added_uncertainty`` comes on top.
+        """
         self.found.append(
-            Found(quantity=quantity, value=value, note=note, bench_stall=bench_stall, uncertainty=uncertainty)
+            Found(
+                quantity=quantity,
+                value=value,
+                note=note,
+                bench_stall=bench_stall,
+                uncertainty=uncertainty,
+                added_uncertainty=added_uncertainty,
+            )
         )
+
+    def measure_rest(self, procedure: Procedure, note: str) -> None:
+        """Say why nothing was seen of whatever the procedure has not measured yet."""
+        known = {found.quantity for found in self.found}
+        for quantity in procedure.measures:
+            if quantity not in known:
+                self.measure(quantity, None, note)
+
+    async def press(self, verb: Awaitable[None]) -> Press:
+        """Press a key, as in ``await bench.press(bench.driver.hold())``, and keep when."""
+        called_ns = boottime_ns()
+        await verb
+        return Press(called_ns=called_ns, returned_ns=boottime_ns())
+
+    @property
+    def knows_the_press(self) -> bool:
+        """Whether it is known when a key goes down, so that a delay from there on can be measured."""
+        return traits_of(self.driver).key_goes_down is not KeyGoesDown.UNKNOWN
+
+    def measure_from_press(self, quantity: str, press: Press, seen_ns: int | None, note: str = "") -> None:
+        """Say how many ms after a press something was seen (boot time); None where it was looked for in vain.
+
+        Where nobody knows when the key went down it stays unmeasured, so it proves nothing in either direction. Where
+        it went down somewhere between the call and the return of the verb, the time between them is uncertainty.
+        """
+        if not self.knows_the_press:
+            self.leave_unmeasured(quantity, f"with driver {self.driver.name} nobody knows when the key goes down")
+            return
+        if seen_ns is None:
+            self.measure(quantity, None, note)
+            return
+        stall = self.lateness_ms(press.called_ns, seen_ns)
+        value = max(0.0, (seen_ns - press.called_ns) / 1e6)
+        if traits_of(self.driver).key_goes_down is KeyGoesDown.BEFORE_THE_RETURN:
+            between = (min(seen_ns, press.returned_ns) - press.called_ns) / 1e6
+            self.measure(quantity, value, note, bench_stall=stall, added_uncertainty=max(0.0, between))
+        else:
+            self.measure(quantity, value, note, bench_stall=stall)
+
+    async def press_answer(self, invite: ClientTransaction) -> None:
+        """Press the answer key of the phone that rings.
+
+        Raises LabError where a driver that takes its time came too late: what the phone said before it was pressed says
+        nothing of its answer key.
+        """
+        await self.driver.answer()
+        if self.knows_the_press:
+            return
+        final = await invite.final(timeout_s=0)
+        if final is not None and final.message.status >= 300:
+            ended = f"the call had ended with {final.message.status}"
+            raise LabError(f"{ended} before the answer key was said to be pressed")
+
+    def leave_unmeasured(self, quantity: str, why: str) -> None:
+        """Say that this bench cannot measure a quantity, and why: it is inconclusive then."""
+        self.unmeasured[quantity] = why
 
     def lateness_ms(self, since_ns: int, until_ns: int) -> float:
         """The worst lateness of the bench in a window."""
@@ -113,26 +199,39 @@ class PhoneBench:
         host, number = port.address
         return port, LocalAudio(host=host, port=number, formats=tuple(formats))
 
-    def call_phone(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple["Call", ClientTransaction]:
-        """Call the phone at its registered contact."""
+    def call_phone(
+        self,
+        formats: Sequence[AudioFormat] = SPOKEN,
+        *,
+        conduct: Conduct = ORDINARY,
+        offer: Callable[[LocalAudio], bytes] | None = None,
+    ) -> tuple["Call", ClientTransaction]:
+        """Call the phone at its registered contact; ``offer`` makes the description that is sent, where it is given."""
         binding = self.registered()
         port, audio = self.open_call_audio(formats)
         dialog = Dialog.outgoing(self.endpoint, audio=audio, peer=binding.peer, target=binding.uri)
         call = Call(dialog, port, audio)
         self.calls.append(call)
-        return call, dialog.invite()
+        dialog.conduct = conduct
+        return call, dialog.invite(body=None if offer is None else offer(audio))
 
-    async def established_call(self, formats: Sequence[AudioFormat] = SPOKEN) -> "Call | None":
-        """Call the phone, let the driver answer; the call, or None where the phone did not take it.
+    async def take_call(self, invite: ClientTransaction) -> Received[Response] | None:
+        """Let the driver answer a call once it rings; the final response, or None where none came.
 
         A phone that does not say that it rings is answered all the same: ringing is for another case to judge.
         """
-        call, invite = self.call_phone(formats)
         await invite.response(180, timeout_s=RING_SOON_S)
         early = await invite.final(timeout_s=0)
         if early is None:
-            await self.driver.answer()
-        final = await invite.final(timeout_s=ANSWER_TIMEOUT_S)
+            await self.press_answer(invite)
+        return await invite.final(timeout_s=ANSWER_TIMEOUT_S)
+
+    async def established_call(
+        self, formats: Sequence[AudioFormat] = SPOKEN, *, conduct: Conduct = ORDINARY
+    ) -> "Call | None":
+        """Call the phone, let the driver answer; the call, or None where the phone did not take it."""
+        call, invite = self.call_phone(formats, conduct=conduct)
+        final = await self.take_call(invite)
         return call if final is not None and final.message.status == 200 else None
 
     def check_complete(self) -> None:
@@ -180,7 +279,7 @@ class PhoneBench:
     @asynccontextmanager
     async def one_case(self, case: TestCase) -> AsyncIterator[None]:
         """Around a case: nothing of the case before is there, and nothing of this one stays."""
-        self.case, self.found, self.calls, self.phone_gone = case, [], [], False
+        self.case, self.found, self.unmeasured, self.calls, self.phone_gone = case, [], {}, [], False
         self._before = self._suffered()
         try:
             yield
@@ -290,4 +389,4 @@ def driver_for(assignment: Assignment) -> PhoneDriver:
     found = installed_drivers().get(name or "")
     if found is None or control is None:
         raise LabError(f"there is no driver {name or '(none)'} for the unit in slot {assignment.slot.name}")
-    return found(control)
+    return driver_in(assignment.slot, found)

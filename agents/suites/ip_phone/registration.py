@@ -1,9 +1,10 @@
 """Registration: with a digest, and refreshed in time. Both look at the registrar's record; nothing is pressed."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import pairwise
 
-from agents.instruments.digest import DigestVerdict
+from agents.instruments.digest import Algorithm, DigestVerdict
 from agents.instruments.registrar import RegisterRecord
 from agents.measure import Recorder, procedure
 from agents.suites.ip_phone.bench import PhoneBench
@@ -11,6 +12,7 @@ from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 
 REGISTERS_WITHIN_S = 15.0
+CREDENTIALS_WITHIN_S = 3.0
 _BAD = frozenset({DigestVerdict.WRONG, DigestVerdict.MALFORMED, DigestVerdict.REPLAYED})
 
 
@@ -52,12 +54,12 @@ async def registration_refresh(bench: PhoneBench, recorder: Recorder) -> None:
     Fewer cycles than asked for are enough only where one of them already shows a gap.
     """
     cycles, expiry_s = int(bench.parameter("cycles")), float(bench.parameter("expiry_s"))
-    records = bench.registrar.records
+    records, disturbed = bench.registrar.records, bench.registrar.disturbed
     until_ns = boottime_ns() + int(cycles * expiry_s * 1.2e9)
-    ratios = refresh_ratios(records.all())
+    ratios = refresh_ratios(records.all(), disturbed)
     while not (enough := _enough(ratios, cycles)) and boottime_ns() < until_ns and not _broken(records.all()):
         await asyncio.sleep(0.25)
-        ratios = refresh_ratios(records.all())
+        ratios = refresh_ratios(records.all(), disturbed)
     note = f"{len(ratios)} refreshes of {expiry_s:g} s"
     stall: float | None = None
     if enough:
@@ -68,12 +70,28 @@ async def registration_refresh(bench: PhoneBench, recorder: Recorder) -> None:
     bench.measure("refresh_ratio_min", min(ratios) if enough else None, note, bench_stall=stall)
 
 
-def refresh_ratios(records: tuple[RegisterRecord, ...]) -> list[float]:
-    """For each grant that was followed by another REGISTER: the time between, as a share of what was granted."""
+def refresh_ratios(
+    records: tuple[RegisterRecord, ...], disturbed: Sequence[tuple[int, int | None]] = ()
+) -> list[float]:
+    """For each grant that was followed by another REGISTER: the time between, as a share of what was granted.
+
+    A time that a window of ``disturbed`` falls into is left out: there the registrar itself was not as it usually is.
+    """
     return [
-        (later.at_ns - earlier.at_ns) / 1e9 / earlier.expires_granted_s
+        (later.at_ns - earlier.at_ns) / 1e9 / (earlier.expires_granted_s or 1)
+        for earlier, later in _refreshes(records, disturbed)
+    ]
+
+
+def _refreshes(
+    records: tuple[RegisterRecord, ...], disturbed: Sequence[tuple[int, int | None]]
+) -> list[tuple[RegisterRecord, RegisterRecord]]:
+    """Each grant with the REGISTER after it, in undisturbed times."""
+    return [
+        (earlier, later)
         for earlier, later in pairwise(records)
         if earlier.expires_granted_s
+        and not any(began <= later.at_ns and (ended is None or earlier.at_ns <= ended) for began, ended in disturbed)
     ]
 
 
@@ -93,8 +111,42 @@ def _broken(records: tuple[RegisterRecord, ...]) -> bool:
 def _stall_share(bench: PhoneBench, records: tuple[RegisterRecord, ...]) -> float:
     """The bench's lateness around each refresh, as a share of the expiry. Arrival times are the kernel's."""
     late_ms = [
-        bench.lateness_ms(later.at_ns - 50_000_000, later.at_ns + 50_000_000) / 1000 / earlier.expires_granted_s
-        for earlier, later in pairwise(records)
-        if earlier.expires_granted_s
+        bench.lateness_ms(later.at_ns - 50_000_000, later.at_ns + 50_000_000) / 1000 / (earlier.expires_granted_s or 1)
+        for earlier, later in _refreshes(records, bench.registrar.disturbed)
     ]
     return max(late_ms, default=0.0)
+
+
+@procedure("digest-sha-256", measures={"sha256_preferred": Unit.BOOL, "offered_order_kept": Unit.BOOL})
+async def digest_sha_256(bench: PhoneBench, recorder: Recorder) -> None:
+    """The registrar asks anew, once with SHA-256 before MD5 and once the other way about (RFC 8760, 2.4)."""
+    chosen, words = await _chosen(bench, (Algorithm.SHA_256, Algorithm.MD5))
+    bench.measure("sha256_preferred", chosen is Algorithm.SHA_256, words)
+    if chosen is None:  # it stands outside of the registrar now, and another challenge would find it there
+        bench.measure("offered_order_kept", False, words)
+        return
+    second, second_words = await _chosen(bench, (Algorithm.MD5, Algorithm.SHA_256))
+    kept = (chosen, second) == (Algorithm.SHA_256, Algorithm.MD5)
+    bench.measure("offered_order_kept", kept, f"{words}; {second_words}")
+
+
+async def _chosen(bench: PhoneBench, offered: tuple[Algorithm, ...]) -> tuple[Algorithm | None, str]:
+    """What the phone answers rightly when these are offered in this order, and in words what came."""
+    registrar = bench.registrar
+    known = len(registrar.records)
+    with registrar.offering(offered):
+        challenged = await registrar.records.first(
+            lambda record: record.status == 401, timeout_s=REGISTERS_WITHIN_S, skip=known
+        )
+        # Where no credentials come at once, they do not come: a phone has them.
+        answered = challenged and await registrar.records.first(
+            lambda record: record.status != 401, timeout_s=CREDENTIALS_WITHIN_S, skip=known
+        )
+    order = ", then ".join(offered)
+    if challenged is None:
+        return None, f"no REGISTER came within {REGISTERS_WITHIN_S:g} s"
+    if answered is None:
+        return None, f"{order} were offered and no credentials came (RFC 8760, 2.4; RFC 7616, 3.3)"
+    right = answered.verdict is DigestVerdict.CORRECT
+    came = f"{answered.algorithm or 'an unknown algorithm'} was answered {'rightly' if right else answered.reason}"
+    return answered.algorithm if right else None, f"{order} were offered; {came} (RFC 8760, 2.4)"

@@ -1,16 +1,19 @@
 """The open suite: identifies the phone, carries out cases, keeps what was said on the wire as evidence."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
 from agents.discover import identity_of
+from agents.evidence.case_files import Heard, Seen, case_files
+from agents.evidence.masking import Masking
 from agents.instruments.registrar import RegisterRecord
 from agents.instruments.self_check import check_bench
 from agents.measure import LabError, Procedure, Recorder
 from agents.probes.sip import sighting_of
 from agents.suites import BenchCheck, Identified
-from agents.suites.ip_phone.bench import LOOKS_BACK, PhoneBench
-from lab_inventory.clock import boottime_ns
+from agents.suites.ip_phone.bench import LOOKS_BACK, Call, PhoneBench
+from lab_inventory.clock import boottime_ns, wall_ns
 from lab_inventory.errors import AssayError
 from lab_inventory.messages import Assignment
 from lab_inventory.programme import TestCase
@@ -26,6 +29,10 @@ class PhoneSuite:
         self._bench = bench
         self._assignment = assignment
         self._closed = False
+        account = bench.registrar.account
+        self._masking = Masking(
+            key=bench.clock.token("").encode(), user=account.username, realm=account.realm, password=account.password
+        )
 
     async def check_bench(self) -> BenchCheck:
         """Let the bench measure itself on the slot's own host."""
@@ -69,10 +76,9 @@ class PhoneSuite:
             async with bench.one_case(case):
                 await self.procedures[case.procedure].carry_out(bench, recorder)
         finally:
-            trace = bench.endpoint.transport.trace.json_lines(since_ns=since_ns)
-            rtp = bench.rtp_lines()
-            kept = ((f"{case.id} SIP messages", trace), (f"{case.id} RTP packets", rtp))
-            evidence = [recorder.attach(name, "application/jsonl", data) for name, data in kept if data]
+            # Beside the loop: the phone may refresh its registration meanwhile, and is to be answered in time.
+            kept = await asyncio.to_thread(case_files, self._seen(since_ns), self._masking)
+            evidence = [recorder.attach(f"{case.id} {file.name}", file.media_type, file.data) for file in kept]
         bench.check_complete()
         for found in bench.found:
             recorder.measure(
@@ -80,9 +86,25 @@ class PhoneSuite:
                 found.value,
                 bench_stall=found.bench_stall,
                 uncertainty=found.uncertainty,
-                note=found.note,
+                added_uncertainty=found.added_uncertainty,
+                note=self._masking.text(found.note),
                 evidence=evidence,
             )
+        for quantity, why in bench.unmeasured.items():
+            recorder.leave_unmeasured(quantity, why)
+
+    def _seen(self, since_ns: int) -> Seen:
+        """What the bench saw since a moment, and in the calls of the case."""
+        bench = self._bench
+        return Seen(
+            bench=bench.endpoint.address,
+            interface=self._assignment.slot.name,
+            trace=bench.endpoint.transport.trace.json_lines(since_ns=since_ns),
+            records=bench.registrar.records.all(),
+            heard=[_heard(call) for call in bench.calls],
+            rtp=bench.rtp_lines(),
+            wall_offset_ns=wall_ns() - boottime_ns(),
+        )
 
     async def close(self) -> None:
         """Leave the phone idle and the address free."""
@@ -98,6 +120,16 @@ class PhoneSuite:
             await self._bench.driver.close()
             self._bench.meter.stop()
             self._bench.endpoint.close()
+
+
+def _heard(call: Call) -> Heard:
+    return Heard(
+        call=call.dialog.call_id,
+        address=call.port.address,
+        source=call.media.destination if call.media else None,
+        packets=call.port.packets(),
+        sent_ns=tuple(call.port.sent_ns.values()),
+    )
 
 
 def _binds(record: RegisterRecord) -> bool:

@@ -1,6 +1,7 @@
 import pytest
 
-from agents.instruments.digest import Account, Challenger, DigestAnswer, DigestVerdict, answer_challenge
+from agents.instruments.digest import Account, Algorithm, Challenger, DigestAnswer, DigestVerdict, answer_challenge
+from agents.instruments.sip_message import MalformedMessage
 from agents.instruments.sip_values import credentials
 from lab_inventory.clock import ManualClock
 
@@ -24,6 +25,60 @@ def test_the_response_is_that_of_the_example_in_rfc_2617() -> None:
     )
 
     assert example.response("GET", "Circle Of Life") == "6629fae49393a05397450978507c4ef1"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "response"),
+    [
+        (Algorithm.MD5, "8ca523f5e9506fed4657c9700eebdbec"),
+        (Algorithm.SHA_256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ],
+)
+def test_the_responses_are_those_of_the_example_in_rfc_7616(algorithm: Algorithm, response: str) -> None:
+    example = DigestAnswer(
+        username="Mufasa",
+        realm="http-auth@example.org",
+        nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFsH4GiTo0v",
+        uri="/dir/index.html",
+        nonce_count="00000001",
+        client_nonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+        algorithm=algorithm,
+    )
+
+    assert example.response("GET", "Circle of Life") == response
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_a_challenge_is_answered_in_its_algorithm_and_the_check_tells_which(algorithm: Algorithm) -> None:
+    challenger = Challenger(ACCOUNT, ManualClock())
+    challenge = challenger.challenge(algorithm=algorithm)
+
+    header = answer_challenge(challenge, account=ACCOUNT, method="REGISTER", uri="sip:h", client_nonce="c")
+    check = challenger.check(header, "REGISTER")
+
+    assert (check.verdict, check.algorithm) == (DigestVerdict.CORRECT, algorithm)
+
+
+def test_an_answer_in_another_algorithm_than_that_of_its_nonce_is_malformed() -> None:
+    challenger = Challenger(ACCOUNT, ManualClock())
+    challenge = challenger.challenge(algorithm=Algorithm.SHA_256)
+
+    assert challenger.check(answer(challenge), "REGISTER").verdict is DigestVerdict.MALFORMED
+
+
+def test_nonces_that_were_forgotten_are_stale() -> None:
+    challenger = Challenger(ACCOUNT, ManualClock())
+    challenge = challenger.challenge()
+    challenger.forget()
+
+    assert challenger.check(answer(challenge), "REGISTER").verdict is DigestVerdict.STALE
+
+
+def test_a_challenge_in_an_algorithm_that_is_not_known_is_not_answered() -> None:
+    challenge = 'Digest realm="bench", nonce="n", algorithm=SHA-512-256, qop="auth"'
+
+    with pytest.raises(MalformedMessage, match="SHA-512-256"):
+        answer_challenge(challenge, account=ACCOUNT, method="REGISTER", uri="sip:h", client_nonce="c")
 
 
 def test_a_right_answer_is_correct_and_its_count_is_told() -> None:

@@ -1,4 +1,4 @@
-from agents.instruments.digest import Account, DigestVerdict, answer_challenge
+from agents.instruments.digest import Account, Algorithm, DigestVerdict, answer_challenge
 from agents.instruments.registrar import Registrar
 from agents.instruments.sip_message import Request, Response, parse, request_bytes
 from agents.instruments.sip_transport import Received
@@ -130,3 +130,46 @@ def test_the_answer_tells_the_source_where_rport_asks_for_it() -> None:
     via = a_phone().register().get("Via")
 
     assert via == "SIP/2.0/UDP 127.0.0.1:5062;branch=z9hG4bK2;rport=5062;received=127.0.0.1"
+
+
+def test_several_algorithms_are_offered_in_their_order_for_as_long_as_that_is_open() -> None:
+    phone = a_phone()
+    with phone.registrar.offering((Algorithm.SHA_256, Algorithm.MD5)):
+        offered = phone.send(contact=CONTACT, expires=None, authorization=None).get_all("WWW-Authenticate")
+    usual = phone.send(contact=CONTACT, expires=None, authorization=None).get_all("WWW-Authenticate")
+
+    assert ["algorithm=SHA-256" in one for one in offered] == [True, False]
+    assert len(usual) == 1
+    assert "algorithm=MD5" in usual[0]
+
+
+def test_what_the_phone_chose_stands_in_the_record() -> None:
+    phone = a_phone()
+    with phone.registrar.offering((Algorithm.SHA_256, Algorithm.MD5)):
+        assert phone.register().status == 200
+
+    assert [record.algorithm for record in phone.registrar.records.all()] == [None, Algorithm.SHA_256]
+
+
+def test_a_nonce_from_before_is_stale_once_others_are_offered() -> None:
+    phone = a_phone()
+    challenge = phone.send(contact=CONTACT, expires=None, authorization=None).get("WWW-Authenticate") or ""
+    header = answer_challenge(challenge, account=ACCOUNT, method="REGISTER", uri="sip:h", client_nonce="c")
+    with phone.registrar.offering((Algorithm.MD5,)):
+        response = phone.send(contact=CONTACT, expires=None, authorization=header)
+
+    assert response.status == 401
+    assert "stale=true" in (response.get("WWW-Authenticate") or "")
+
+
+def test_a_disturbance_is_remembered_with_its_begin_and_its_end() -> None:
+    registrar = a_phone().registrar
+    with registrar.silence():
+        assert registrar.silent
+        ((began, ended),) = registrar.disturbed
+        assert ended is None
+
+    assert not registrar.silent
+    ((_, ended),) = registrar.disturbed
+    assert ended is not None
+    assert ended >= began

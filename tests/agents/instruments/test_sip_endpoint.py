@@ -211,8 +211,9 @@ async def test_requests_in_a_call_are_answered_by_themselves_and_kept(near: SipE
 
     assert await status_of(call.send("OPTIONS")) == 200
     assert await status_of(call.send("INFO", [("Content-Type", "text/plain")], b"x")) == 200
-    assert await status_of(call.send("REFER")) == 405
-    assert [kept.request.method for kept in taken.requests.all()] == ["INVITE", "OPTIONS", "INFO", "REFER"]
+    assert await status_of(call.send("REFER")) == 603
+    assert await status_of(call.send("PUBLISH")) == 405
+    assert [kept.request.method for kept in taken.requests.all()] == ["INVITE", "OPTIONS", "INFO", "REFER", "PUBLISH"]
 
 
 @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 200), ("INVITE", 480), ("BYE", 481), ("MESSAGE", 405)])

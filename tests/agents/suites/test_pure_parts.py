@@ -61,3 +61,11 @@ def test_the_worst_interval_is_told_in_percent() -> None:
 
 def test_without_a_repeat_there_is_no_deviation() -> None:
     assert deviation([0]) is None
+
+
+def test_what_a_disturbed_registrar_caused_is_no_refresh() -> None:
+    records = (a_record(0), a_record(7.5), a_record(30), a_record(37.5))
+    window = (8 * SECOND_NS, 20 * SECOND_NS)
+
+    assert refresh_ratios(records, [window]) == pytest.approx([0.75, 0.75])
+    assert refresh_ratios(records, [(8 * SECOND_NS, None)]) == pytest.approx([0.75])

@@ -8,6 +8,7 @@ from lab_inventory.clock import ManualClock
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.lab import Host
 from lab_inventory.messages import Assignment
+from lab_inventory.outcome import stall_budget
 from orchestrator.lifecycle.run import RunQueued
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.pipeline.plan import (
@@ -18,7 +19,6 @@ from orchestrator.pipeline.plan import (
     deadline_s,
     next_attempt,
     plan,
-    stall_budget,
 )
 
 CLOCK = ManualClock()

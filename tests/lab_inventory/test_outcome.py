@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from lab_inventory.measurement import Limit, Measurement, Unit, Value
+from lab_inventory.outcome import Outcome, limit_in_words, outcome, stall_allowed, value_in_words
 from lab_inventory.programme import Check, DecisionRule, LevelLimit, Mark, Source
 from orchestrator.lifecycle.verdict import Flag, Verdict
-from orchestrator.pipeline.outcome import Outcome, limit_in_words, outcome, stall_allowed, value_in_words
 
 SIMPLE, GUARD = DecisionRule.SIMPLE_ACCEPTANCE, DecisionRule.GUARD_BAND
 NON_BINARY = DecisionRule.GUARD_BAND_NON_BINARY

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab_inventory.measurement import Limit, Measurement, Unit, Value
-from lab_inventory.programme import Check, DecisionRule, LevelLimit
-from orchestrator.lifecycle.verdict import Flag, Verdict
+from lab_inventory.programme import Check, DecisionRule, LevelLimit, Programme
+from lab_inventory.verdict import Flag, Verdict
 
 STALL_SHARE_MAX = 1 / 3
 """A bench that stalled for more than this share of a limit's tolerance proves nothing about the device."""
@@ -95,6 +95,21 @@ def stall_allowed(limit: Limit) -> float | None:
     """
     tolerance = limit.tolerance
     return None if tolerance is None else tolerance * STALL_SHARE_MAX
+
+
+def stall_budget(programme: Programme) -> dict[str, dict[str, float]]:
+    """Per case and quantity, in the quantity's unit: how much the bench may stall before some limit cannot be judged.
+
+    It is the smallest over all levels and requirements, so that one window serves them all.
+    """
+    budget: dict[str, dict[str, float]] = {}
+    for requirement in programme.requirements:
+        for check in requirement.checks:
+            sizes = [size for limit in check.limits.values() if (size := stall_allowed(limit)) is not None]
+            if sizes:
+                of_case = budget.setdefault(requirement.case, {})
+                of_case[check.quantity] = min([*sizes, of_case.get(check.quantity, sizes[0])])
+    return budget
 
 
 def _doubt(measurement: Measurement, check: Check, limit: Limit) -> str:

@@ -1,0 +1,132 @@
+"""A whole scoring: healthy phones and phones with one defect each, shuffled, several at once; gives the table.
+
+Which subject is which is known to this process alone: phones and runs are numbered in the order they are drawn.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+from agents.measure import LabError
+from agents.score.one_run import Asked, Wanted, run_once
+from agents.score.seeded import FoundBy, Subject
+from agents.score.table import Golden, HealthyRun, Row, ScoreTable, healthy_run_of, read_golden, row_of
+from agents.score.verdicts import Verdicts, requirements_in, verdicts_of
+from agents.version import VERSION
+from lab_inventory.clock import Clock
+from lab_inventory.errors import BadInput
+from lab_inventory.ics import Answers
+from lab_inventory.verdict import Verdict
+
+UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE})
+AGAIN = 500
+"""Added to the number of a subject for its second attempt."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phone:
+    """A kind of phone that is scored with: its directory (none for the reference phone), ICS and defects.
+
+    ``wrong``: what is wrong with each defect, in words.
+    """
+
+    name: str
+    directory: Path
+    ics: Answers
+    found_by: Mapping[str, FoundBy]
+    wrong: Mapping[str, str]
+    golden: Golden
+
+
+def golden_of(category: str, phone: str) -> Golden:
+    """The golden profile that comes with the product. Raises BadInput where this phone has none."""
+    file = resources.files("agents.score") / "golden" / f"{category}.{phone}.txt"
+    try:
+        return read_golden(file.read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError as error:
+        raise BadInput(f"there is no golden profile of {phone} for the suite {category}") from error
+
+
+async def score(
+    phones: Mapping[str, Phone],
+    drawn: Sequence[Subject],
+    asked: Asked,
+    *,
+    seed: int,
+    at_once: int,
+    work: Path,
+    clock: Clock,
+    tell: Tell,
+) -> ScoreTable:
+    """Run every subject and put the table together. Raises LabError where a run could not be carried out at all."""
+    order = [subject for _, subject in sorted(enumerate(drawn), key=lambda item: _lot(seed, item[0]))]
+    free = asyncio.Semaphore(at_once)
+    rows: list[Row] = []
+    healthy: list[HealthyRun] = []
+
+    async def one(number: int, subject: Subject) -> None:
+        phone = phones[subject.phone]
+        async with free:
+            began_s = clock.boottime_s()
+            found = await _verdicts(number, subject, phone, asked, work, clock)
+            took_s = clock.boottime_s() - began_s
+        if subject.defect is None:
+            run = healthy_run_of(phone.name, found, phone.golden, took_s)
+            healthy.append(run)
+            tell(f"{number}: ended after {took_s:.0f} s")
+            return
+        by = phone.found_by[subject.defect]
+        rows.append(row_of(subject, by, phone.wrong[subject.defect], found, phone.golden, took_s))
+        tell(f"{number}: ended after {took_s:.0f} s")
+
+    async with asyncio.TaskGroup() as group:
+        for number, subject in enumerate(order, 1):
+            group.create_task(one(number, subject))
+    return ScoreTable(
+        category="ip-phone",
+        suite_version=VERSION,
+        programme=f"{asked.programme.id} {asked.programme.version}",
+        profile=asked.profile,
+        made_at=clock.now(),
+        seed=seed,
+        rows=tuple(sorted(rows, key=lambda row: (row.phone, row.defect, row.share or 0))),
+        healthy=tuple(sorted(healthy, key=lambda run: run.phone)),
+    )
+
+
+def _lot(seed: int, place: int) -> str:
+    """By what the order is drawn: one that nobody guesses, and that can be had again."""
+    return hashlib.sha256(f"{seed}:{place}".encode()).hexdigest()
+
+
+async def _verdicts(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:
+    """One subject's verdicts. What the lab could not decide is measured once more, as a second attempt would be; what
+    was decided stays as it was.
+    """
+    first = await _attempt(number, subject, phone, asked, work, clock)
+    again = {
+        requirement.case
+        for requirement in requirements_in(asked.programme, asked.profile)
+        if any(key[1] == requirement.id and verdict in UNDECIDED for key, (verdict, _) in first.items())
+    }
+    cases = tuple(case for case in asked.cases if case.id in again)
+    if not cases:
+        return first
+    second = await _attempt(AGAIN + number, subject, phone, replace(asked, cases=cases), work, clock)
+    return {key: second[key] if found[0] in UNDECIDED and key in second else found for key, found in first.items()}
+
+
+async def _attempt(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:
+    """What one run comes to; one that could not be carried out is an error in everything that is asked."""
+    defects = (subject.line,) if subject.line else ()
+    wanted = Wanted(number=number, phone=phone.directory, kind=phone.name, defects=defects)
+    try:
+        ended = await run_once(wanted, asked, phone.ics, work, clock)
+    except LabError as error:
+        return {key: (Verdict.ERROR, str(error)) for key in verdicts_of(asked.programme, asked.profile, phone.ics, ())}
+    return verdicts_of(asked.programme, asked.profile, phone.ics, ended)

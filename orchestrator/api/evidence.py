@@ -1,0 +1,92 @@
+"""The evidence of one case: its files under names that say what they are, its ladder, its reproduction pack.
+
+Everything here is a download or plain text: files come from agents, and nothing foreign is shown in place.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import FileResponse
+
+from lab_inventory.errors import NotFound
+from lab_inventory.evidence.ladder import Ladder
+from lab_inventory.evidence.ladder_text import ladder_text
+from lab_inventory.messages import EVIDENCE_BYTES_MAX
+from lab_inventory.noun import Name, Sha256
+from orchestrator.api.parts import EvidenceRead, Parts, PartsOf
+from orchestrator.lifecycle.recorded_case import CaseView
+from orchestrator.lifecycle.rights import Principal
+from orchestrator.reports import case as cases
+from orchestrator.store import case_views
+
+router = APIRouter(prefix="/v1/runs/{run}/cases/{case}", tags=["runs"])
+Run = Annotated[Name, Path(examples=["run-0123456789abcdef"])]
+Case = Annotated[Name, Path(examples=["TC-SIP-01"])]
+Repeat = Annotated[int, Query(ge=1, le=100, description="Which repeat of the case.")]
+Address = Annotated[Sha256, Path(examples=["sha256:" + "0" * 64])]
+DOWNLOAD = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
+
+
+def _as(media_type: str) -> dict[str, Any]:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {"response_class": Response, "responses": {200: {"content": content}}}
+
+
+@router.get("/evidence/{address}", **_as("application/octet-stream"))
+def get_file(
+    run: Run, case: Case, address: Address, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1
+) -> Response:
+    """One file of the case as it was kept, under a name that says what it is; always a download."""
+    view = case_of(parts, asking, run, case, repeat)
+    evidence = next((one for one in view.ended.evidence if one.digest == address), None)
+    if evidence is None:
+        raise NotFound(f"{case} of {run} has no file {address}")
+    path = parts.desk.artifacts.open_path(address)
+    headers = _named(cases.file_name(view, evidence))
+    return FileResponse(path, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/ladder", **_as("text/plain"))
+def get_ladder(run: Run, case: Case, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1) -> Response:
+    """The ladder of the case as text: who said what to whom and when, then every message."""
+    drawn = ladder_of(parts, case_of(parts, asking, run, case, repeat))
+    if drawn is None:
+        raise NotFound(f"{case} of {run} has no messages that a ladder could be made of")
+    return Response(ladder_text(drawn), media_type="text/plain; charset=utf-8", headers=DOWNLOAD)
+
+
+@router.get("/pack", **_as("application/zip"))
+def get_pack(run: Run, case: Case, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1) -> Response:
+    """The reproduction pack of the case, for 'assay-agent repro'. It holds no password and grants nothing."""
+    view = case_of(parts, asking, run, case, repeat)
+    made = cases.pack(view, _read(parts, [one.digest for one in view.ended.evidence]))
+    headers = _named(f"{run}-{case}-{repeat}-pack.zip")
+    return Response(made, media_type="application/zip", headers=headers)
+
+
+def case_of(parts: Parts, asking: Principal, run: str, case: str, repeat: int) -> CaseView:
+    """What is on record of a repeat; raises NotFound."""
+    with parts.store.reading() as connection:
+        view = case_views.case(connection, run, case, repeat, asking.vendor)
+    if view is None:
+        raise NotFound(f"nothing is on record of repeat {repeat} of {case} in run {run}")
+    return view
+
+
+def ladder_of(parts: Parts, view: CaseView) -> Ladder | None:
+    """The ladder of a case, drawn from the lines that are here; None where there are none."""
+    return cases.case_ladder(view, _read(parts, [one.digest for one in cases.to_be_drawn(view.ended)]))
+
+
+def _read(parts: Parts, addresses: list[str]) -> dict[str, bytes]:
+    """The files that are here, by address."""
+    artifacts = parts.desk.artifacts
+    found = {}
+    for address in addresses:
+        if artifacts.has(address) and artifacts.path(address).stat().st_size <= EVIDENCE_BYTES_MAX:
+            found[address] = artifacts.path(address).read_bytes()
+    return found
+
+
+def _named(name: str) -> dict[str, str]:
+    return DOWNLOAD | {"Content-Disposition": f'attachment; filename="{name.replace(":", "-")}"'}

@@ -1,0 +1,199 @@
+"""A failure that the lab saw is seen again on a desk, from its pack alone; and without the defect it is not."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from agent_nouns import INSTRUMENT
+
+from agents.cases import carry_out_case
+from agents.evidence.comparison import Comparison
+from agents.measure import evidence_path
+from agents.repro import Desk, reproduce
+from agents.simulated.bench_phones import BenchPhone
+from lab_inventory.clock import SystemClock
+from lab_inventory.evidence.pack import NOTICE, HeldAgainst, Reproduction, read_pack, write_pack
+from lab_inventory.evidence.pack import evidence_path as path_in_pack
+from lab_inventory.messages import Assignment, CaseStatus
+from lab_inventory.programme import Programme
+from lab_inventory.shipped import shipped_programmes
+from tests.agents.suites.test_ip_phone import CASES, INSTANCE, PHONES, an_assignment, phone_on_bench
+
+CASE = CASES["TC-SIP-01"]
+PASSWORD = "quiet-secret"
+
+
+def programme() -> Programme:
+    return next(one for one in shipped_programmes() if one.id == "ip-phone-basic")
+
+
+def limits(of: Programme, failed: str) -> tuple[HeldAgainst, ...]:
+    """The limits of the case as the lab judged them: one quantity failed."""
+    return tuple(
+        HeldAgainst(
+            requirement=requirement.id,
+            title=requirement.title,
+            level=level,
+            rule="simple-acceptance",
+            quantity=check.quantity,
+            unit=check.unit,
+            limit=limit.model_dump(exclude={"source"}),
+            source=limit.source.text,
+            verdict="fail" if check.quantity == failed else "pass",
+            words="",
+        )
+        for requirement in of.requirements
+        if requirement.case == CASE.id
+        for check in requirement.checks
+        for level, limit in check.limits.items()
+    )
+
+
+async def packed_by_the_lab(folder: Path, defects: Sequence[str]) -> bytes:
+    """The pack of a case that a run measured, built as the server builds it, from what the run kept."""
+    assigned, evidence = an_assignment(), folder / "kept"
+    evidence.mkdir(parents=True)
+    async with phone_on_bench(folder, assigned, defects=defects) as suite:
+        ended = await carry_out_case(suite, CASE, 1, assignment=assigned, folder=evidence, clock=SystemClock())
+    assert ended.status is CaseStatus.MEASURED, ended.reason
+    of = programme()
+    unit = assigned.dut.registration
+    made = Reproduction(
+        run=assigned.run, attempt=1, submission="sub-1", repeat=1, programme=of.id, programme_version=of.version,
+        programme_digest=of.digest, profile="digital", category=of.category, suite="signalling", suite_version="1",
+        case=CASE, opened_with=assigned.cases, stall_budget={}, product=unit.product, hardware_revision="A",
+        mode="wideband", user_agent=unit.user_agent, driver=unit.driver, ics=assigned.ics, ixit=assigned.ixit,
+        ended=ended, limits=limits(of, "ringing_ms"),
+    )  # fmt: skip
+    files = {path_in_pack(one): evidence_path(evidence, one.digest).read_bytes() for one in ended.evidence}
+    return write_pack(made, files)
+
+
+def a_phone(folder: Path, at: Assignment, defects: Sequence[str]) -> BenchPhone:
+    configuration, work = folder / "configuration", folder / "phone"
+    shutil.copytree(PHONES / "phone-1", configuration)
+    (configuration / "defects").write_text("\n".join(defects))
+    work.mkdir()
+    (work / "uuid").write_text(INSTANCE)
+    return BenchPhone(at.slot, configuration, work)
+
+
+async def seen_on_the_desk(pack: bytes, folder: Path, defects: Sequence[str]) -> tuple[Comparison, list[str]]:
+    """What comes of a pack on a desk whose phone is switched on once the desk listens."""
+    folder.mkdir()
+    slot = an_assignment().slot
+    desk = Desk(
+        registrar=slot.registrar,
+        user=slot.account.user,
+        password=slot.account.password,
+        driver="baresip",
+        control=slot.control or "",
+    )
+    listening, said = asyncio.Event(), []
+
+    def tell(line: str) -> None:
+        said.append(line)
+        if line.startswith("listening"):
+            listening.set()
+
+    wanted = read_pack(pack).reproduction
+    phone = a_phone(folder, an_assignment().model_copy(update={"slot": slot}), defects)
+    again = asyncio.create_task(reproduce(wanted, desk, folder / "out", SystemClock(), tell))
+    try:
+        async with asyncio.timeout(90):
+            await listening.wait()
+            await phone.start()
+            return await again, said
+    finally:
+        again.cancel()
+        await phone.stop()
+
+
+async def test_the_same_failure_is_seen_again_and_without_the_defect_it_is_not(tmp_path: Path) -> None:
+    pack = await packed_by_the_lab(tmp_path / "lab", ["ringing-late"])
+
+    with_it, said = await seen_on_the_desk(pack, tmp_path / "with", ["ringing-late"])
+    without, _ = await seen_on_the_desk(pack, tmp_path / "without", [])
+
+    assert (with_it.status, without.status) == (1, 0)
+    assert {one.limit.quantity for one in with_it.seen_again} == {"ringing_ms"}
+    assert any("missed here too: ringing_ms" in line for line in said)
+    out = tmp_path / "with" / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "REPRODUCTION-grants-nothing-TC-SIP-01-RTP-packets.jsonl",
+        "REPRODUCTION-grants-nothing-TC-SIP-01-SIP-messages.jsonl",
+        "REPRODUCTION-grants-nothing-TC-SIP-01-capture.pcapng",
+        "ladder.svg",
+        "ladder.txt",
+        "result.json",
+        "result.txt",
+    }
+    for name in ("ladder.txt", "result.txt"):
+        assert (out / name).read_text().startswith(NOTICE)
+    everything = pack + b"".join(read_pack(pack).files.values())
+    everything += b"".join(path.read_bytes() for path in out.iterdir())
+    assert PASSWORD.encode() not in everything
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (("--driver", "nonsense"), "there is no driver nonsense; expected one of"),
+        (("--registrar", "nowhere"), "registrar: "),
+        (("PACK", "/dev/null"), "no readable zip file"),
+    ],
+)
+async def test_the_command_refuses_in_words_after_saying_that_it_grants_nothing(
+    tmp_path: Path, changed: tuple[str, str], said: str
+) -> None:
+    path = tmp_path / "pack.zip"
+    path.write_bytes(a_pack_without_evidence())
+    options = {"--registrar": "127.0.0.1:5060", "--user": "1001", "--driver": "baresip", "--control": "127.0.0.1:4444"}
+    options["--out"] = str(tmp_path / "out")
+    if changed[0] == "PACK":
+        path = Path(changed[1])
+    else:
+        options[changed[0]] = changed[1]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agents.cli", "repro", str(path), *[word for pair in options.items() for word in pair],
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")},
+    )  # fmt: skip
+
+    out, err = await asyncio.wait_for(process.communicate(b"secret\n"), 60)
+
+    assert process.returncode == 2
+    assert out.decode().startswith(NOTICE)
+    assert err.decode().startswith(f"{NOTICE}: ")
+    assert said in err.decode()
+    assert not (tmp_path / "out").exists()
+
+
+def a_pack_without_evidence() -> bytes:
+    of, assigned = programme(), an_assignment()
+    unit = assigned.dut.registration
+    made = Reproduction(
+        run="run-1", attempt=1, submission="sub-1", repeat=1, programme=of.id, programme_version=of.version,
+        programme_digest=of.digest, profile="digital", category=of.category, suite="signalling", suite_version="1",
+        case=CASE, opened_with=assigned.cases, stall_budget={}, product=unit.product, hardware_revision="A",
+        mode="wideband", user_agent=unit.user_agent, driver=unit.driver, ics={}, ixit={}, limits=(),
+        ended={"case": CASE.id, "repeat": 1, "status": "measured", "duration_s": 1.0},
+    )  # fmt: skip
+    return write_pack(made, {})
+
+
+def test_the_instrument_of_a_desk_claims_no_uncertainty() -> None:
+    from agents.repro import DESK, assignment_of  # noqa: PLC0415
+
+    slot = an_assignment().slot
+    desk = Desk(
+        registrar=slot.registrar, user="1001", password=slot.account.password, driver="baresip", control="127.0.0.1:1"
+    )
+    made = assignment_of(read_pack(a_pack_without_evidence()).reproduction, desk, SystemClock())
+
+    assert INSTRUMENT.uncertainty
+    assert (made.instruments[0].name, made.instruments[0].uncertainty, made.epochs) == (DESK, {}, {})
