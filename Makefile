@@ -8,7 +8,7 @@ NONE_CHOSEN = [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults setup phone clean
+.PHONY: help run test check bench bench-faults simulate faults fuzz setup phone clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -37,6 +37,9 @@ simulate: setup ## the core in a simulated world with faults: SEEDS=50 STEPS=500
 
 faults: setup ## real processes under real faults: N=200 kills and others between them, SEED=7 again; or OUTAGE_S=600
 	$(BIN)/python -m tests.faults $(if $(OUTAGE_S),--outage-s $(OUTAGE_S),--kills $(or $(N),200) $(if $(SEED),--seed $(SEED)))
+
+fuzz: setup ## the parsers of the instruments under random input: N=10000 examples for each property
+	FUZZ_EXAMPLES=$(or $(N),10000) $(BIN)/pytest -q tests/agents/instruments/test_fuzz.py
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 

@@ -14,7 +14,8 @@ LINES_MAX = 500
 _RTPMAP = re.compile(r"(\d{1,3}) ([^/ ]+)/(\d{1,6})(?:/.*)?")
 _FMTP = re.compile(r"(\d{1,3}) (.+)")
 _MEDIA = re.compile(r"(\S+) (\d{1,5})(?:/\d+)? (\S+) (.+)")
-_CONNECTION = re.compile(r"IN IP4 (\d{1,3}(?:\.\d{1,3}){3})")
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_CONNECTION = re.compile(rf"IN IP4 ({_OCTET}(?:\.{_OCTET}){{3}})")
 
 
 class MalformedSdp(BadInput):
@@ -195,7 +196,7 @@ class LocalAudio:
             if format_.parameters:
                 lines.append(f"a=fmtp:{format_.payload_type} {format_.parameters}")
         lines += [f"a=ptime:{self.ptime_ms}", f"a={direction}"]
-        return ("\r\n".join(lines) + "\r\n").encode()
+        return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
     def answer(self, offer: SessionDescription, *, version: int) -> bytes | None:
         """Our answer: common formats under the offer's numbers, direction mirrored; None where no codec is common."""

@@ -40,7 +40,10 @@ def top_via(message: SipMessage) -> Via:
     first = (split_list(header(message, "Via")) or ("",))[0]
     # White space may stand around every separator (RFC 3261, 25.1); sipmessage reads it around few.
     tight = _SEPARATOR.sub(lambda found: found[1] or found[2], " ".join(first.split()))
-    return _typed("Via", Via.parse, tight)
+    via = _typed("Via", Via.parse, tight)
+    if via.port is not None and not 0 < via.port < 65536:
+        raise MalformedMessage("the port in Via is none")
+    return via
 
 
 def cseq(message: SipMessage) -> CSeq:

@@ -1,0 +1,397 @@
+"""Parsers and whoever stands on them under random input: nothing but the declared refusal, what is built is read again.
+
+``make fuzz`` runs the same with many more examples.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agents.instruments.dialog import Dialog
+from agents.instruments.digest import Account, Challenger, DigestAnswer, DigestVerdict
+from agents.instruments.dtmf import DIGITS, digit_packets, key_events
+from agents.instruments.packets import Packet
+from agents.instruments.registrar import Registrar
+from agents.instruments.rtp import RtpPacket, build_rtp, parse_rtp
+from agents.instruments.rtp_analysis import in_sequence, main_source, missing, pace
+from agents.instruments.sdp import (
+    G722,
+    PCMA,
+    PCMU,
+    TELEPHONE_EVENT,
+    AudioFormat,
+    LocalAudio,
+    MalformedSdp,
+    MediaDirection,
+    answer_problems,
+    parse_sdp,
+)
+from agents.instruments.sip_answers import answer_peer, answer_to
+from agents.instruments.sip_endpoint import SipEndpoint
+from agents.instruments.sip_message import MalformedMessage, Request, parse, request_bytes, response_bytes
+from agents.instruments.sip_rules import ack_problems, invite_problems, request_problems
+from agents.instruments.sip_transactions import ServerTransaction, Timers
+from agents.instruments.sip_transport import Received
+from agents.instruments.sip_values import check_routable, contacts, credentials, split_list, tag
+from agents.instruments.torture import MESSAGES, Scene
+from lab_inventory.clock import ManualClock, SystemClock
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
+fuzzed = settings(
+    max_examples=EXAMPLES,
+    deadline=timedelta(seconds=5),  # a hang is a failure, a busy machine is none
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+PEER = ("127.0.0.1", 9)
+AUDIO = LocalAudio(host="127.0.0.1", port=4000, formats=(G722, PCMU, TELEPHONE_EVENT))
+ACCOUNT = Account(username="1001", password="secret", realm="bench")
+SCENE = Scene(target="sip:1001@127.0.0.1:9", own=PEER, mark="m", offer=AUDIO.describe(version=1))
+REGISTER = request_bytes(
+    "REGISTER",
+    "sip:127.0.0.1",
+    [
+        ("Via", "SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1;rport"),
+        ("Max-Forwards", "70"),
+        ("From", "<sip:1001@127.0.0.1>;tag=1"),
+        ("To", "<sip:1001@127.0.0.1>"),
+        ("Call-ID", "register"),
+        ("CSeq", "1 REGISTER"),
+        ("Contact", '"A" <sip:1001@127.0.0.1:9>;expires=60;+sip.instance="<urn:uuid:1>"'),
+        ("Authorization", 'Digest username="1001", realm="bench", nonce="n", uri="sip:b", response="0", nc=00000001'),
+    ],
+)
+OK = response_bytes(
+    200,
+    "OK",
+    [
+        ("Via", "SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1"),
+        ("From", "<sip:a@b>;tag=1"),
+        ("To", "<sip:a@b>;tag=2"),
+        ("Call-ID", "call"),
+        ("CSeq", "1 INVITE"),
+        ("Contact", "<sip:1001@127.0.0.1:9>"),
+    ],
+    SCENE.offer,
+)
+TORTURE = [message.build(SCENE) for message in MESSAGES]
+SIP = [*TORTURE, *(raw.replace(b";rport", b"") for raw in TORTURE), REGISTER, OK]
+SDP = [
+    SCENE.offer,
+    b"v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\na=inactive\r\nm=audio 9/2 RTP/AVP 8 0 96 101\r\n"
+    b"a=rtpmap:96 opus/48000/2\r\na=fmtp:96 stereo=1\r\na=ptime:20\r\nm=video 0 RTP/SAVP 99\r\nc=IN IP6 ::1\r\n",
+]
+PIECES = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from(b'\r\n|\n|\r| |\t|\0|"|\\|<|>|;|,|=|:|@|[|]|*|-1|0|65536|9999999999|%00|sips:|tag='.split(b"|")),
+    st.sampled_from([b"\xff", b"\xd9\xa1", b"\xe2\x80\xa8", b"\xef\xbb\xbf"]),
+)
+
+
+NUMBERS = st.sampled_from(b"0 00 1 -1 255 256 65535 65536 4294967296 99999999999999999999".split())
+
+
+PLACES = {"number": rb"(?<![\w.])[0-9]+(?![\w.])", "digits": rb"[0-9]+", "place": rb""}
+
+
+@st.composite
+def mutated(draw: st.DrawFn, bases: list[bytes]) -> bytes:
+    """A right message with some lines doubled or lost, and numbers and places within some others replaced."""
+    lines = draw(st.sampled_from(bases)).splitlines(keepends=True)
+    for kind in draw(st.lists(st.sampled_from(["number", "digits", "place", "place", "line"]), max_size=3)):
+        index = draw(st.integers(0, len(lines) - 1))
+        line = lines[index]
+        if kind == "line":
+            lines[index] = line * draw(st.sampled_from([0, 2]))
+            continue
+        places = [match.span() for match in re.finditer(PLACES[kind], line)]
+        if not places:
+            continue
+        start, end = draw(st.sampled_from(places))
+        if kind == "place":
+            end = min(len(line), start + draw(st.integers(0, 20)))
+        middle = draw(PIECES | st.sampled_from([b"", line[start:end] * 2]) if kind == "place" else NUMBERS)
+        lines[index] = line[:start] + middle + line[end:]
+    return b"".join(lines)
+
+
+@fuzzed
+@given(mutated(SIP))
+def test_a_sip_message_is_read_or_refused_by_everything_that_reads_one(raw: bytes) -> None:
+    readers: list[Callable[[], object]] = []
+    with suppress(MalformedMessage):
+        message = parse(raw)
+        assert message.raw == raw
+        assert raw.startswith(message.start_line.encode("utf-8", "surrogateescape"))
+        readers = [
+            lambda: contacts(message),
+            lambda: tag(message, "To"),
+            lambda: credentials(message.get("Authorization") or ""),
+        ]
+        if isinstance(message, Request):
+            assert isinstance(request_problems(message), tuple)
+            assert isinstance(invite_problems(message), tuple)
+            assert isinstance(ack_problems(message, message), tuple)
+            check_routable(message)
+            received = Received(message=message, at_ns=0, peer=PEER)
+            answer = parse(answer_to(received, 200, to_tag="t"))
+            check_routable(answer)
+            assert 0 < answer_peer(received)[1] < 65536
+            status, answered = Registrar(ACCOUNT, expires_s=60, clock=ManualClock()).answer(received)
+            assert (status, parse(answered).get("Call-ID")) != (0, None)
+    for read in readers:
+        with suppress(MalformedMessage):
+            read()
+
+
+class Bench:
+    """An endpoint in a loop of its own that takes datagrams as if the kernel had given them."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.runner = asyncio.Runner()
+        loop = self.runner.get_loop()
+        loop.set_exception_handler(lambda _, context: self.faults.append(repr(context)))
+        self.renew()
+
+    def renew(self) -> None:
+        async def opened() -> SipEndpoint:
+            registrar = Registrar(ACCOUNT, expires_s=60, clock=SystemClock())
+            return SipEndpoint(clock=SystemClock(), registrar=registrar, timers=Timers(t1_s=0.001)).open(
+                ("127.0.0.1", 0)
+            )
+
+        self.endpoint = self.runner.run(opened())
+
+    def take(self, raw: bytes) -> None:
+        def on_call(invitation: ServerTransaction) -> Dialog:
+            dialog = Dialog.incoming(self.endpoint, audio=AUDIO, invitation=invitation)
+            dialog.ring()
+            dialog.accept()
+            return dialog
+
+        async def taken() -> None:
+            with self.endpoint.expecting_calls(on_call):
+                self.endpoint.transport._on_packet(Packet(at_ns=1, peer=PEER, data=raw))
+            await asyncio.sleep(0)
+
+        self.runner.run(taken())
+
+    def close(self) -> None:
+        self.endpoint.close()
+        self.runner.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+@fuzzed
+@given(st.lists(mutated(SIP), min_size=1, max_size=4))
+def test_no_datagram_breaks_the_endpoint(bench: Bench, datagrams: list[bytes]) -> None:
+    for raw in datagrams:
+        bench.take(raw)
+
+    assert bench.faults == []
+    bench.endpoint.close()
+    bench.renew()
+
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9\-.!%*_+`'~]{0,20}", fullmatch=True).filter(
+    lambda name: name.lower() not in {"content-length", "l"}
+)
+VALUES = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=60).map(
+    lambda value: value.strip(" \t")
+)
+
+
+@fuzzed
+@given(
+    st.from_regex(r"[A-Z][A-Za-z0-9\-.!%*_+`'~]{0,20}", fullmatch=True),
+    st.from_regex(r"[!-~]{1,60}", fullmatch=True),
+    st.lists(st.tuples(NAMES, VALUES), max_size=20),
+    st.binary(max_size=200),
+)
+def test_what_is_built_is_read_again(method: str, uri: str, headers: list[tuple[str, str]], body: bytes) -> None:
+    read = parse(request_bytes(method, uri, headers, body))
+
+    assert isinstance(read, Request)
+    assert (read.method, read.uri, read.body) == (method, uri, body)
+    assert [(header.name, header.value) for header in read.headers[:-1]] == headers
+
+
+@fuzzed
+@given(st.lists(st.from_regex(r'"([^"\\]|\\.)*" <[^<>\n]*>(;[a-z]+="[^"\\]*")?', fullmatch=True), max_size=6))
+def test_a_list_is_taken_apart_where_it_was_put_together(items: list[str]) -> None:
+    assert split_list(", ".join(items)) == tuple(items)
+
+
+SAFE = st.text(st.characters(exclude_characters='"\\\r\n', exclude_categories=["Cs"]), max_size=30)
+
+
+@fuzzed
+@given(SAFE, SAFE, SAFE, SAFE, st.integers(0, 0xFFFF_FFFF))
+def test_credentials_are_read_as_they_were_written(username: str, realm: str, nonce: str, uri: str, count: int) -> None:
+    answer = DigestAnswer(
+        username=username, realm=realm, nonce=nonce, uri=uri, nonce_count=f"{count:08x}", client_nonce="c"
+    )
+
+    read = credentials(answer.header("REGISTER", "secret"))
+
+    assert (read["username"], read["realm"], read["nonce"], read["uri"]) == (username, realm, nonce, uri)
+    assert (read["nc"], read["response"]) == (f"{count:08x}", answer.response("REGISTER", "secret"))
+
+
+@fuzzed
+@given(
+    st.one_of(
+        st.text(max_size=200),
+        mutated(
+            [
+                b'Digest username="1001", realm="bench", nonce="n", uri="sip:b", '
+                b'response="0", algorithm=MD5, cnonce="c", qop=auth, nc=00000001'
+            ]
+        ).map(lambda raw: raw.decode("utf-8", "surrogateescape")),
+    )
+)
+def test_made_up_credentials_are_never_correct(value: str) -> None:
+    challenger = Challenger(ACCOUNT, ManualClock())
+    challenger.challenge()
+
+    assert challenger.check(value, "REGISTER").verdict not in {DigestVerdict.CORRECT, DigestVerdict.ABSENT}
+
+
+@fuzzed
+@given(mutated(SDP), mutated(SDP))
+def test_a_session_description_is_read_or_refused_by_everything_that_reads_one(first: bytes, second: bytes) -> None:
+    with suppress(MalformedSdp):
+        offer = parse_sdp(first)
+        assert offer.text.encode("utf-8", "surrogateescape") == first
+        audio = offer.audio
+        if audio is not None and audio.destination is not None:
+            host, port = audio.destination
+            assert all(part.isascii() and int(part) < 256 for part in host.split("."))
+            assert 0 < port < 65536
+        ours = AUDIO.answer(offer, version=1)
+        assert ours is None or parse_sdp(ours).audio is not None
+        assert isinstance(answer_problems(offer, parse_sdp(second)), tuple)
+
+
+FORMATS = st.lists(
+    st.one_of(
+        st.sampled_from([PCMU, PCMA, G722]),
+        st.builds(
+            AudioFormat,
+            payload_type=st.integers(96, 127),
+            encoding=st.from_regex(r"[A-Z0-9][A-Z0-9\-]{0,12}", fullmatch=True),
+            clock_hz=st.integers(1, 999_999),
+            parameters=st.from_regex(r"([!-~]([ -~]{0,30}[!-~])?)?", fullmatch=True),
+        ),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda one: one.payload_type,
+)
+
+
+@fuzzed
+@given(FORMATS, st.integers(1, 65535), st.sampled_from(MediaDirection), st.integers(1, 9999))
+def test_a_description_is_read_as_it_was_written(
+    formats: list[AudioFormat], port: int, direction: MediaDirection, ptime_ms: int
+) -> None:
+    local = LocalAudio(host="192.0.2.1", port=port, formats=tuple(formats), ptime_ms=ptime_ms)
+
+    read = parse_sdp(local.describe(version=1, direction=direction)).audio
+
+    assert read is not None
+    assert (read.destination, read.direction, read.ptime_ms) == (("192.0.2.1", port), direction, ptime_ms)
+    assert read.formats == tuple(formats)
+
+
+@fuzzed
+@given(st.binary(max_size=80))
+def test_a_datagram_is_an_rtp_packet_or_none(data: bytes) -> None:
+    read = parse_rtp(Packet(at_ns=1, peer=PEER, data=data))
+
+    assert read is None or (data[0] >> 6 == 2 and len(read.payload) <= len(data) - 12 and read.payload in data)
+
+
+UINT16, UINT32 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFF_FFFF)
+
+
+@fuzzed
+@given(st.integers(0, 127), st.booleans(), UINT16, UINT32, UINT32, st.binary(max_size=200))
+def test_an_rtp_packet_is_read_as_it_was_built(
+    payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes
+) -> None:
+    built = build_rtp(
+        payload_type=payload_type, marker=marker, sequence=sequence, timestamp=timestamp, ssrc=ssrc, payload=payload
+    )
+
+    assert parse_rtp(Packet(at_ns=7, peer=PEER, data=built)) == RtpPacket(
+        at_ns=7,
+        payload_type=payload_type,
+        marker=marker,
+        sequence=sequence,
+        timestamp=timestamp,
+        ssrc=ssrc,
+        payload=payload,
+    )
+
+
+PACKETS = st.lists(
+    st.builds(
+        RtpPacket,
+        at_ns=st.integers(0, 10**12),
+        payload_type=st.sampled_from([0, 101]),
+        marker=st.booleans(),
+        sequence=UINT16,
+        timestamp=UINT32,
+        ssrc=st.integers(0, 2),
+        payload=st.binary(max_size=8),
+    ),
+    max_size=40,
+)
+
+
+@fuzzed
+@given(PACKETS)
+def test_any_stream_can_be_summed_up(packets: list[RtpPacket]) -> None:
+    stream = main_source(packets)
+    assert missing(stream) >= 0
+    assert len(in_sequence(stream)) + missing(stream) >= bool(stream)
+    assert pace(stream, 0) is None or len(stream) >= 3
+    keys = key_events(stream, 101)
+    assert sum(key.packets for key in keys) <= len(stream)
+    assert all(key.digit in DIGITS and key.end_packets <= key.packets for key in keys)
+
+
+@fuzzed
+@given(st.text(alphabet=DIGITS, max_size=20), UINT16, st.integers(2, 8), st.integers(1, 3))
+def test_digits_are_heard_as_they_were_pressed(digits: str, first: int, frames: int, ends: int) -> None:
+    packets = [
+        RtpPacket(
+            at_ns=0,
+            payload_type=101,
+            marker=out.marker,
+            sequence=(first + index) & 0xFFFF,
+            timestamp=((index * 160) - out.ticks_before) & 0xFFFF_FFFF,
+            ssrc=1,
+            payload=out.payload,
+        )
+        for index, out in enumerate(digit_packets(digits, 101, frames_per_key=frames, end_packets=ends))
+    ]
+
+    keys = key_events(packets, 101)
+
+    assert "".join(key.digit for key in keys) == digits
+    assert {(key.end_packets, key.timestamp_constant) for key in keys} <= {(ends, True)}
