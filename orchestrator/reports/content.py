@@ -133,6 +133,7 @@ class TestReport(Noun):
     """One issued report. It is never changed: an amended one has a number of its own and names the one it amends.
 
     ``waived``: every requirement that is not met and does not count against its level, and by which waiver.
+    ``drivers``: what pressed the keys of the units, and on what each of them was tried, in words.
     """
 
     __test__ = False
@@ -168,6 +169,7 @@ class TestReport(Noun):
     methods: tuple[Method, ...]
     by_hand: tuple[ByHand, ...] = Field(default=(), exclude_if=lambda given: not given)
     environment: Text
+    drivers: tuple[Text, ...] = Field(default=(), exclude_if=lambda given: not given)
     instruments: tuple[UsedInstrument, ...]
     deviations: Text
     attempts: tuple[Attempt, ...]
@@ -218,7 +220,7 @@ class TestReport(Noun):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What is on record of a run beside its reports."""
+    """What is on record of a run beside its reports. ``driver``: what pressed its keys, in words."""
 
     run: str
     state: str
@@ -229,6 +231,7 @@ class RunRecord:
     identity: str
     started_at: datetime | None
     ended_at: datetime | None
+    driver: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,6 +325,7 @@ def compose(
             "methods": tuple(_methods(programme, profile.id)),
             "by_hand": by_hand,
             "environment": sheet.environment,
+            "drivers": tuple(dict.fromkeys(run.driver for run in judged if run.driver)),
             "instruments": (*_used(recorded).values(), *_used_by_hand(view)),
             "deviations": sheet.deviations,
             "attempts": tuple(
