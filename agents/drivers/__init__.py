@@ -201,7 +201,12 @@ def driver_in(slot: Slot, kind: type[PhoneDriver]) -> PhoneDriver:
 
 def installed_drivers() -> dict[str, type[PhoneDriver]]:
     """Every driver that is installed and can be loaded, by name."""
-    return load_drivers(entry_points(group="assay.drivers"))[0]
+    return find_drivers()[0]
+
+
+def find_drivers() -> tuple[dict[str, type[PhoneDriver]], dict[str, str]]:
+    """The drivers that are installed, as ``load_drivers`` gives them."""
+    return load_drivers(entry_points(group="assay.drivers"))
 
 
 def load_drivers(entries: Iterable[EntryPoint]) -> tuple[dict[str, type[PhoneDriver]], dict[str, str]]:
