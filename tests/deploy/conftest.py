@@ -18,8 +18,8 @@ FAULT = "/etc/a-host-that-the-new-build-cannot-serve"
 
 @dataclass(frozen=True)
 class Builds:
-    """Directories of builds: ``old``, ``new`` (with a driver that is a package of its own), and ``bad``, which cannot serve
-    a host that has the file FAULT.
+    """Directories of builds: ``old``, ``new`` (with a driver that is a package of its own), and ``bad``, which cannot
+    serve a host that has the file FAULT.
     """
 
     old: str
