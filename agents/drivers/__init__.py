@@ -221,9 +221,9 @@ def load_drivers(entries: Iterable[EntryPoint]) -> tuple[dict[str, type[PhoneDri
         except Exception as error:
             broken[entry.name] = describe(error)
             continue
-        lacks = [member for member in MEMBERS if not hasattr(kind, member)]
+        lacks = [member for member in ("name", "recognises") if not hasattr(kind, member)]
         if lacks or not inspect.isclass(kind):
-            broken[entry.name] = f"{entry.value} is no class with {', '.join(lacks or MEMBERS)}"
+            broken[entry.name] = f"{entry.value} is no class with {' and '.join(lacks or ('verbs',))}"
         elif getattr(kind, "name", None) != entry.name:
             broken[entry.name] = f"{entry.value} has not the name {entry.name} of its entry point"
         else:
