@@ -62,6 +62,7 @@ def devices(connection: Connection) -> list[Row]:
                 "identity_kind": registration.identity.kind.value,
                 "identity_weak": registration.identity.weak,
                 "driver": registration.driver,
+                "driver_in_words": registration.driver_in_words(),
                 "host": view.host,
                 "slot": registration.slot,
                 "presence": view.presence.value,

@@ -67,6 +67,19 @@ def test_each_slot_is_watched_and_its_device_registered() -> None:
     assert desk.slots.faults() == ()
 
 
+def test_a_driver_that_the_lab_file_names_and_that_is_not_here_is_a_fault_of_its_slot() -> None:
+    desk = Desk()
+    first, second = (place for _, place in host().slots())
+    named = first.model_copy(update={"driver": "acme"})
+    bench = host().benches[0].model_copy(update={"slots": (named, second)})
+    desk.slots.configure(host().model_copy(update={"benches": (bench,)}))
+    desk.slots.look()
+    (fault,) = desk.slots.faults()
+    assert (fault.slot, fault.slug) == ("slot-1", "driver-missing")
+    assert "names driver acme, which is not installed on this host" in fault.detail
+    assert {device.slot: device.driver for device in desk.slots.devices()} == {"slot-1": None, "slot-2": "fake"}
+
+
 def test_a_device_that_is_gone_is_no_longer_reported() -> None:
     desk = Desk()
     desk.probes["slot-1"].there = False

@@ -83,6 +83,9 @@ def test_after_the_last_attempt_there_is_no_other() -> None:
 
 def test_the_deadline_leaves_room_for_three_times_the_expected_duration() -> None:
     assert deadline_s(40) == 120 + OVERHEAD_S
+    assert deadline_s(40, press_timeout_s=1) == deadline_s(40)
+    # A person is given 115 s more for each of twelve presses.
+    assert deadline_s(40, press_timeout_s=120) == 120 + OVERHEAD_S + 12 * 115
 
 
 def test_the_stall_budget_is_a_third_of_the_tolerance_of_the_strictest_level() -> None:
