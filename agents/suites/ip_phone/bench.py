@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from agents.drivers import PhoneDriver, installed_drivers
@@ -13,7 +13,16 @@ from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
 from agents.instruments.rtp import RtpPacket, RtpPort
 from agents.instruments.rtp_analysis import main_source, payloads
-from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, AudioFormat, LocalAudio, Media, SessionDescription
+from agents.instruments.sdes import Crypto
+from agents.instruments.sdp import (
+    PCMU,
+    SECURED,
+    TELEPHONE_EVENT,
+    AudioFormat,
+    LocalAudio,
+    Media,
+    SessionDescription,
+)
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_transactions import ClientTransaction
 from agents.instruments.stall import StallMeter
@@ -102,27 +111,35 @@ class PhoneBench:
             raise LabError("the phone is not registered, so that it cannot be called")
         return bindings[0]
 
-    def open_call_audio(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple[RtpPort, LocalAudio]:
-        """A free audio port, and how it is described."""
+    def open_call_audio(
+        self, formats: Sequence[AudioFormat] = SPOKEN, *, key: Crypto | None = None
+    ) -> tuple[RtpPort, LocalAudio]:
+        """A free audio port, and how it is described: with SRTP where there is a key."""
         port = RtpPort(clock=self.clock).open(self.endpoint.address[0])
         host, number = port.address
-        return port, LocalAudio(host=host, port=number, formats=tuple(formats))
+        return port, LocalAudio(host=host, port=number, formats=tuple(formats), key=key)
 
-    def call_phone(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple["Call", ClientTransaction]:
-        """Call the phone at its registered contact."""
+    def call_phone(
+        self, formats: Sequence[AudioFormat] = SPOKEN, *, key: Crypto | None = None
+    ) -> tuple["Call", ClientTransaction]:
+        """Call the phone at its registered contact; with a key nothing but SRTP is offered, and heard."""
         binding = self.registered()
-        port, audio = self.open_call_audio(formats)
+        port, audio = self.open_call_audio(formats, key=key)
+        if key is not None:
+            port.secure()
         dialog = Dialog.outgoing(self.endpoint, audio=audio, peer=binding.peer, target=binding.uri)
         call = Call(dialog, port, audio)
         self.calls.append(call)
         return call, dialog.invite()
 
-    async def established_call(self, formats: Sequence[AudioFormat] = SPOKEN) -> "Call | None":
+    async def established_call(
+        self, formats: Sequence[AudioFormat] = SPOKEN, *, key: Crypto | None = None
+    ) -> "Call | None":
         """Call the phone, let the driver answer; the call, or None where the phone did not take it.
 
         A phone that does not say that it rings is answered all the same: ringing is for another case to judge.
         """
-        call, invite = self.call_phone(formats)
+        call, invite = self.call_phone(formats, key=key)
         await invite.response(180, timeout_s=RING_SOON_S)
         early = await invite.final(timeout_s=0)
         if early is None:
@@ -165,6 +182,7 @@ class PhoneBench:
                     "timestamp": packet.timestamp,
                     "ssrc": packet.ssrc,
                     "payload_bytes": len(packet.payload),
+                    **({"key": packet.key} if packet.key else {}),
                 }
             )
             for call in self.calls
@@ -221,7 +239,24 @@ class Call:
         if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
             self.port.stop_sending()
             return
+        if (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
+            self.port.stop_sending()
+            return
         self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
+
+    def rekey(self, key: Crypto) -> ClientTransaction:
+        """Offer another key of ours within the call; it is used once the phone has answered."""
+        self._audio = replace(self._audio, key=key)
+        return self.dialog.invite(audio=self._audio)
+
+    def _agree_on_keys(self, audio: Media) -> bool:
+        """Whether both sides have a key; then they are in use."""
+        if self._audio.key is None or audio.protocol != SECURED or not audio.keys:
+            return False
+        theirs = audio.keys[0]
+        own = replace(self._audio.key, tag=theirs.tag, suite=theirs.suite)
+        self.port.use_keys(own=own, theirs=theirs)
+        return True
 
     def packets(self, since_ns: int = 0, until_ns: int | None = None) -> tuple[RtpPacket, ...]:
         """What the phone sent, of its main source."""

@@ -1,0 +1,200 @@
+"""SRTP with keys in the session description (RFC 3711, RFC 4568): offered, answered, nothing in clear, another key."""
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from agents.bench_ca import server_certificate
+from agents.drivers import DriverRefused, Srtp
+from agents.instruments.dialog import expecting_calls
+from agents.instruments.sdes import MASTER_BYTES, Crypto, Suite
+from agents.instruments.sdp import SECURED, Media, SessionDescription, answer_problems
+from agents.instruments.srtp import SrtpReceiver
+from agents.measure import LabError, Recorder, procedure
+from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, Call, PhoneBench
+from agents.suites.ip_phone.other_server import back_home, bench_authority, point_phone_at, tls_server, visit
+from lab_inventory.clock import boottime_ns
+from lab_inventory.errors import InvariantBroken
+from lab_inventory.measurement import Unit
+
+INVITE_TIMEOUT_S = 5.0
+MEDIA_TIMEOUT_S = 2.0
+LISTEN_S = 0.6
+WRONG_KEYS = 20
+"""Packets that are tried with a wrong key, as a control of the instrument."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The account the phone calls from: ``server`` is what it dials the bench at, ``note`` how it came about."""
+
+    server: str
+    note: str
+
+
+@procedure(
+    "srtp",
+    measures={
+        "sdes_offered": Unit.BOOL,
+        "secure_audio": Unit.BOOL,
+        "no_clear_rtp_when_mandatory": Unit.BOOL,
+        "rekeyed": Unit.BOOL,
+    },
+)
+async def srtp(bench: PhoneBench, recorder: Recorder) -> None:
+    """The phone, told to secure its audio, calls the bench; is called with SRTP and another key; then without SRTP."""
+    if bench.declared_absent("srtp.sdes"):
+        for quantity in srtp.measures:
+            bench.measure(quantity, None, "SRTP with SDES is declared absent")
+        return
+    async with _secured_account(bench) as account:
+        await _offered(bench, account)
+        call = await bench.established_call(key=new_key(bench))
+        unprotected = await _secure_call(bench, call)
+        await _no_clear_rtp(bench, unprotected)
+
+
+def new_key(bench: PhoneBench) -> Crypto:
+    """A key of the bench's own, for one call or a part of one."""
+    master = hashlib.sha512(bench.clock.token("srtp").encode()).digest()[:MASTER_BYTES]
+    return Crypto(tag=1, suite=Suite.AES_CM_128_HMAC_SHA1_80, master=master)
+
+
+@asynccontextmanager
+async def _secured_account(bench: PhoneBench) -> AsyncIterator[Account]:
+    """An account at a TLS server of the bench with SRTP made mandatory, since keys in clear protect nothing.
+
+    A phone without TLS, or whose driver cannot enter a server, is taken as it is configured.
+    """
+    host, port = bench.endpoint.address
+    if bench.declared_absent("tls"):
+        yield Account(
+            server=f"sip:bench@{host}:{port}", note="as configured, signalling in clear: TLS is declared absent"
+        )
+        return
+    authority = bench_authority()
+    certificate = await asyncio.to_thread(server_certificate, host, now=bench.clock.now(), issuer=authority)
+    versions = {"lowest": ssl.TLSVersion.TLSv1_2, "highest": ssl.TLSVersion.TLSv1_3}
+    with tls_server(bench, certificate, **versions) as listener:
+        async with back_home(bench):
+            try:
+                await point_phone_at(bench, listener, srtp=Srtp.MANDATORY)
+            except DriverRefused as error:
+                yield Account(server=f"sip:bench@{host}:{port}", note=f"as configured: {error.detail}")
+                return
+            seen = await visit(bench, listener)
+            if not seen.registered:
+                raise LabError(f"the phone does not register at the TLS server of the bench: {seen.words}")
+            yield Account(server=f"sip:bench@{host}:{listener.address[1]}", note="told to secure its audio, over TLS")
+
+
+async def _offered(bench: PhoneBench, account: Account) -> None:
+    """What the phone offers when it calls."""
+    port, audio = bench.open_call_audio(key=new_key(bench))
+    try:
+        with expecting_calls(bench.endpoint, audio=audio) as arrived:
+            await bench.driver.dial(account.server)
+            dialog = await arrived.first(lambda _: True, timeout_s=INVITE_TIMEOUT_S)
+        if dialog is None:
+            bench.measure("sdes_offered", None, f"no INVITE came; the phone is {account.note}")
+            return
+        offered, words = sdes_in(dialog.remote)
+        bench.measure("sdes_offered", offered, f"{words}; the phone is {account.note}")
+        dialog.refuse(486)
+    finally:
+        port.close()
+
+
+def sdes_in(description: SessionDescription | None) -> tuple[bool, str]:
+    """Whether a description secures its audio with a key of the suite that all must have (RFC 4568, 6.2)."""
+    audio = description.audio if description else None
+    if audio is None:
+        return False, "no audio was offered"
+    if audio.protocol != SECURED:
+        return False, f"the audio was offered as {audio.protocol}"
+    if any(key.suite is Suite.AES_CM_128_HMAC_SHA1_80 for key in audio.keys):
+        return True, f"{audio.protocol} with {', '.join(key.suite for key in audio.keys)}"
+    return False, f"{audio.protocol} without a usable key of AES_CM_128_HMAC_SHA1_80: {'; '.join(audio.key_faults)}"
+
+
+async def _secure_call(bench: PhoneBench, call: Call | None) -> int | None:
+    """Audio after decryption, and after another key; gives how many packets authenticated under no key of the call."""
+    if call is None or call.dialog.offer is None or call.media is None:
+        for quantity in ("secure_audio", "rekeyed"):
+            bench.measure(quantity, None, "the phone did not take the call that offered RTP/SAVP alone")
+        return None
+    problems = answer_problems(call.dialog.offer, call.dialog.remote) if call.dialog.remote else ()
+    heard, words = await call.audio_heard(float(bench.ixit.get("tone", 1000)))
+    _check_wrong_key(bench, call)
+    bench.measure("secure_audio", heard and not problems, "; ".join([words, *problems]))
+    await _rekey(bench, call)
+    unprotected = len(call.port.unauthentic)
+    final = await call.dialog.bye().final(timeout_s=1.0)
+    if final is None:
+        await bench.driver.hang_up()
+    return unprotected if call.port.packets() or unprotected else None
+
+
+def _check_wrong_key(bench: PhoneBench, call: Call) -> None:
+    """The control: what authenticated must not do so under another key, or the instrument shows nothing."""
+    media = call.media
+    if media is None or not media.keys:
+        return
+    wrong = SrtpReceiver(replace(media.keys[0], master=new_key(bench).master))
+    if any(wrong.unprotect(packet) is not None for packet in call.port.protected[:WRONG_KEYS]):
+        raise InvariantBroken("packets of the phone authenticate under a key that it never had")
+
+
+async def _rekey(bench: PhoneBench, call: Call) -> None:
+    """Another key of ours in a re-INVITE; what comes after the answer must be under the key in it."""
+    before = call.media
+    key = new_key(bench)
+    final = await call.rekey(key).final(timeout_s=ANSWER_TIMEOUT_S)
+    if final is None or final.message.status != 200:
+        came = final.message.status if final else "with nothing"
+        bench.measure("rekeyed", False, f"the re-INVITE with another key was answered {came}")
+        return
+    after = call.media
+    problems = (
+        answer_problems(call.dialog.offer, call.dialog.remote) if call.dialog.offer and call.dialog.remote else ()
+    )
+    if after is None or not after.keys or problems:
+        bench.measure("rekeyed", False, f"the answer has no valid key: {'; '.join(problems)}")
+        return
+    right, words = await _heard_under(call, after.keys[0])
+    changed = before is not None and bool(before.keys) and before.keys[0].master != after.keys[0].master
+    own = "its own key is another too" if changed else "it keeps its own key, as RFC 4568 allows"
+    bench.measure("rekeyed", right, f"{words}; {own}")
+
+
+async def _heard_under(call: Call, key: Crypto) -> tuple[bool, str]:
+    """Whether audio comes and authenticates under this key from 0.2 s after now on."""
+    since_ns = boottime_ns() + 200_000_000
+    if await call.first_packet(since_ns, MEDIA_TIMEOUT_S) is None:
+        return False, "no audio that authenticates came after the answer"
+    await asyncio.sleep(LISTEN_S)
+    came = call.port.packets(since_ns=since_ns)
+    strange = [packet for packet in call.port.unauthentic if packet.at_ns >= since_ns]
+    old = [packet for packet in came if packet.key != key.fingerprint]
+    words = f"{len(came) - len(old)} packets under the key of the answer, {len(old)} under an earlier one"
+    return not old and not strange, f"{words}, {len(strange)} under none"
+
+
+async def _no_clear_rtp(bench: PhoneBench, unprotected: int | None) -> None:
+    """The phone must also refuse a call that offers RTP/AVP alone, and send nothing in it."""
+    if unprotected is None:
+        bench.measure("no_clear_rtp_when_mandatory", None, "no secured call with audio came about")
+        return
+    call = await bench.established_call()
+    await asyncio.sleep(LISTEN_S)
+    clear = len(bench.calls[-1].port.packets())
+    media: Media | None = call.media if call else None
+    taken = "taken" if call and media else "refused"
+    note = (
+        f"{unprotected} packets of the secured call authenticate under no key; "
+        f"a call with RTP/AVP alone was {taken}, with {clear} packets in clear"
+    )
+    bench.measure("no_clear_rtp_when_mandatory", not unprotected and taken == "refused" and not clear, note)
