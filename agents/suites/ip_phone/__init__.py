@@ -6,8 +6,9 @@ from agents.instruments.sdp import G722, PCMA, PCMU
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.stall import StallMeter
 from agents.measure import LabError, Procedure
-from agents.suites.ip_phone import audio, calls, hold, registration, srtp, timers, tls
+from agents.suites.ip_phone import audio, calls, hold, registration, timers, tls
 from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
+from agents.suites.ip_phone.srtp import secured_audio
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Unavailable
@@ -33,7 +34,7 @@ PROCEDURES: dict[str, Procedure] = {
         audio.rtp_pacing,
         timers.invite_give_up,
         tls.tls_signalling,
-        srtp.srtp,
+        secured_audio,
     )
 }
 

@@ -111,35 +111,27 @@ class PhoneBench:
             raise LabError("the phone is not registered, so that it cannot be called")
         return bindings[0]
 
-    def open_call_audio(
-        self, formats: Sequence[AudioFormat] = SPOKEN, *, key: Crypto | None = None
-    ) -> tuple[RtpPort, LocalAudio]:
-        """A free audio port, and how it is described: with SRTP where there is a key."""
+    def open_call_audio(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple[RtpPort, LocalAudio]:
+        """A free audio port, and how it is described."""
         port = RtpPort(clock=self.clock).open(self.endpoint.address[0])
         host, number = port.address
-        return port, LocalAudio(host=host, port=number, formats=tuple(formats), key=key)
+        return port, LocalAudio(host=host, port=number, formats=tuple(formats))
 
-    def call_phone(
-        self, formats: Sequence[AudioFormat] = SPOKEN, *, key: Crypto | None = None
-    ) -> tuple["Call", ClientTransaction]:
-        """Call the phone at its registered contact; with a key nothing but SRTP is offered, and heard."""
+    def call_phone(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple["Call", ClientTransaction]:
+        """Call the phone at its registered contact."""
         binding = self.registered()
-        port, audio = self.open_call_audio(formats, key=key)
-        if key is not None:
-            port.secure()
+        port, audio = self.open_call_audio(formats)
         dialog = Dialog.outgoing(self.endpoint, audio=audio, peer=binding.peer, target=binding.uri)
         call = Call(dialog, port, audio)
         self.calls.append(call)
         return call, dialog.invite()
 
-    async def established_call(
-        self, formats: Sequence[AudioFormat] = SPOKEN, *, key: Crypto | None = None
-    ) -> "Call | None":
+    async def established_call(self, formats: Sequence[AudioFormat] = SPOKEN) -> "Call | None":
         """Call the phone, let the driver answer; the call, or None where the phone did not take it.
 
         A phone that does not say that it rings is answered all the same: ringing is for another case to judge.
         """
-        call, invite = self.call_phone(formats, key=key)
+        call, invite = self.call_phone(formats)
         await invite.response(180, timeout_s=RING_SOON_S)
         early = await invite.final(timeout_s=0)
         if early is None:

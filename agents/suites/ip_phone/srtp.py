@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 from agents.bench_ca import server_certificate
 from agents.drivers import DriverRefused, Srtp
-from agents.instruments.dialog import expecting_calls
+from agents.instruments.dialog import Dialog, expecting_calls
 from agents.instruments.sdes import MASTER_BYTES, Crypto, Suite
 from agents.instruments.sdp import SECURED, Media, SessionDescription, answer_problems
 from agents.instruments.srtp import SrtpReceiver
 from agents.measure import LabError, Recorder, procedure
-from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, Call, PhoneBench
+from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_SOON_S, Call, PhoneBench
 from agents.suites.ip_phone.other_server import back_home, bench_authority, point_phone_at, tls_server, visit
 from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import InvariantBroken
@@ -36,7 +36,7 @@ class Account:
 
 
 @procedure(
-    "srtp",
+    "secured-audio",
     measures={
         "sdes_offered": Unit.BOOL,
         "secure_audio": Unit.BOOL,
@@ -44,15 +44,15 @@ class Account:
         "rekeyed": Unit.BOOL,
     },
 )
-async def srtp(bench: PhoneBench, recorder: Recorder) -> None:
+async def secured_audio(bench: PhoneBench, recorder: Recorder) -> None:
     """The phone, told to secure its audio, calls the bench; is called with SRTP and another key; then without SRTP."""
     if bench.declared_absent("srtp.sdes"):
-        for quantity in srtp.measures:
+        for quantity in secured_audio.measures:
             bench.measure(quantity, None, "SRTP with SDES is declared absent")
         return
     async with _secured_account(bench) as account:
         await _offered(bench, account)
-        call = await bench.established_call(key=new_key(bench))
+        call = await _call_with(bench, new_key(bench))
         unprotected = await _secure_call(bench, call)
         await _no_clear_rtp(bench, unprotected)
 
@@ -93,9 +93,9 @@ async def _secured_account(bench: PhoneBench) -> AsyncIterator[Account]:
 
 async def _offered(bench: PhoneBench, account: Account) -> None:
     """What the phone offers when it calls."""
-    port, audio = bench.open_call_audio(key=new_key(bench))
+    port, audio = bench.open_call_audio()
     try:
-        with expecting_calls(bench.endpoint, audio=audio) as arrived:
+        with expecting_calls(bench.endpoint, audio=replace(audio, key=new_key(bench))) as arrived:
             await bench.driver.dial(account.server)
             dialog = await arrived.first(lambda _: True, timeout_s=INVITE_TIMEOUT_S)
         if dialog is None:
@@ -118,6 +118,22 @@ def sdes_in(description: SessionDescription | None) -> tuple[bool, str]:
     if any(key.suite is Suite.AES_CM_128_HMAC_SHA1_80 for key in audio.keys):
         return True, f"{audio.protocol} with {', '.join(key.suite for key in audio.keys)}"
     return False, f"{audio.protocol} without a usable key of AES_CM_128_HMAC_SHA1_80: {'; '.join(audio.key_faults)}"
+
+
+async def _call_with(bench: PhoneBench, key: Crypto) -> Call | None:
+    """Call the phone and offer nothing but SRTP; the call, or None where the phone did not take it."""
+    binding = bench.registered()
+    port, audio = bench.open_call_audio()
+    port.secure()
+    audio = replace(audio, key=key)
+    call = Call(Dialog.outgoing(bench.endpoint, audio=audio, peer=binding.peer, target=binding.uri), port, audio)
+    bench.calls.append(call)
+    invite = call.dialog.invite()
+    await invite.response(180, timeout_s=RING_SOON_S)
+    if await invite.final(timeout_s=0) is None:
+        await bench.driver.answer()
+    final = await invite.final(timeout_s=ANSWER_TIMEOUT_S)
+    return call if final is not None and final.message.status == 200 else None
 
 
 async def _secure_call(bench: PhoneBench, call: Call | None) -> int | None:

@@ -78,7 +78,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_baresip_speaks_tls_takes_every_bad_certificate_and_secures_its_audio(folder: Path) -> None:
     async with secured_phone(folder) as suite:
         tls = await measured(suite, "tls-signalling", folder)
-        secured = await measured(suite, "srtp", folder)
+        secured = await measured(suite, "secured-audio", folder)
         again = await measured(suite, "incoming-call", folder)
     for found in (*tls.values(), *secured.values(), *again.values()):
         print(found.quantity, found.value, found.note)
