@@ -13,12 +13,14 @@ from typing import Self
 
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
+from agents.instruments.rtcp import ReceptionReport, reception_reports
 from agents.instruments.sdes import Crypto
 from agents.instruments.srtp import SrtpReceiver, SrtpSender
 from lab_inventory.clock import Clock
 from lab_inventory.errors import InvariantBroken, Unavailable
 
 PACKETS_MAX = 60_000
+REPORTS_MAX = 10_000
 PROTECTED_KEPT = 50
 """Authentic packets kept as they came, so that it can be shown that another key does not open them."""
 FRAME_S = 0.02
@@ -88,9 +90,12 @@ class Outgoing:
 class RtpPort:
     """An even UDP port for RTP with the next one for RTCP; keeps what comes and sends frames every 20 ms.
 
-    ``heard`` is what came; ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port.
+    ``heard`` is what came; ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port,
+    ``reports`` has what the phone says there of what it hears.
     ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number. Once it is ``secured``,
-    only what authenticates is ``heard``; the rest is ``unauthentic``, but for copies of what was heard.
+    only what authenticates is ``heard``; the rest is ``unauthentic``, but for copies of what was heard, and so it is
+    with ``rtcp_unauthentic``. ``first_under`` has the sequence number of the first packet sent under each own key, by
+    its fingerprint.
     """
 
     def __init__(self, *, clock: Clock) -> None:
@@ -108,7 +113,10 @@ class RtpPort:
         self._receivers: list[SrtpReceiver] = []
         self.secured = False
         self.protected: list[bytes] = []
+        self.reports: Arrivals[ReceptionReport] = Arrivals(most=REPORTS_MAX)
+        self.first_under: dict[str, int] = {}
         self._unauthentic: list[Packet] = []
+        self._rtcp_unauthentic: list[Packet] = []
         self._opened_before: set[bytes] = set()
 
     def open(self, host: str) -> Self:
@@ -150,9 +158,19 @@ class RtpPort:
         )
 
     @property
+    def source(self) -> int:
+        """The synchronisation source (SSRC) under which this port sends."""
+        return self._ssrc
+
+    @property
     def unauthentic(self) -> tuple[Packet, ...]:
         """What came after this port was secured and authenticates under no key of the call, in order of arrival."""
         return tuple(self._unauthentic)
+
+    @property
+    def rtcp_unauthentic(self) -> tuple[Packet, ...]:
+        """The same for RTCP."""
+        return tuple(self._rtcp_unauthentic)
 
     def secure(self) -> None:
         """From now on take nothing that does not authenticate; a key may still be on its way."""
@@ -171,6 +189,9 @@ class RtpPort:
             waiting, self._unauthentic = self._unauthentic, []
             for packet in waiting:
                 self._on_packet(packet)
+            waiting, self._rtcp_unauthentic = self._rtcp_unauthentic, []
+            for packet in waiting:
+                self._take_rtcp(packet)
 
     def start_sending(self, destination: Peer, *, payload_type: int, frames: Sequence[bytes]) -> None:
         """Send ``frames`` (20 ms each) over and over at an even pace until stopped; a stream begun before goes on."""
@@ -214,6 +235,7 @@ class RtpPort:
             if self._sender is None:
                 raise InvariantBroken("a secured call sends before its keys are agreed on")
             data = self._sender.protect(data)
+            self.first_under.setdefault(self._sender.crypto.fingerprint, self._sequence)
         at_ns = self._media().send(data, destination)
         if len(self.sent_ns) < PACKETS_MAX:
             self.sent_ns[self._sequence] = at_ns
@@ -250,8 +272,20 @@ class RtpPort:
             self._unauthentic.append(packet)
         return None
 
-    def _on_rtcp(self, _: Packet) -> None:
+    def _on_rtcp(self, packet: Packet) -> None:
         self.rtcp_packets += 1
+        self._take_rtcp(packet)
+
+    def _take_rtcp(self, packet: Packet) -> None:
+        data: bytes | None = packet.data
+        if self.secured:
+            opened = (receiver.unprotect_rtcp(packet.data) for receiver in self._receivers)
+            data = next((plain for plain in opened if plain is not None), None)
+        if data is not None:
+            for report in reception_reports(data, packet.at_ns):
+                self.reports.add(report)
+        elif len(self._rtcp_unauthentic) < REPORTS_MAX:
+            self._rtcp_unauthentic.append(packet)
 
 
 class _Sending:

@@ -42,6 +42,13 @@ class SrtpReceiver:
         except Error:
             return None
 
+    def unprotect_rtcp(self, data: bytes) -> bytes | None:
+        """An RTCP packet in clear; None where it does not authenticate (RFC 3711, 3.4: its tag is always there)."""
+        try:
+            return bytes(self._session.unprotect_rtcp(data))
+        except Error:
+            return None
+
 
 def _session(crypto: Crypto, direction: int) -> Session:
     return Session(policy=Policy(key=crypto.master, ssrc_type=direction, srtp_profile=_PROFILES[crypto.suite]))

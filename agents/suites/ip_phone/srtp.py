@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from agents.bench_ca import server_certificate
 from agents.drivers import DriverRefused, Srtp
 from agents.instruments.dialog import Dialog, expecting_calls
+from agents.instruments.rtcp import ReceptionReport
 from agents.instruments.sdes import MASTER_BYTES, Crypto, Suite
-from agents.instruments.sdp import SECURED, Media, SessionDescription, answer_problems
+from agents.instruments.sdp import SECURED, SessionDescription, answer_problems
 from agents.instruments.srtp import SrtpReceiver
 from agents.measure import LabError, Recorder, procedure
 from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_SOON_S, Call, PhoneBench
@@ -23,6 +24,9 @@ from lab_inventory.measurement import Unit
 INVITE_TIMEOUT_S = 5.0
 MEDIA_TIMEOUT_S = 2.0
 LISTEN_S = 0.6
+REPORT_AFTER_S = 0.5
+REPORT_TIMEOUT_S = 8.0
+"""Beyond the usual interval of RTCP, 5 s with its spread of a half (RFC 3550, 6.3.1)."""
 WRONG_KEYS = 20
 """Packets that are tried with a wrong key, as a control of the instrument."""
 
@@ -53,8 +57,8 @@ async def secured_audio(bench: PhoneBench, recorder: Recorder) -> None:
     async with _secured_account(bench) as account:
         await _offered(bench, account)
         call = await _call_with(bench, new_key(bench))
-        unprotected = await _secure_call(bench, call)
-        await _no_clear_rtp(bench, unprotected)
+        await _secure_call(bench, call)
+        await _no_clear_rtp(bench, call)
 
 
 def new_key(bench: PhoneBench) -> Crypto:
@@ -136,22 +140,20 @@ async def _call_with(bench: PhoneBench, key: Crypto) -> Call | None:
     return call if final is not None and final.message.status == 200 else None
 
 
-async def _secure_call(bench: PhoneBench, call: Call | None) -> int | None:
-    """Audio after decryption, and after another key; gives how many packets authenticated under no key of the call."""
+async def _secure_call(bench: PhoneBench, call: Call | None) -> None:
+    """Audio after decryption, and after another key."""
     if call is None or call.dialog.offer is None or call.media is None:
         for quantity in ("secure_audio", "rekeyed"):
             bench.measure(quantity, None, "the phone did not take the call that offered RTP/SAVP alone")
-        return None
+        return
     problems = answer_problems(call.dialog.offer, call.dialog.remote) if call.dialog.remote else ()
     heard, words = await call.audio_heard(float(bench.ixit.get("tone", 1000)))
     _check_wrong_key(bench, call)
     bench.measure("secure_audio", heard and not problems, "; ".join([words, *problems]))
     await _rekey(bench, call)
-    unprotected = len(call.port.unauthentic)
     final = await call.dialog.bye().final(timeout_s=1.0)
     if final is None:
         await bench.driver.hang_up()
-    return unprotected if call.port.packets() or unprotected else None
 
 
 def _check_wrong_key(bench: PhoneBench, call: Call) -> None:
@@ -181,9 +183,10 @@ async def _rekey(bench: PhoneBench, call: Call) -> None:
         bench.measure("rekeyed", False, f"the answer has no valid key: {'; '.join(problems)}")
         return
     right, words = await _heard_under(call, after.keys[0])
+    hears, report = await _hears_under(call, key)
     changed = before is not None and bool(before.keys) and before.keys[0].master != after.keys[0].master
     own = "its own key is another too" if changed else "it keeps its own key, as RFC 4568 allows"
-    bench.measure("rekeyed", right, f"{words}; {own}")
+    bench.measure("rekeyed", right and hears is not False, f"{words}; {own}; {report}")
 
 
 async def _heard_under(call: Call, key: Crypto) -> tuple[bool, str]:
@@ -199,18 +202,42 @@ async def _heard_under(call: Call, key: Crypto) -> tuple[bool, str]:
     return not old and not strange, f"{words}, {len(strange)} under none"
 
 
-async def _no_clear_rtp(bench: PhoneBench, unprotected: int | None) -> None:
+async def _hears_under(call: Call, key: Crypto) -> tuple[bool | None, str]:
+    """Whether the phone hears what is sent under this key of ours, by its own reception reports; None without one.
+
+    What a phone cannot authenticate it drops before it counts it (RFC 3711, 3.3), so that the highest sequence number
+    it reports stays behind the first packet under a key that it does not use.
+    """
+    first = call.port.first_under.get(key.fingerprint)
+    if first is None:
+        return None, "nothing was sent under the new key, since the phone wants nothing"
+    sent_ns = call.port.sent_ns[first]
+
+    def tells(report: ReceptionReport) -> bool:
+        return report.source == call.port.source and report.at_ns > sent_ns + int(REPORT_AFTER_S * 1e9)
+
+    report = await call.port.reports.first(tells, timeout_s=REPORT_TIMEOUT_S)
+    if report is None:
+        return None, f"no reception report came within {REPORT_TIMEOUT_S:g} s, so that what it hears is not seen"
+    ahead = (report.highest_sequence - first) & 0xFFFF
+    hears = ahead < 1 << 15
+    return hears, f"its reception report says that it {'hears' if hears else 'does NOT hear'} the new key of the bench"
+
+
+async def _no_clear_rtp(bench: PhoneBench, secured: Call | None) -> None:
     """The phone must also refuse a call that offers RTP/AVP alone, and send nothing in it."""
-    if unprotected is None:
+    if secured is None or not (secured.port.packets() or secured.port.unauthentic):
         bench.measure("no_clear_rtp_when_mandatory", None, "no secured call with audio came about")
         return
     call = await bench.established_call()
     await asyncio.sleep(LISTEN_S)
     clear = len(bench.calls[-1].port.packets())
-    media: Media | None = call.media if call else None
-    taken = "taken" if call and media else "refused"
+    taken = call is not None and call.media is not None
+    unprotected = len(secured.port.unauthentic)
+    control = len(secured.port.rtcp_unauthentic)
     note = (
-        f"{unprotected} packets of the secured call authenticate under no key; "
-        f"a call with RTP/AVP alone was {taken}, with {clear} packets in clear"
+        f"{unprotected} packets of the secured call authenticate under no key, and {control} of RTCP, which are not "
+        f"judged here; a call with RTP/AVP alone was {'taken' if taken else 'refused'}, "
+        f"with {clear} packets in clear"
     )
-    bench.measure("no_clear_rtp_when_mandatory", not unprotected and taken == "refused" and not clear, note)
+    bench.measure("no_clear_rtp_when_mandatory", not (unprotected or taken or clear), note)

@@ -5,6 +5,7 @@ import hmac
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from pylibsrtp import Policy, Session
 
 from agents.instruments.packets import PacketPort
 from agents.instruments.rtp import RtpPort, build_rtp
@@ -134,3 +135,20 @@ async def test_after_another_key_of_the_phone_both_are_heard_and_told_apart() ->
     port.close()
     other.close()
     assert [packet.key for packet in port.packets()] == [THEIRS.fingerprint, again.fingerprint]
+
+
+async def test_reports_are_read_once_they_authenticate_and_others_are_kept_apart() -> None:
+    port = RtpPort(clock=SystemClock()).open("127.0.0.1")
+    other = PacketPort.open(("127.0.0.1", 0), lambda _: None)
+    report = bytes.fromhex("81c90007 00000001 0000cafe 00000000 00000007 00000000 00000000 00000000")
+    theirs = Session(policy=Policy(key=THEIRS.master, ssrc_type=Policy.SSRC_ANY_OUTBOUND))
+    control = (port.address[0], port.address[1] + 1)
+    port.secure()
+    other.send(theirs.protect_rtcp(report), control)
+    other.send(report, control)
+    await until(lambda: len(port.rtcp_unauthentic) == 2)
+    port.use_keys(own=OURS, theirs=THEIRS)
+    port.close()
+    other.close()
+    assert [found.highest_sequence for found in port.reports.all()] == [7]
+    assert [packet.data for packet in port.rtcp_unauthentic] == [report]
