@@ -27,6 +27,7 @@ from agents.suites.ip_phone import (
     transfer,
 )
 from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
+from agents.suites.ip_phone.srtp import secured_audio
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Unavailable
@@ -73,6 +74,7 @@ PROCEDURES: dict[str, Procedure] = {
         torture.torture_messages,
         tls.tls_signalling,
         dialog_events.dialog_events,
+        secured_audio,
     )
 }
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from agents.drivers import DriverRefused, KeyGoesDown, PhoneDriver, driver_in, installed_drivers, traits_of
@@ -14,7 +14,16 @@ from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
 from agents.instruments.rtp import RtpPacket, RtpPort
 from agents.instruments.rtp_analysis import main_source, payloads
-from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, AudioFormat, LocalAudio, Media, SessionDescription
+from agents.instruments.sdes import Crypto
+from agents.instruments.sdp import (
+    PCMU,
+    SECURED,
+    TELEPHONE_EVENT,
+    AudioFormat,
+    LocalAudio,
+    Media,
+    SessionDescription,
+)
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
@@ -275,6 +284,7 @@ class PhoneBench:
                     "timestamp": packet.timestamp,
                     "ssrc": packet.ssrc,
                     "payload_bytes": len(packet.payload),
+                    **({"key": packet.key} if packet.key else {}),
                 }
             )
             for call in self.calls
@@ -335,7 +345,24 @@ class Call:
         if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
             self.port.stop_sending()
             return
+        if (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
+            self.port.stop_sending()
+            return
         self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
+
+    def rekey(self, key: Crypto) -> ClientTransaction:
+        """Offer another key of ours within the call; it is used once the phone has answered."""
+        self._audio = replace(self._audio, key=key)
+        return self.dialog.invite(audio=self._audio)
+
+    def _agree_on_keys(self, audio: Media) -> bool:
+        """Whether both sides have a key; then they are in use."""
+        if self._audio.key is None or audio.protocol != SECURED or not audio.keys:
+            return False
+        theirs = audio.keys[0]
+        own = replace(self._audio.key, tag=theirs.tag, suite=theirs.suite)
+        self.port.use_keys(own=own, theirs=theirs)
+        return True
 
     def packets(self, since_ns: int = 0, until_ns: int | None = None) -> tuple[RtpPacket, ...]:
         """What the phone sent, of its main source."""
