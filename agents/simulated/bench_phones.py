@@ -1,8 +1,9 @@
 """Starts phone programs as the devices of a lab file's slots, and stops them all.
 
 It also ends, and stops them, when its parent ends. In the phones' directory, the first subdirectory (by name) stands in
-the first slot, and so on. Where one has a file ``defects``, its phone is put behind a proxy with these defects. One
-JSON line is printed for each phone that is up.
+the first slot, and so on. Its file ``defects`` names what is wrong with its phone: a baresip is put behind a proxy with
+these. Where a file ``kind`` says ``reference`` it is the reference phone, which has them itself. One JSON line is
+printed for each phone that is up.
 """
 
 import argparse
@@ -16,12 +17,14 @@ from pathlib import Path
 from agents.simulated.baresip_phone import BaresipPhone
 from agents.simulated.defect_proxy import DefectProxy
 from agents.simulated.parent import die_with_parent
+from agents.simulated.reference_program import ReferenceProgram
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import AssayError, BadInput
 from lab_inventory.lab import Slot, read_lab
 from lab_inventory.noun import host_and_port
 
 RTP_PORTS = 40
+KINDS = ("baresip", "reference")
 
 
 class BenchPhone:
@@ -31,31 +34,35 @@ class BenchPhone:
         if slot.control is None:
             raise BadInput(f"slot {slot.name} has no control port: a phone program needs one")
         self.slot = slot
-        self.slugs = _defects(configuration / "defects")
+        self.slugs = _lines(configuration / "defects")
+        self.kind = "".join(_lines(configuration / "kind")) or KINDS[0]
+        if self.kind not in KINDS:
+            raise BadInput(f"{configuration / 'kind'}: {self.kind} is no kind of phone: {' or '.join(KINDS)}")
         self._proxy: DefectProxy | None = None
         self._configuration = configuration
         self._work = work
-        self.phone: BaresipPhone | None = None
+        self.phone: BaresipPhone | ReferenceProgram | None = None
 
     async def start(self) -> None:
         """Start the proxy, then the phone behind it."""
         outbound = self.slot.registrar
-        if self.slugs:
+        if self.slugs and self.kind == "baresip":
             self._proxy = DefectProxy(("127.0.0.1", 0), host_and_port(self.slot.registrar), self.slugs, SystemClock())
             self._proxy.start()
             outbound = f"{self._proxy.listen[0]}:{self._proxy.listen[1]}"
-        first = _free_ports()
         values = {
             "registrar": self.slot.registrar,
             "outbound": outbound,
             "control": self.slot.control or "",
             "user": self.slot.account.user,
             "password": self.slot.account.password.get_secret_value(),
-            "sip_port": str(first),
-            "rtp_first": str(first + 2),
-            "rtp_last": str(first + RTP_PORTS),
         }
-        self.phone = BaresipPhone(self.slot.name, self._configuration, self._work, values)
+        if self.kind == "reference":
+            self.phone = ReferenceProgram(self.slot.name, self._work, values, self.slugs, SystemClock())
+        else:
+            first = _free_ports()
+            values |= {"sip_port": str(first), "rtp_first": str(first + 2), "rtp_last": str(first + RTP_PORTS)}
+            self.phone = BaresipPhone(self.slot.name, self._configuration, self._work, values)
         await self.phone.start()
 
     async def stop(self) -> None:
@@ -66,7 +73,7 @@ class BenchPhone:
             self._proxy.close()
 
 
-def _defects(path: Path) -> list[str]:
+def _lines(path: Path) -> list[str]:
     if not path.exists():
         return []
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())

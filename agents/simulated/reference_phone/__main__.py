@@ -1,0 +1,91 @@
+"""Runs one reference phone until SIGTERM or the end of its parent; one JSON line is printed when it has registered."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+
+from agents.simulated.parent import die_with_parent
+from agents.simulated.reference_phone.control import Control
+from agents.simulated.reference_phone.defects import DEFECTS, behaviour_with, parse_defect
+from agents.simulated.reference_phone.equipment import Settings
+from agents.simulated.reference_phone.phone import ReferencePhone
+from lab_inventory.clock import SystemClock
+from lab_inventory.errors import AssayError
+from lab_inventory.noun import host_and_port
+
+
+class _ListDefects(argparse.Action):
+    """Prints what can be wrong, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        for defect in DEFECTS.values():
+            line = {"defect": defect.slug, "wrong": defect.wrong, "size_unit": defect.size_unit}
+            sys.stdout.write(json.dumps(line) + "\n")
+        parser.exit()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The reference phone.")
+    parser.add_argument("--list-defects", action=_ListDefects, nargs=0, help="a line of JSON for each defect, and end")
+    parser.add_argument("--registrar", required=True, help="HOST:PORT")
+    parser.add_argument("--control", required=True, help="HOST:PORT to listen on for keys")
+    parser.add_argument("--user", required=True)
+    parser.add_argument("--password", required=True)
+    parser.add_argument("--outbound", help="HOST:PORT that all requests outside of calls are sent to")
+    parser.add_argument("--listen", help="HOST:PORT of its own for SIP; else a free port")
+    parser.add_argument("--instance", default=Settings.instance, help="the URN in +sip.instance")
+    parser.add_argument("--subscribe-messages", action="store_true", help="SUBSCRIBE to message-summary")
+    parser.add_argument("--tone", type=int, default=1000, help="the tone at its microphone, in hertz")
+    parser.add_argument("--defect", action="append", default=[], help="SLUG, or SLUG=SIZE; may be given again")
+    return parser.parse_args()
+
+
+async def _run(options: argparse.Namespace) -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    settings = Settings(
+        registrar=host_and_port(options.registrar),
+        user=options.user,
+        password=options.password,
+        outbound=host_and_port(options.outbound) if options.outbound else None,
+        listen=host_and_port(options.listen) if options.listen else None,
+        instance=options.instance,
+        tone_hz=options.tone,
+        subscribes_to_messages=options.subscribe_messages,
+    )
+    behaviour = behaviour_with(dict(map(parse_defect, options.defect)))
+    phone = ReferencePhone(settings, SystemClock(), behaviour)
+    control = Control(phone)
+    await control.open(*host_and_port(options.control))
+    try:
+        await phone.start()
+        registered = asyncio.create_task(phone.registered())
+        asked_to_end = asyncio.create_task(ended.wait())
+        await asyncio.wait({registered, asked_to_end}, return_when=asyncio.FIRST_COMPLETED)
+        if registered.done():
+            sys.stdout.write(json.dumps({"registered": True, "pid": os.getpid(), "defects": options.defect}) + "\n")
+            sys.stdout.flush()
+        await asked_to_end
+        registered.cancel()
+    finally:
+        control.close()
+        await phone.stop()
+
+
+def main() -> None:
+    """Run until told to end. Status 2: it could not be started."""
+    options = _options()
+    die_with_parent()
+    try:
+        asyncio.run(_run(options))
+    except (AssayError, OSError, ValueError) as error:
+        sys.stderr.write(f"reference phone: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What the phone does at its points of decision. The defaults are right; a defect (see ``defects``) changes one.
+
+The code asks a :class:`Behaviour` at the place where the decision falls and knows of no defect. Times in seconds.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """The answers of one phone. Every field is named for what is done, with the right answer as its default."""
+
+    # Registration (RFC 3261, 10 and 22)
+    wrong_digest_first: bool = False
+    nonce_count_stuck: bool = False
+    knows_sha256: bool = True
+    prefers_md5: bool = False
+    refresh_share: float = 0.7
+    registers_again_after_failure: bool = True
+    retry_wait_s: tuple[float, float] = (1.0, 16.0)
+    """The first wait after a failed registration, and the longest."""
+    names_instance: bool = True
+    deregisters: bool = True
+    # Messages
+    to_tag_in_answers: bool = True
+    echoes_from_tag: bool = True
+    contact_in_200: bool = True
+    max_forwards: bool = True
+    branch_cookie: str = "z9hG4bK"
+    bye_call_id_right: bool = True
+    cseq_step: int = 1
+    checks_content_length: bool = True
+    checks_scheme: bool = True
+    checks_require: bool = True
+    tells_allow: bool = True
+    # Transactions (RFC 3261, 17)
+    retransmits_invite: bool = True
+    retransmission_stretch: float = 0.0
+    """By how much each wait before an INVITE is repeated is longer than it should be, as a share."""
+    give_up_delay_s: float = 0.0
+    repeats_200: bool = True
+    knows_repeated_invite: bool = True
+    acknowledges: bool = True
+    ack_has_own_branch: bool = True
+    # Calls
+    rings: bool = True
+    ringing_delay_s: float = 0.0
+    dial_delay_s: float = 0.0
+    answer_delay_s: float = 0.0
+    answers_call: int = 0
+    """0: every call is answered; n: each n-th is not."""
+    ends_after_calls: float = 0
+    """The process ends when it has served so many calls; 0: never."""
+    ends_on_bad_message: bool = False
+    ends_cancelled_invite: bool = True
+    answers_cancel: bool = True
+    answers_bye: bool = True
+    sends_bye: bool = True
+    answers_options: bool = True
+    knows_options_in_dialog: bool = True
+    ends_call_answered_after_cancel: bool = True
+    backs_off_after_491: bool = True
+    glare_wait_share: float = 1.0
+    # Offers and answers (RFC 3264)
+    answers_with_offered_only: bool = True
+    answers_every_section: bool = True
+    hold_direction: bool = True
+    answers_inactive: bool = True
+    silent_when_held: bool = True
+    sends_after_resume: bool = True
+    resume_delay_s: float = 0.0
+    # Extensions
+    acknowledges_provisionals: bool = True
+    rack_step: int = 0
+    rings_reliably: bool = True
+    session_timer: bool = True
+    retries_after_422: bool = True
+    refreshes_session: bool = True
+    refresh_delay_s: float = 0.0
+    ends_expired_session: bool = True
+    notifies_transfer: bool = True
+    notifies_transfer_result: bool = True
+    obeys_replaces: bool = True
+    returns_to_held_call: bool = True
+    takes_message_summary: bool = True
+    # Media
+    g722_sent: bool = True
+    media_after_bye_s: float = 0.0
+    jitter_s: float = 0.0
+    loss_share: float = 0.0
+    pace_stretch: float = 0.0
+    """By how much each interval between packets is longer than 20 ms, as a share."""
+    microphone_loss_db: float = 0.0
+    lost_key: str = ""
+    doubled_key: str = ""
+    event_ends: int = 3
+    event_timestamp_moves: bool = False
+    event_extra_s: float = 0.0
+
+
+HEALTHY = Behaviour()

@@ -1,0 +1,180 @@
+"""RTP of one call (RFC 3550, RFC 3551, RFC 4733): one packet each 20 ms, the tone or the keys that were pressed.
+
+What comes in is read and thrown away. Packets are due by the loop's clock, so that lateness does not add up.
+"""
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from dataclasses import dataclass
+
+from agents.simulated.reference_phone.behaviour import Behaviour
+from agents.simulated.reference_phone.session import Section
+from agents.simulated.reference_phone.tones import LEVEL_DBFS, tone_frames
+from lab_inventory.clock import Clock
+
+FRAME_S = 0.02
+FRAME_SAMPLES = 160
+KEY_S = 0.1
+CLOCK_HZ = 8000
+DURATION_MAX = 0xFFFF
+GAP_FRAMES = 4
+VOLUME = 10
+KEYS = "0123456789*#ABCD"
+
+
+@dataclass(kw_only=True)
+class _Key:
+    code: int
+    timestamp: int
+    samples: int
+    sent: int = 0
+    ends: int = 0
+
+
+class MediaStream:
+    """One socket and its sender. ``follow`` says where to and whether; ``press`` queues keys."""
+
+    def __init__(self, *, behaviour: Behaviour, clock: Clock, tone_hz: int) -> None:
+        self._behaviour = behaviour
+        self._clock = clock
+        self._tone_hz = tone_hz
+        self._socket: socket.socket | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._target: tuple[str, int] | None = None
+        self._codec: tuple[int, str] = (0, "PCMU/8000")
+        self._event: int | None = None
+        self._keys: deque[str] = deque()
+        self._key: _Key | None = None
+        self._gap = 0
+        self._marked = True
+        self._sequence = int(clock.uniform(0, 30_000))
+        self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
+        self._timestamp = int(clock.uniform(0, 0x7FFF_FFFF))
+        self._lost = 0.0
+        self._frames: tuple[bytes, ...] = ()
+
+    def open(self, host: str) -> int:
+        """Bind a free even port, and give it."""
+        for _ in range(64):
+            found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            found.setblocking(False)
+            found.bind((host, 0))
+            port = int(found.getsockname()[1])
+            if port % 2 == 0:
+                self._socket = found
+                asyncio.get_running_loop().add_reader(found, self._drop)
+                return port
+            found.close()
+        raise OSError("no even port was free")
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            try:
+                self._socket.recv(65_535)
+            except OSError:
+                return
+
+    def follow(self, remote: Section | None, sends: bool) -> None:
+        """Send to where the other side wants it, or be silent."""
+        codec = remote.codec if remote else None
+        if not sends or remote is None or codec is None or not remote.host:
+            self._target = None
+            return
+        self._event = remote.event
+        if codec != self._codec or self._target is None:
+            self._frames = tone_frames(codec[1], self._tone_hz, LEVEL_DBFS - self._behaviour.microphone_loss_db)
+            self._marked = True
+        self._codec, self._target = codec, (remote.host, remote.port)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+
+    def press(self, keys: str) -> bool:
+        """Queue keys; whether events were agreed on and every key is one."""
+        if self._event is None or not keys or any(key not in KEYS for key in keys):
+            return False
+        for key in keys:
+            if key == self._behaviour.lost_key:
+                continue
+            self._keys.extend([key] * (2 if key == self._behaviour.doubled_key else 1))
+        return True
+
+    async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        while True:
+            self._step(loop)
+            self._timestamp = (self._timestamp + FRAME_SAMPLES) & 0xFFFF_FFFF
+            due_s += FRAME_S * (1 + self._behaviour.pace_stretch)
+            await asyncio.sleep(max(0.0, due_s - loop.time()))
+
+    def _step(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What is due now."""
+        if self._target is None:
+            return
+        packet = self._key_packet() or self._tone_packet()
+        if packet is None:
+            return
+        self._lost += self._behaviour.loss_share
+        if self._lost >= 1:
+            self._lost -= 1
+            return
+        if self._behaviour.jitter_s:
+            loop.call_later(self._clock.uniform(0.0, self._behaviour.jitter_s), self._emit, packet, self._target)
+        else:
+            self._emit(packet, self._target)
+
+    def _emit(self, packet: bytes, target: tuple[str, int]) -> None:
+        if self._socket is not None:
+            try:
+                self._socket.sendto(packet, target)
+            except OSError:
+                return  # a full buffer or a port that is gone: a lost packet, as on any network
+
+    def _header(self, payload_type: int, timestamp: int) -> bytes:
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        marker, self._marked = self._marked, False
+        return struct.pack("!BBHII", 0x80, marker << 7 | payload_type, self._sequence, timestamp, self._ssrc)
+
+    def _tone_packet(self) -> bytes | None:
+        payload_type, name = self._codec
+        if name.startswith("G722") and not self._behaviour.g722_sent:
+            return None
+        place = self._timestamp // FRAME_SAMPLES % len(self._frames)
+        return self._header(payload_type, self._timestamp) + self._frames[place]
+
+    def _key_packet(self) -> bytes | None:
+        """The packet of a key: its time stamp stays, its duration grows, its end comes thrice (RFC 4733, 2.5.1)."""
+        if self._key is None:
+            self._gap -= 1
+            if not self._keys or self._gap > 0 or self._event is None:
+                return None
+            samples = min(round((KEY_S + self._behaviour.event_extra_s) * CLOCK_HZ), DURATION_MAX)
+            self._key = _Key(code=KEYS.index(self._keys.popleft()), timestamp=self._timestamp, samples=samples)
+            self._marked = True
+        key = self._key
+        key.sent = min(key.sent + FRAME_SAMPLES, key.samples)
+        ends = key.sent == key.samples
+        moved = self._timestamp - key.timestamp if self._behaviour.event_timestamp_moves else 0
+        header = self._header(self._event or 0, (key.timestamp + moved) & 0xFFFF_FFFF)
+        payload = struct.pack("!BBH", key.code, ends << 7 | VOLUME, key.sent)
+        key.ends += ends
+        if key.ends >= self._behaviour.event_ends:
+            self._key, self._gap, self._marked = None, GAP_FRAMES, True
+        return header + payload
+
+    @property
+    def sends(self) -> bool:
+        """Whether audio goes out now."""
+        return self._target is not None
+
+    def close(self) -> None:
+        """Stop, and let go of the port."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
