@@ -255,6 +255,19 @@ def _run(row: Any, ended: int) -> Row:
         "placed_at": row.placed_at,
         "started_at": row.started_at,
         "ended_at": row.ended_at,
+    } | _companions(row)
+
+
+def _companions(row: Any) -> Row:
+    """The units that a run has beside the one under test; nothing of a run that has none."""
+    if not row.companions:
+        return {}
+    shown = ("role", "device", "slot")
+    return {
+        "companions": [
+            {name: one[name] for name in shown} | {"product": one["registration"]["product"]}
+            for one in json.loads(row.companions)
+        ]
     }
 
 

@@ -1,4 +1,4 @@
-from agent_nouns import HOST, RememberingLog, assignment, host, registration, slot
+from agent_nouns import HOST, RememberingLog, assignment, companion, host, registration, slot
 from fake_agent import DRIVERS
 
 from agents.slots import Slots
@@ -151,6 +151,19 @@ def test_a_run_that_was_adopted_before_the_bench_is_known_holds_its_slot_and_its
     desk.slots.look()
     assert not desk.probes["slot-1"].bound
     assert registration() in desk.slots.devices()
+
+
+def test_a_run_with_a_companion_finds_both_addresses_free_and_gives_each_back() -> None:
+    desk = Desk()
+    desk.probes["slot-2"].there = False
+    desk.slots.hold(assignment(companions=(companion(),)))
+    desk.slots.look()
+    assert not desk.probes["slot-1"].bound
+    assert not desk.probes["slot-2"].bound
+    assert desk.seen() == ["slot-1", "slot-2"]
+    desk.slots.free("slot-2")
+    assert desk.probes["slot-2"].bound
+    assert not desk.probes["slot-1"].bound
 
 
 def test_a_new_bench_disturbs_only_the_slots_that_changed() -> None:
