@@ -102,6 +102,8 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-SIP-08-A", "replaces-ignored"),
     **_plainly("IP-SIP-08", "transfer-failure-drops-call"),
     **_plainly("IP-SIP-10-W", "message-summary-481"),
+    **_plainly("IP-SEC-01", "tls-any-certificate", "tls-expired", "tls-wrong-host"),
+    **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory"),
     **_plainly("IP-MED-01", "g722-silent"),
     **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms"),

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
+from agents.bench_ca import make_ca
 from agents.measure import LabError
-from agents.score.one_run import Asked, Wanted, run_once
+from agents.score.one_run import BENCH_CA, HOST, Asked, Wanted, run_once
 from agents.score.seeded import PROFILE, FoundBy, Subject
 from agents.score.table import Golden, HealthyRun, Row, Scope, ScoreTable, healthy_run_of, read_golden, row_of
 from agents.score.verdicts import Verdicts, requirements_in, verdicts_of
@@ -69,6 +70,7 @@ async def score(
     tell: Tell,
 ) -> ScoreTable:
     """Run every subject and put the table together. Raises LabError where a run could not be carried out at all."""
+    make_ca(work / BENCH_CA, HOST, clock.now())
     order = [subject for _, subject in sorted(enumerate(drawn), key=lambda item: _lot(seed, item[0]))]
     free = asyncio.Semaphore(at_once)
     rows: list[Row] = []
