@@ -1,5 +1,7 @@
 """Torture messages against phones of a few lines that break in ways of their own, and against a real one."""
 
+import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from agent_nouns import INSTRUMENT
+from reference_bench import reference_on_bench
 
 from agents.drivers import DriverUnreachable, PhoneDriver
 from agents.instruments.arrivals import Arrivals
@@ -24,9 +27,11 @@ from agents.suites.ip_phone import torture
 from agents.suites.ip_phone.bench import PhoneBench
 from lab_inventory.clock import SystemClock
 from lab_inventory.programme import TestCase
+from tests.agents.suites.test_ip_phone import an_assignment, measured, phone_on_bench
 
 CASE = TestCase(id="TC-SIP-17", title="Torture messages", procedure="torture-messages", duration_s=30)
 LOOPBACK = ("127.0.0.1", 0)
+FINDINGS = Path(__file__).parents[3] / "docs" / "findings" / "baresip-1.0.0.md"
 BY_SLUG = {message.slug: message for message in MESSAGES}
 
 
@@ -203,6 +208,34 @@ async def test_a_phone_that_restarts_is_seen_by_its_registration(tmp_path: Path,
     assert found["no_crash"].value is False
     assert found["no_crash"].note == "after unknown-authorization the phone registered as after a restart"
     assert found["handled_as_said_percent"].value == 100
+
+
+def evidence_of(folder: Path, key: str) -> list[bytes]:
+    """The lines of the file of JSON lines that begins with this key."""
+    start = f'{{"{key}"'.encode()
+    return next(data.splitlines() for path in folder.iterdir() if (data := path.read_bytes()).startswith(start))
+
+
+async def test_a_real_phone_survives_every_message_and_departs_where_the_findings_say_so(tmp_path: Path) -> None:
+    async with phone_on_bench(tmp_path, an_assignment()) as suite:
+        found = await measured(suite, CASE, tmp_path)
+
+    assert found["no_crash"].value is True
+    told = set(re.findall(r"^\| `([a-z0-9-]+)` \|", FINDINGS.read_text(encoding="utf-8"), re.MULTILINE))
+    table = [json.loads(line) for line in evidence_of(tmp_path / "evidence", "slug")]
+    assert {line["slug"] for line in table} == set(BY_SLUG)
+    assert {line["slug"] for line in table if not line["as_said"]} == told
+    assert found["handled_as_said_percent"].value == pytest.approx(100 * (1 - len(told) / len(BY_SLUG)))
+
+
+async def test_the_reference_phone_handles_at_least_what_the_certified_level_asks(tmp_path: Path) -> None:
+    async with reference_on_bench(tmp_path) as suite:
+        found = await measured(suite, CASE, tmp_path)
+
+    assert found["no_crash"].value is True
+    share = found["handled_as_said_percent"].value
+    assert isinstance(share, float)
+    assert share >= 95, found["handled_as_said_percent"].note
 
 
 async def test_nothing_of_a_call_that_was_taken_stays(tmp_path: Path, sends: Callable[..., None]) -> None:
