@@ -12,19 +12,19 @@ def why_refused(
     assignment: Assignment, own_name: str, host: Host | None, drivers: Drivers, busy: Mapping[str, str]
 ) -> str | None:
     """Why this host cannot carry an assignment out, or None where it can. ``busy``: runs by the slot they hold."""
-    slot, driver = assignment.slot.name, assignment.dut.registration.driver
     if assignment.host != own_name:
         return f"it is for host {assignment.host}, and this is {own_name}"
     if host is None:
         return "this agent has not been told its bench yet"
-    if host.slot(slot) is None:
-        return f"there is no slot {slot} on this host"
-    if slot in busy:
-        return f"slot {slot} is busy with run {busy[slot]}"
-    if driver is None:
-        return "the device has no driver"
-    if driver not in drivers:
-        return f"driver {driver} is not installed on this host"
+    for slot, unit in assignment.units:
+        if host.slot(slot.name) is None:
+            return f"there is no slot {slot.name} on this host"
+        if slot.name in busy:
+            return f"slot {slot.name} is busy with run {busy[slot.name]}"
+        if unit.driver is None:
+            return f"the device in slot {slot.name} has no driver"
+        if unit.driver not in drivers:
+            return f"driver {unit.driver} is not installed on this host"
     return None
 
 

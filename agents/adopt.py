@@ -1,4 +1,4 @@
-"""What becomes of a run whose process died without an end: its device is reset, and its end is written for it.
+"""What becomes of a run whose process died without an end: its devices are reset, and its end is written for it.
 
 Takes a run directory with no living process; gives the end that was appended to its spool. A living run needs nothing
 of this: whoever finds it only goes on renewing and delivering.
@@ -13,7 +13,9 @@ from agents.run_directory import RunDirectory
 from agents.spool import Spool
 from agents.words import as_text, describe
 from lab_inventory.clock import Clock
+from lab_inventory.device import Registration
 from lab_inventory.errors import AssayError
+from lab_inventory.lab import Slot
 from lab_inventory.messages import Assignment, Ended, RunOutcome
 
 RESET_TIMEOUT_S = 15.0
@@ -24,8 +26,11 @@ Drivers = Mapping[str, type[PhoneDriver]]
 async def end_dead_run(
     directory: RunDirectory, assignment: Assignment, spool: Spool, drivers: Drivers, clock: Clock, own_pid: int
 ) -> Ended:
-    """Reset the device and append the end that the process could not. Raises LabError where the spool takes none."""
-    teardown = await reset_device(assignment, drivers)
+    """Reset the devices and append the end that the process could not. Raises LabError where the spool takes none."""
+    teardown = await reset_device(assignment.slot, assignment.dut.registration, drivers)
+    for companion in assignment.companions:
+        came = await reset_device(companion.slot, companion.registration, drivers)
+        teardown = f"{teardown}; of the {companion.role} in slot {companion.slot.name}: {came}"
     ended = Ended(
         outcome=RunOutcome.ERROR,
         reason=as_text(f"{_how_it_ended(directory)}; {teardown}"),
@@ -35,9 +40,9 @@ async def end_dead_run(
     return ended
 
 
-async def reset_device(assignment: Assignment, drivers: Drivers) -> str:
-    """Bring the device back to idle through its driver; gives what came of it in words."""
-    name, control = assignment.dut.registration.driver, assignment.slot.control
+async def reset_device(slot: Slot, unit: Registration, drivers: Drivers) -> str:
+    """Bring the unit in a slot back to idle through its driver; gives what came of it in words."""
+    name, control = unit.driver, slot.control
     found = drivers.get(name) if name else None
     if found is None or control is None:
         return "its device could not be reset: there is no driver for it here"

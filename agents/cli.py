@@ -103,6 +103,23 @@ def drivers(
 
 
 @app.command()
+def press(
+    verb: Annotated[str, typer.Argument(help="As dial, answer, hang_up, hold, press_keys, reset, firmware.")],
+    argument: Annotated[str | None, typer.Argument(help="A SIP URI or digits, where the verb takes them.")] = None,
+    *,
+    lab: Annotated[Path, typer.Option(help="The lab file.")] = Path("lab.yaml"),
+    slot: Annotated[str, typer.Option(help="The slot with the phone.")],
+    host: Annotated[str | None, typer.Option(help="Its host, where several have such a slot.")] = None,
+    driver: Annotated[str | None, typer.Option(help="The driver, where the lab file does not name it.")] = None,
+) -> None:
+    """Press one key of a phone, to try a driver on a device; not while a run has the slot."""
+    from agents.press import press as press_key  # noqa: PLC0415
+    from agents.press import slot_of  # noqa: PLC0415
+
+    typer.echo(asyncio.run(press_key(slot_of(lab, slot, host), driver, verb, argument)))
+
+
+@app.command()
 def operator(
     control: Annotated[str, typer.Argument(help="HOST:PORT, the control address of a slot with driver operator.")],
 ) -> None:

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from agents.bench_file import kept_bench
-from agents.drivers import installed_drivers
+from agents.drivers import find_drivers
 from agents.key import FILE, kept_key, old_credential
 from agents.proof import Proof
 from agents.ray_node import why_not_joined
@@ -157,8 +157,10 @@ def _clock(date: str, now: datetime) -> Finding:
 
 
 def _drivers() -> Finding:
-    names = sorted(installed_drivers())
-    return Finding(check="drivers", ok=bool(names), detail=", ".join(names) or "none is installed")
+    found, broken = find_drivers()
+    words = [", ".join(sorted(found)) or "none is installed"]
+    words += [f"{name} cannot be used: {why}" for name, why in sorted(broken.items())]
+    return Finding(check="drivers", ok=bool(found) and not broken, detail="; ".join(words))
 
 
 def _slots(settings: AgentSettings) -> list[Finding]:

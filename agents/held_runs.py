@@ -76,8 +76,8 @@ class RunProcesses(Protocol):
 
 
 class HeldRuns:
-    """Every run this host holds. ``tell`` is given what the uplink must know; ``hold_slot`` and ``free_slot`` are
-    called when a run takes a slot's address and when it has left it.
+    """Every run this host holds. ``tell`` is given what the uplink must know; ``hold_slots`` is called
+    when a run takes the addresses of its slots, ``free_slot`` for each when it has left it.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class HeldRuns:
         *,
         drivers: Drivers,
         tell: Callable[[Event], None],
-        hold_slot: Callable[[Assignment], None],
+        hold_slots: Callable[[Assignment], None],
         free_slot: Callable[[str], None],
     ) -> None:
         self._settings = settings
@@ -98,7 +98,7 @@ class HeldRuns:
         self._processes = processes
         self._drivers = drivers
         self._tell = tell
-        self._hold_slot = hold_slot
+        self._hold_slots = hold_slots
         self._free_slot = free_slot
         self._epochs = EpochLedger(settings.work_dir / "epochs.json", clock)
         self._held: dict[str, Held] = {}
@@ -159,7 +159,7 @@ class HeldRuns:
         try:
             held = self._start(assignment, lease)
         except (OSError, LabError) as error:
-            self._free_slot(assignment.slot.name)
+            self._free_slots(assignment)
             self._log.warning("run-not-started", run=assignment.run, error=describe(error))
             return answer_to(assignment, Acceptance.REFUSED, f"the run could not be started: {describe(error)}")
         self._hold(held, lease)
@@ -176,7 +176,7 @@ class HeldRuns:
             remove_folder(directory.path)
             raise
         try:
-            self._hold_slot(assignment)
+            self._hold_slots(assignment)
             self._processes.launch(directory)
         except OSError:
             spool.close()
@@ -190,7 +190,8 @@ class HeldRuns:
         stale = self._epochs.why_stale(assignment.run, assignment.epochs)
         if stale is not None:
             return answer_to(assignment, Acceptance.STALE, stale)
-        busy = {held.assignment.slot.name: held.run for held in self._held.values() if not held.over}
+        held_now = [held for held in self._held.values() if not held.over]
+        busy = {slot.name: held.run for held in held_now for slot in held.assignment.slots}
         reason = why_refused(assignment, self._settings.host, self.host, self._drivers, busy)
         if reason is None:
             reason = self.full() or None
@@ -204,7 +205,7 @@ class HeldRuns:
             held.over = True
             self._look_at(held)
             return
-        self._hold_slot(held.assignment)
+        self._hold_slots(held.assignment)
         if lease.standing is Standing.RENEWED:
             self._tell(RunHeld(run=held.run, epochs=held.assignment.epochs, ttl_s=lease.ttl_s))
         self._processes.follow(held)
@@ -214,10 +215,14 @@ class HeldRuns:
         self._tell(RunOver(run=held.run))
 
     def over(self, held: Held) -> None:
-        """The run's process is gone and its spool has an end: its slot is free, and its end may be handed out."""
+        """The run's process is gone and its spool has an end: its slots are free, and its end may be handed out."""
         held.over = True
-        self._free_slot(held.assignment.slot.name)
+        self._free_slots(held.assignment)
         self._look_at(held)
+
+    def _free_slots(self, assignment: Assignment) -> None:
+        for slot in assignment.slots:
+            self._free_slot(slot.name)
 
     def lease_answered(self, answer: LeaseAnswered) -> None:
         """Keep what has become of a lease where the run's process sees it, and hurry one that must stop."""

@@ -39,12 +39,12 @@ class Runs(HeldRuns):
         *,
         drivers: Drivers,
         tell: Callable[[Event], None],
-        hold_slot: Callable[[Assignment], None],
+        hold_slots: Callable[[Assignment], None],
         free_slot: Callable[[str], None],
         command: Sequence[str] = RUN_COMMAND,
     ) -> None:
         super().__init__(
-            settings, clock, log, self, drivers=drivers, tell=tell, hold_slot=hold_slot, free_slot=free_slot
+            settings, clock, log, self, drivers=drivers, tell=tell, hold_slots=hold_slots, free_slot=free_slot
         )
         self._command = command
         self._children: dict[str, subprocess.Popen[bytes]] = {}

@@ -75,7 +75,7 @@ class Agent:
             log,
             drivers=drivers,
             tell=self._tell,
-            hold_slot=self._slots.hold,
+            hold_slots=self._slots.hold,
             free_slot=self._slots.free,
             command=command,
         )

@@ -71,7 +71,8 @@ class Slots:
         self._probe_for = probe_for
         self._absent_after_s = absent_after_s
         self._watched: dict[str, _Watched] = {}
-        self._taken: dict[str, Assignment] = {}
+        self._taken: dict[str, tuple[str, Registration]] = {}
+        """By slot: the run that has it, and the unit it has it for."""
 
     def configure(self, host: Host) -> None:
         """Watch exactly the slots of this bench; a slot that has not changed is not disturbed."""
@@ -88,16 +89,20 @@ class Slots:
     def _watch(self, slot: Slot) -> None:
         watched = self._watched[slot.name] = _Watched(slot=slot, probe=self._probe_for(slot, self._clock))
         if slot.name in self._taken:
-            self.hold(self._taken[slot.name])
+            self._hold(slot.name)
         self._log.info("slot-watched", slot=watched.slot.name, registrar=slot.registrar)
 
     def hold(self, assignment: Assignment) -> None:
-        """A run takes the slot: its address is free when this returns, and its device counts as there."""
-        self._taken[assignment.slot.name] = assignment
-        watched = self._watched.get(assignment.slot.name)
+        """A run takes its slots: their addresses are free when this returns, and their devices count as there."""
+        for slot, unit in assignment.units:
+            self._taken[slot.name] = (assignment.run, unit)
+            self._hold(slot.name)
+
+    def _hold(self, slot: str) -> None:
+        watched = self._watched.get(slot)
         if watched is not None:
-            watched.run = assignment.run
-            watched.device = watched.device or assignment.dut.registration
+            watched.run, unit = self._taken[slot]
+            watched.device = watched.device or unit
             watched.fault = None
             watched.probe.release()
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -42,13 +43,16 @@ class BuildFile(Noun):
 
 
 class Manifest(Noun):
-    """What a build is. ``python``: major.minor that its wheels are for; ``machine``: as uname says."""
+    """What a build is. ``python``: major.minor that its wheels are for; ``machine``: as uname says; ``also``: wheels of
+    other packages that are installed beside Assay, as drivers of phones are.
+    """
 
     version: Label
     python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
     machine: Name
     dependencies: Dependencies
     files: tuple[BuildFile, ...] = Field(min_length=1, max_length=1000)
+    also: tuple[FileName, ...] = Field(default=(), max_length=50, exclude_if=lambda given: not given)
 
     @property
     def build(self) -> str:
@@ -73,8 +77,12 @@ def read_build(directory: Path) -> Manifest:
     return manifest
 
 
-def make_build(source: Path, out: Path, constraints: Path, dependencies: Dependencies) -> tuple[Path, Manifest]:
+def make_build(
+    source: Path, out: Path, constraints: Path, dependencies: Dependencies, also: Sequence[Path] = ()
+) -> tuple[Path, Manifest]:
     """Make a build below ``out`` from a source tree or a ready wheel; gives its directory and manifest.
+
+    ``also``: ready wheels of other packages, which are installed beside it.
 
     Raises BadInput in pip's own words where a wheel cannot be made or got.
     """
@@ -91,15 +99,22 @@ def make_build(source: Path, out: Path, constraints: Path, dependencies: Depende
         if len(wheels) != 1:
             raise BadInput(f"{source}: is no source tree or wheel of assay-lab")
         shutil.copyfile(constraints, work / CONSTRAINTS)
+        for package in also:
+            if package.suffix != ".whl" or not package.is_file():
+                raise BadInput(f"{package}: is no wheel; make one with 'pip wheel --no-deps'")
+            shutil.copy2(package, work)
         if dependencies is Dependencies.CARRIED:
             wanted = f"{wheels[0]}[agent]"
-            _pip("wheel", "--constraint", str(constraints), "--find-links", making, "--wheel-dir", making, wanted)
+            beside = [str(work / package.name) for package in also]
+            carried = ("--constraint", str(constraints), "--find-links", making, "--wheel-dir", making)
+            _pip("wheel", *carried, wanted, *beside)
         manifest = Manifest(
             version=wheels[0].name.split("-")[1],
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
             machine=platform.machine(),
             dependencies=dependencies,
             files=tuple(_described(path) for path in sorted(work.iterdir())),
+            also=tuple(package.name for package in also),
         )
         (work / MANIFEST).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
         directory = out / manifest.build

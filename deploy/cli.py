@@ -50,11 +50,15 @@ def build(
     dependencies: Annotated[
         Dependencies, typer.Option(help="carried: with every wheel it needs; host: the hosts' Python has them.")
     ] = Dependencies.CARRIED,
+    also: Annotated[
+        list[Path] | None, typer.Option("--with", help="A wheel of another package, as of a driver; may come again.")
+    ] = None,
     output: Output = "table",
 ) -> None:
     """Make a build: wheels, pinned versions and a manifest with every digest."""
     _check_form(output)
-    directory, manifest = make_build(source, out, constraints or source / "constraints.txt", dependencies)
+    pinned = constraints or source / "constraints.txt"
+    directory, manifest = make_build(source, out, pinned, dependencies, also or ())
     size = sum(file.size_bytes for file in manifest.files)
     if output == "json":
         typer.echo(json.dumps({"build": manifest.build, "directory": str(directory), "size_bytes": size}))

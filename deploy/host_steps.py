@@ -107,6 +107,7 @@ class Host:
         where = f"{self.install}/builds/{quote(manifest.build)}"
         incoming = f"{self.install}/incoming/{quote(manifest.build)}"
         wheel = next(file.name for file in manifest.files if file.name.startswith("assay_lab-"))
+        also = "".join(f" {incoming}/{quote(name)}" for name in manifest.also)
         site = " --system-site-packages" if manifest.dependencies is Dependencies.HOST else ""
         version = "from importlib.metadata import version; print(version('assay-lab'))"
         await self._alone(
@@ -114,7 +115,7 @@ class Host:
             f"{quote(agent.python)} -m venv{site} {where}; "
             f"{where}/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-cache-dir "
             f"--no-index --find-links {incoming} --constraint {incoming}/{CONSTRAINTS} "
-            f"{incoming}/{quote(wheel)}'[agent]'; "
+            f"{incoming}/{quote(wheel)}'[agent]'{also}; "
             f'[ "$({where}/bin/python -P -c {quote(version)})" = {quote(manifest.version)} ]; '
             f"sync -f {where}; touch {where}/.complete; rm -rf {incoming}",
             "installing the build",

@@ -110,6 +110,14 @@ class Registration(Noun):
     seen_at: AwareDatetime
     driver_facts: DriverFacts | None = Field(default=None, exclude_if=lambda given: given is None)
 
+    def driver_in_words(self) -> str:
+        """Which driver presses its keys and how far that is known; empty where there is none."""
+        if self.driver is None:
+            return ""
+        if self.driver_facts is None:
+            return f"The driver {self.driver} does not say on what it was tried."
+        return self.driver_facts.in_words(self.driver)
+
 
 class Presence(StrEnum):
     """What agents observe of a unit."""

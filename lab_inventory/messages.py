@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from lab_inventory.device import Registration
 from lab_inventory.ics import Answers, IxitValues
-from lab_inventory.lab import INSTRUMENTS_MAX, Host, Instrument, Slot
+from lab_inventory.lab import INSTRUMENTS_MAX, Host, Instrument, Role, Slot
 from lab_inventory.measurement import Evidence, Measurement
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import TestCase
@@ -20,6 +20,8 @@ from lab_inventory.suite_score import SuiteScore
 REPORTS_PER_BATCH_MAX = 200
 REPORTS_PER_RUN_MAX = 120_000
 EVIDENCE_BYTES_MAX = 32_000_000
+COMPANIONS_MAX = 8
+"""Devices of one run beside the one under test."""
 
 ResourceId = Annotated[str, Field(pattern=r"^(device|slot|instrument):[A-Za-z0-9._:/-]{1,200}$")]
 Epochs = dict[ResourceId, Annotated[int, Field(ge=1)]]
@@ -174,12 +176,24 @@ class DeviceUnderTest(Noun):
     registration: Registration
 
 
+class CompanionDevice(Noun):
+    """A unit that a run has beside the one under test: what it is there for, where it stands, and the unit as it was
+    registered when the lease was granted. The lease covers it and its slot, each under an epoch of its own.
+    """
+
+    role: Role
+    slot: Slot
+    device: Name
+    registration: Registration
+
+
 class Assignment(Message):
     """One run: everything the agent needs, and no limit: what is measured does not depend on what is asked.
 
-    ``ttl_s`` and ``deadline_s`` count from the moment the agent takes it. ``stall_budget`` gives, per case and
-    quantity, how much the bench itself may stall in a measuring window before the window is measured again.
-    ``recover``: the unit is to be recovered before it is identified.
+    ``companions``: the devices of the run beside the one under test. ``ttl_s`` and ``deadline_s`` count from the moment
+    the agent takes it. ``stall_budget`` gives, per case and quantity, how much the bench itself may stall in a
+    measuring window before the window is measured again. ``recover``: the unit is to be recovered before it is
+    identified.
     """
 
     run: Name
@@ -201,6 +215,20 @@ class Assignment(Message):
     deadline_s: float = Field(gt=0)
     stall_budget: dict[Name, dict[Name, float]] = Field(default_factory=dict)
     recover: bool = Field(default=False, exclude_if=lambda given: not given)
+    companions: tuple[CompanionDevice, ...] = Field(
+        default=(), max_length=COMPANIONS_MAX, exclude_if=lambda given: not given
+    )
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Every slot that the run holds, that of the device under test first."""
+        return self.slot, *(companion.slot for companion in self.companions)
+
+    @property
+    def units(self) -> tuple[tuple[Slot, Registration], ...]:
+        """Every unit that the run drives, with its slot, the device under test first."""
+        beside = ((companion.slot, companion.registration) for companion in self.companions)
+        return (self.slot, self.dut.registration), *beside
 
 
 class Acceptance(StrEnum):

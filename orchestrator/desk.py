@@ -165,6 +165,7 @@ class Desk:
             before = keeping.reply_to(connection, by, key)
             programmes = views.programmes(connection)
             units = frozenset(unit.key for unit in views.devices(connection))
+            benches = [bench for host in views.hosts(connection).values() for bench in host.config.benches]
             waiting = views.waiting(connection)
             if before is not None:
                 if before.body_digest != body_digest:
@@ -174,7 +175,7 @@ class Desk:
                 problems = against_vendor(request, bound, views.open_submissions_of_vendor(connection, bound.vendor))
                 if problems:
                     raise BadInput(f"{bound.vendor} cannot submit this", problems=problems)
-            answer = submit(request, programmes, units, by, self.clock.now(), self.clock.new_id)
+            answer = submit(request, programmes, units, by, self.clock.now(), self.clock.new_id, benches)
             if isinstance(answer, Refused):
                 raise BadInput("the batch is not accepted", problems=answer.problems)
             runs = sum(isinstance(fact, RunQueued) for fact in answer.facts)

@@ -332,5 +332,8 @@ class Loop:
         programme = views.programme(connection, content[1])
         if programme is None or host.config.slot(lease.slot) is None:
             return None
-        made = assignment(run, lease, registration, host.config, content[0], programme)
+        companions = views.placed_companions(connection, lease.run)
+        if any(host.config.slot(beside.slot) is None for beside in companions):
+            return None
+        made = assignment(run, lease, registration, host.config, content[0], programme, companions)
         return Dispatch(run=run.run, host=lease.host, inbox=host.inbox, assignment_json=made.model_dump_json())

@@ -229,7 +229,12 @@ def driver_in(slot: Slot, kind: type[PhoneDriver]) -> PhoneDriver:
 
 def installed_drivers() -> dict[str, type[PhoneDriver]]:
     """Every driver that is installed and can be loaded, by name."""
-    return load_drivers(entry_points(group="assay.drivers"))[0]
+    return find_drivers()[0]
+
+
+def find_drivers() -> tuple[dict[str, type[PhoneDriver]], dict[str, str]]:
+    """The drivers that are installed, as ``load_drivers`` gives them."""
+    return load_drivers(entry_points(group="assay.drivers"))
 
 
 def load_drivers(entries: Iterable[EntryPoint]) -> tuple[dict[str, type[PhoneDriver]], dict[str, str]]:
@@ -244,9 +249,9 @@ def load_drivers(entries: Iterable[EntryPoint]) -> tuple[dict[str, type[PhoneDri
         except Exception as error:
             broken[entry.name] = describe(error)
             continue
-        lacks = [member for member in MEMBERS if not hasattr(kind, member)]
+        lacks = [member for member in ("name", "recognises") if not hasattr(kind, member)]
         if lacks or not inspect.isclass(kind):
-            broken[entry.name] = f"{entry.value} is no class with {', '.join(lacks or MEMBERS)}"
+            broken[entry.name] = f"{entry.value} is no class with {' and '.join(lacks or ('verbs',))}"
         elif getattr(kind, "name", None) != entry.name:
             broken[entry.name] = f"{entry.value} has not the name {entry.name} of its entry point"
         else:

@@ -1,9 +1,8 @@
 """The installed drivers for people: what each can do beside the keys, how a press is, and on what it was tried."""
 
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 
-from agents.drivers import KeyGoesDown, PhoneDriver, Reboots, TellsFirmware, load_drivers, traits_of
+from agents.drivers import KeyGoesDown, PhoneDriver, Reboots, TellsFirmware, find_drivers, traits_of
 
 NEVER_TRIED = "never tried on a device"
 _ALSO = {"reboot": Reboots, "tell its firmware": TellsFirmware}
@@ -33,7 +32,7 @@ class Listed:
 
 def listed() -> tuple[tuple[Listed, ...], dict[str, str]]:
     """Every installed driver, and by name why one cannot be used."""
-    found, broken = load_drivers(entry_points(group="assay.drivers"))
+    found, broken = find_drivers()
     return tuple(_listed(name, found[name]) for name in sorted(found)), broken
 
 

@@ -8,15 +8,21 @@ import asyncio
 import struct
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
+from agents.instruments.rtcp import ReceptionReport, reception_reports
+from agents.instruments.sdes import Crypto
+from agents.instruments.srtp import SrtpReceiver, SrtpSender
 from lab_inventory.clock import Clock
-from lab_inventory.errors import Unavailable
+from lab_inventory.errors import InvariantBroken, Unavailable
 
 PACKETS_MAX = 60_000
+REPORTS_MAX = 10_000
+PROTECTED_KEPT = 50
+"""Authentic packets kept as they came, so that it can be shown that another key does not open them."""
 FRAME_S = 0.02
 TICKS_PER_FRAME = 160
 """A frame of 20 ms at the RTP clock of 8000 Hz that PCMU, PCMA and G.722 share."""
@@ -26,7 +32,10 @@ _PAIR_ATTEMPTS = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RtpPacket:
-    """One packet as it came; ``at_ns`` is the kernel's time (CLOCK_BOOTTIME), ``timestamp`` the sender's."""
+    """One packet as it came; ``at_ns`` is the kernel's time (CLOCK_BOOTTIME), ``timestamp`` the sender's.
+
+    ``key``: the fingerprint of the key under which it authenticated; empty where it came in clear.
+    """
 
     at_ns: int
     payload_type: int
@@ -35,6 +44,7 @@ class RtpPacket:
     timestamp: int
     ssrc: int
     payload: bytes
+    key: str = ""
 
 
 def parse_rtp(packet: Packet) -> RtpPacket | None:
@@ -80,8 +90,12 @@ class Outgoing:
 class RtpPort:
     """An even UDP port for RTP with the next one for RTCP; keeps what comes and sends frames every 20 ms.
 
-    ``heard`` is what came; ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port.
-    ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number.
+    ``heard`` is what came; ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port,
+    ``reports`` has what the phone says there of what it hears.
+    ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number. Once it is ``secured``,
+    only what authenticates is ``heard``; the rest is ``unauthentic``, but for copies of what was heard, and so it is
+    with ``rtcp_unauthentic``. ``first_under`` has the sequence number of the first packet sent under each own key, by
+    its fingerprint.
     """
 
     def __init__(self, *, clock: Clock) -> None:
@@ -95,6 +109,15 @@ class RtpPort:
         self._timestamp = int(clock.uniform(0, 0xFFFF_FFFF))
         self._events: deque[Outgoing] = deque()
         self._sending: _Sending | None = None
+        self._sender: SrtpSender | None = None
+        self._receivers: list[SrtpReceiver] = []
+        self.secured = False
+        self.protected: list[bytes] = []
+        self.reports: Arrivals[ReceptionReport] = Arrivals(most=REPORTS_MAX)
+        self.first_under: dict[str, int] = {}
+        self._unauthentic: list[Packet] = []
+        self._rtcp_unauthentic: list[Packet] = []
+        self._opened_before: set[bytes] = set()
 
     def open(self, host: str) -> Self:
         """Bind a free pair of ports. Raises Unavailable when there is none."""
@@ -134,6 +157,42 @@ class RtpPort:
             if packet.at_ns >= since_ns and (until_ns is None or packet.at_ns < until_ns)
         )
 
+    @property
+    def source(self) -> int:
+        """The synchronisation source (SSRC) under which this port sends."""
+        return self._ssrc
+
+    @property
+    def unauthentic(self) -> tuple[Packet, ...]:
+        """What came after this port was secured and authenticates under no key of the call, in order of arrival."""
+        return tuple(self._unauthentic)
+
+    @property
+    def rtcp_unauthentic(self) -> tuple[Packet, ...]:
+        """The same for RTCP."""
+        return tuple(self._rtcp_unauthentic)
+
+    def secure(self) -> None:
+        """From now on take nothing that does not authenticate; a key may still be on its way."""
+        self.secured = True
+
+    def use_keys(self, *, own: Crypto, theirs: Crypto) -> None:
+        """Send under ``own`` and hear under ``theirs`` too; earlier keys of the phone go on being heard.
+
+        What came before its key was known is looked at again: audio may overtake the answer.
+        """
+        self.secure()
+        if self._sender is None or self._sender.crypto != own:
+            self._sender = SrtpSender(own)
+        if all(receiver.crypto != theirs for receiver in self._receivers):
+            self._receivers.insert(0, SrtpReceiver(theirs))
+            waiting, self._unauthentic = self._unauthentic, []
+            for packet in waiting:
+                self._on_packet(packet)
+            waiting, self._rtcp_unauthentic = self._rtcp_unauthentic, []
+            for packet in waiting:
+                self._take_rtcp(packet)
+
     def start_sending(self, destination: Peer, *, payload_type: int, frames: Sequence[bytes]) -> None:
         """Send ``frames`` (20 ms each) over and over at an even pace until stopped; a stream begun before goes on."""
         self.stop_sending()
@@ -172,6 +231,11 @@ class RtpPort:
             ssrc=self._ssrc,
             payload=frame,
         )
+        if self.secured:
+            if self._sender is None:
+                raise InvariantBroken("a secured call sends before its keys are agreed on")
+            data = self._sender.protect(data)
+            self.first_under.setdefault(self._sender.crypto.fingerprint, self._sequence)
         at_ns = self._media().send(data, destination)
         if len(self.sent_ns) < PACKETS_MAX:
             self.sent_ns[self._sequence] = at_ns
@@ -183,14 +247,45 @@ class RtpPort:
         return self._ports[0]
 
     def _on_packet(self, packet: Packet) -> None:
+        key = ""
+        if self.secured:
+            opened = self._opened(packet)
+            if opened is None:
+                return
+            packet, key = opened
         read = parse_rtp(packet)
         if read is None:
             self.foreign += 1
         else:
-            self.heard.add(read)
+            self.heard.add(replace(read, key=key) if key else read)
 
-    def _on_rtcp(self, _: Packet) -> None:
+    def _opened(self, packet: Packet) -> tuple[Packet, str] | None:
+        """The packet in clear and the key it came under; None, and kept, where it authenticates under none."""
+        for receiver in self._receivers:
+            plain = receiver.unprotect(packet.data)
+            if plain is not None:
+                if len(self.protected) < PROTECTED_KEPT:
+                    self.protected.append(packet.data)
+                self._opened_before.add(packet.data)
+                return replace(packet, data=plain), receiver.crypto.fingerprint
+        if packet.data not in self._opened_before and len(self._unauthentic) < PACKETS_MAX:
+            self._unauthentic.append(packet)
+        return None
+
+    def _on_rtcp(self, packet: Packet) -> None:
         self.rtcp_packets += 1
+        self._take_rtcp(packet)
+
+    def _take_rtcp(self, packet: Packet) -> None:
+        data: bytes | None = packet.data
+        if self.secured:
+            opened = (receiver.unprotect_rtcp(packet.data) for receiver in self._receivers)
+            data = next((plain for plain in opened if plain is not None), None)
+        if data is not None:
+            for report in reception_reports(data, packet.at_ns):
+                self.reports.add(report)
+        elif len(self._rtcp_unauthentic) < REPORTS_MAX:
+            self._rtcp_unauthentic.append(packet)
 
 
 class _Sending:

@@ -4,13 +4,16 @@ Takes and gives SDP text (RFC 8866) in the offer/answer model (RFC 3264). The te
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agents.instruments.packets import Peer
+from agents.instruments.sdes import Crypto, MalformedCrypto, answer_faults, read_crypto
 from lab_inventory.errors import BadInput
 
 LINES_MAX = 500
+PLAIN, SECURED = "RTP/AVP", "RTP/SAVP"
+"""Audio in clear (RFC 3551) and with SRTP (RFC 3711, 12)."""
 _RTPMAP = re.compile(r"(\d{1,3}) ([^/ ]+)/(\d{1,6})(?:/.*)?")
 _FMTP = re.compile(r"(\d{1,3}) (.+)")
 _MEDIA = re.compile(r"(\S+) (\d{1,5})(?:/\d+)? (\S+) (.+)")
@@ -73,7 +76,10 @@ _STATIC = {format_.payload_type: format_ for format_ in (PCMU, PCMA, G722)}
 
 @dataclass(frozen=True, kw_only=True)
 class Media:
-    """One m= section: where it wants its packets, its formats in order of preference, its direction."""
+    """One m= section: where it wants its packets, its formats in order of preference, its direction.
+
+    ``keys``: those of its crypto attributes that the bench can use; ``key_faults``: why it cannot use the others.
+    """
 
     kind: str
     port: int
@@ -82,6 +88,8 @@ class Media:
     formats: tuple[AudioFormat, ...]
     direction: MediaDirection
     ptime_ms: int | None
+    keys: tuple[Crypto, ...] = ()
+    key_faults: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -150,6 +158,8 @@ def answer_problems(offer: SessionDescription, answer: SessionDescription) -> tu
             continue
         if answered.host is None:
             problems.append("no connection address (RFC 8866, 5.7)")
+        if offered.keys and answered.protocol == SECURED:
+            problems.extend(answer_faults(offered.keys, answered.keys))
         known = {format_.codec for format_ in offered.formats}
         strange = [format_.encoding for format_ in answered.formats if format_.codec not in known]
         if strange:
@@ -165,12 +175,13 @@ def answer_problems(offer: SessionDescription, answer: SessionDescription) -> tu
 
 @dataclass(frozen=True, kw_only=True)
 class LocalAudio:
-    """The audio side of the bench in one call: where it listens and what it speaks."""
+    """The audio side of the bench in one call: where it listens, what it speaks, and its key where it speaks SRTP."""
 
     host: str
     port: int
     formats: tuple[AudioFormat, ...]
     ptime_ms: int = 20
+    key: Crypto | None = None
 
     def describe(
         self,
@@ -181,13 +192,14 @@ class LocalAudio:
     ) -> bytes:
         """The description with this version number in its o= line; ``formats`` narrows what is spoken."""
         spoken = self.formats if formats is None else formats
+        transport = SECURED if self.key else PLAIN
         lines = [
             "v=0",
             f"o=bench {self.port} {version} IN IP4 {self.host}",
             "s=-",
             f"c=IN IP4 {self.host}",
             "t=0 0",
-            f"m=audio {self.port} RTP/AVP {' '.join(str(format_.payload_type) for format_ in spoken)}",
+            f"m=audio {self.port} {transport} {' '.join(str(format_.payload_type) for format_ in spoken)}",
         ]
         for format_ in spoken:
             # RFC 4733 registers the name in lower case; names are compared without case, but not by every phone.
@@ -195,11 +207,16 @@ class LocalAudio:
             lines.append(f"a=rtpmap:{format_.payload_type} {name}/{format_.clock_hz}")
             if format_.parameters:
                 lines.append(f"a=fmtp:{format_.payload_type} {format_.parameters}")
+        if self.key is not None:
+            lines.append(f"a=crypto:{self.key.attribute()}")
         lines += [f"a=ptime:{self.ptime_ms}", f"a={direction}"]
         return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
     def answer(self, offer: SessionDescription, *, version: int) -> bytes | None:
-        """Our answer: common formats under the offer's numbers, direction mirrored; None where no codec is common."""
+        """Our answer: common formats under the offer's numbers, direction mirrored, and the first key we can use.
+
+        None where no codec is common, or the transport is not one we speak here (RFC 3264, 6).
+        """
         audio = offer.audio
         if audio is None or len(offer.media) != 1:
             return None
@@ -207,7 +224,13 @@ class LocalAudio:
         common = tuple(format_ for format_ in audio.formats if format_.codec in known)
         if not any(format_.encoding != "TELEPHONE-EVENT" for format_ in common):
             return None
-        return self.describe(version=version, direction=audio.direction.answer(), formats=common)
+        key: Crypto | None = None
+        if audio.protocol == SECURED and self.key is not None and audio.keys:
+            key = replace(self.key, tag=audio.keys[0].tag, suite=audio.keys[0].suite)
+        elif audio.protocol != PLAIN:
+            return None
+        spoken = replace(self, key=key)
+        return spoken.describe(version=version, direction=audio.direction.answer(), formats=common)
 
 
 def _parse_media(section: list[str], head: list[str]) -> Media:
@@ -234,6 +257,7 @@ def _parse_media(section: list[str], head: list[str]) -> Media:
                 payload_type=number, encoding=encoding, clock_hz=clock_hz, parameters=parameters.get(number, "")
             )
         )
+    keys, key_faults = _keys(attributes)
     ptime = next((line[6:] for line in attributes if line.startswith("ptime:")), "")
     return Media(
         kind=match[1],
@@ -243,7 +267,20 @@ def _parse_media(section: list[str], head: list[str]) -> Media:
         formats=tuple(formats),
         direction=_direction(section) or _direction(head) or MediaDirection.SENDRECV,
         ptime_ms=int(ptime) if ptime.isdecimal() and len(ptime) <= 4 else None,
+        keys=keys,
+        key_faults=key_faults,
     )
+
+
+def _keys(attributes: list[str]) -> tuple[tuple[Crypto, ...], tuple[str, ...]]:
+    keys: list[Crypto] = []
+    faults: list[str] = []
+    for value in (line.removeprefix("crypto:") for line in attributes if line.startswith("crypto:")):
+        try:
+            keys.append(read_crypto(value))
+        except MalformedCrypto as error:
+            faults.append(error.detail)
+    return tuple(keys), tuple(faults)
 
 
 def _host(lines: list[str]) -> str | None:

@@ -13,6 +13,7 @@ from typing import Generic, Self, TypeVar
 
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
+from agents.instruments.sdes import mask_keys
 from agents.instruments.sip_framing import PONG
 from agents.instruments.sip_message import MalformedMessage, Request, Response, SipMessage, parse
 from agents.instruments.sip_streams import Connection, Flow, Layer, StreamListener, Transport, transport_of
@@ -94,7 +95,10 @@ class Trace:
         return tuple(entry for entry in self._entries if entry.at_ns >= since_ns)
 
     def json_lines(self, *, since_ns: int = 0) -> bytes:
-        """The trace as evidence: one JSON object a line; ``raw`` maps each byte to the code point of its number."""
+        """The trace as evidence: one JSON object a line; ``raw`` maps each byte to the code point of its number.
+
+        Keys of media are masked in it, byte for byte; what is equal stays equal.
+        """
         return b"".join(
             json.dumps(
                 {
@@ -102,7 +106,7 @@ class Trace:
                     "direction": entry.direction,
                     "transport": transport_of(entry.peer),
                     "peer": f"{entry.peer[0]}:{entry.peer[1]}",
-                    "raw": entry.raw.decode("latin-1"),
+                    "raw": mask_keys(entry.raw).decode("latin-1"),
                     **({"fault": entry.fault} if entry.fault else {}),
                 },
                 ensure_ascii=False,

@@ -13,7 +13,7 @@ from agents.durable import write_whole
 from agents.score import ip_phone
 from agents.score.scoring import Phone, score
 from agents.score.seeded import Subject
-from agents.score.table import ScoreTable
+from agents.score.table import Scope, ScoreTable
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 
@@ -35,6 +35,7 @@ def score_suite(
     healthy: Annotated[int, typer.Option(min=0, max=1000, help="How often each phone is run without a defect.")] = 5,
     only: Annotated[list[str] | None, typer.Option(help="Only this defect; may be given several times.")] = None,
     without_reference: Annotated[bool, typer.Option(help="Leave the reference phone out.")] = False,
+    scope: Annotated[Scope, typer.Option(help="Which cases a phone with a defect gets.")] = Scope.ALL,
     at_once: Annotated[int, typer.Option(min=1, max=AT_ONCE_MAX, help="How many runs at once.")] = 0,
     seed: Annotated[int | None, typer.Option(help="The order of an earlier scoring again.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the table is kept, as JSON.")] = None,
@@ -53,7 +54,7 @@ def score_suite(
     clock = SystemClock()
     order = seed if seed is not None else int(clock.uniform(0, 1_000_000))
     asked = ip_phone.asked(programme)
-    typer.echo(f"{len(drawn)} runs of {len(asked.cases)} cases, seed {order}; order and names are told at the end")
+    typer.echo(f"{len(drawn)} runs, seed {order}; order and names are told at the end")
 
     def run(work: Path) -> ScoreTable:
         return asyncio.run(
@@ -61,6 +62,7 @@ def score_suite(
                 phones,
                 drawn,
                 asked,
+                scope=scope,
                 seed=order,
                 at_once=at_once or 2 * (os.cpu_count() or 1),
                 work=work,

@@ -1,11 +1,12 @@
 """The score of the suite for IP phones: its phones, their defects, and the requirement that must find each. Data."""
 
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from agents.score.one_run import Asked
 from agents.score.scoring import Phone, golden_of
-from agents.score.seeded import FoundBy, Subject, subjects
+from agents.score.seeded import PROFILE, FoundBy, Subject, subjects
 from agents.score.verdicts import requirements_in
 from agents.simulated.defects import DEFECTS
 from agents.simulated.reference_phone.defects import DEFECTS as REFERENCE_DEFECTS
@@ -18,7 +19,7 @@ from lab_inventory.programme import Programme
 from lab_inventory.shipped import shipped_programmes
 
 PROGRAMME = "skype-for-business.ip-phone"
-PROFILE = "digital"
+ENDURANCE = "endurance"
 REFERENCE = "reference"
 THIRD_PARTY = "baresip"
 INSTRUMENT = Instrument(
@@ -48,8 +49,75 @@ BY_PROXY: Mapping[str, FoundBy] = {
 """What the proxy before a third-party phone does wrong."""
 
 
-BY_REFERENCE: Mapping[str, FoundBy] = {}
+def _plainly(requirement: str, *defects: str) -> dict[str, FoundBy]:
+    return {defect: FoundBy(requirement=requirement) for defect in defects}
+
+
+BY_REFERENCE: Mapping[str, FoundBy] = {
+    **_plainly("IP-REG-01", "register-wrong-digest", "register-nonce-count-stuck"),
+    "register-refresh-late": FoundBy(requirement="IP-REG-02", quantity="refresh_ratio_max", healthy=0.7),
+    "register-refresh-eager": FoundBy(requirement="IP-REG-02", size=0.4),
+    **{
+        defect: FoundBy(requirement="IP-REG-03", profile=ENDURANCE)
+        for defect in ("register-no-return", "register-no-back-off")
+    },
+    **_plainly("IP-REG-05", "register-sha256-ignored", "register-prefers-md5"),
+    **_plainly("IP-REG-06", "register-no-instance"),
+    **_plainly(
+        "IP-SIP-02",
+        "to-tag-missing",
+        "from-tag-changed",
+        "contact-missing",
+        "ringing-never",
+        "answer-codec-not-offered",
+        "answer-lines-missing",
+    ),
+    "ringing-late": FoundBy(requirement="IP-SIP-02", quantity="ringing_ms"),
+    "answer-late": FoundBy(requirement="IP-SIP-02", quantity="answer_delay_ms"),
+    "microphone-quiet": FoundBy(requirement="IP-SIP-02", size=40),
+    **_plainly("IP-SIP-03", "max-forwards-missing", "branch-without-cookie", "ack-never", "ack-invite-branch"),
+    "dial-late": FoundBy(requirement="IP-SIP-03", quantity="post_dial_delay_ms"),
+    **_plainly("IP-SIP-13", "bye-unanswered", "bye-not-sent", "bye-other-call-id"),
+    "media-after-bye": FoundBy(requirement="IP-SIP-13", size=1000),
+    **_plainly("IP-SIP-02-D", "cseq-not-incremented", "require-ignored"),
+    **_plainly("IP-SIP-11", "content-length-ignored", "scheme-ignored", "crash-on-bad-message"),
+    **_plainly("IP-SIP-14", "options-unanswered", "options-in-dialog-481", "allow-missing"),
+    **_plainly("IP-SIP-01", "invite-not-repeated"),
+    "invite-repeated-slowly": FoundBy(requirement="IP-SIP-01", quantity="interval_deviation_percent"),
+    "gives-up-late": FoundBy(requirement="IP-SIP-01", size=5),
+    **_plainly("IP-SIP-02-R", "ok-not-repeated", "repeated-invite-rings-again"),
+    **_plainly("IP-SIP-15", "state-leaks"),
+    "crash-after-calls": FoundBy(requirement="IP-SIP-15", size=50),
+    **_plainly("IP-SIP-05", "cancel-no-487", "cancel-unanswered"),
+    **_plainly("IP-SIP-16", "cancel-race-leaves-call"),
+    **_plainly("IP-SIP-16-G", "glare-gives-up"),
+    "glare-too-soon": FoundBy(requirement="IP-SIP-16-G", size=60),
+    **_plainly("IP-SIP-07", "hold-as-sendrecv", "held-media-continues", "inactive-as-sendrecv", "resume-silent"),
+    "resume-slow": FoundBy(requirement="IP-SIP-07", quantity="resume_media_ms"),
+    **_plainly("IP-SIP-06", "prack-missing", "prack-wrong-rack", "ringing-unreliable"),
+    **_plainly("IP-SIP-09", "session-timer-ignored", "session-timer-no-retry"),
+    **_plainly("IP-SIP-09-R", "session-timer-no-refresh", "session-timer-no-bye"),
+    "session-timer-refresh-late": FoundBy(requirement="IP-SIP-09-R", quantity="refresh_s", healthy=45),
+    **_plainly("IP-SIP-08-P", "transfer-no-notify", "transfer-result-missing"),
+    **_plainly("IP-SIP-08-A", "replaces-ignored"),
+    **_plainly("IP-SIP-08", "transfer-failure-drops-call"),
+    **_plainly("IP-SIP-10-W", "message-summary-481"),
+    **_plainly("IP-SEC-01", "tls-any-certificate", "tls-expired", "tls-wrong-host"),
+    **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory"),
+    **_plainly("IP-MED-01", "g722-silent"),
+    **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
+    "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms"),
+    # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).
+    "rtp-jitter": FoundBy(requirement="IP-MED-03", quantity="interval_sd_ms", slope=1 / math.sqrt(6)),
+    "rtp-loss": FoundBy(requirement="IP-MED-03", size=5),
+    "rtp-slow": FoundBy(requirement="IP-MED-03", quantity="interval_mean_deviation_percent"),
+}
 """What the reference phone does wrong."""
+
+NOT_SCORED: Mapping[str, str] = {
+    "register-no-removal": "shows only when the phone is switched off, and a scoring has no switch for its power",
+}
+"""Defects of the reference phone that no requirement of these profiles can find, and why."""
 
 REFERENCE_LACKS: frozenset[str] = frozenset({"codec.opus"})
 
@@ -59,12 +127,16 @@ def programme() -> Programme:
     return next(one for one in shipped_programmes() if one.id == PROGRAMME)
 
 
-def asked(of: Programme) -> Asked:
-    """Every case of the profile that a requirement with a procedure asks for."""
-    wanted = {requirement.case for requirement in requirements_in(of, PROFILE)}
+def asked(of: Programme) -> dict[str, Asked]:
+    """By profile: every case that one of its requirements with a procedure asks for."""
+    return {profile: _asked(of, profile) for profile in (PROFILE, ENDURANCE)}
+
+
+def _asked(of: Programme, profile: str) -> Asked:
+    wanted = {requirement.case for requirement in requirements_in(of, profile)}
     (suite,) = [suite for suite in of.suites if any(case.id in wanted for case in suite.cases)]
     cases = tuple(case for case in suite.cases if case.id in wanted)
-    return Asked(programme=of, profile=PROFILE, cases=cases, suite=suite.id, instrument=INSTRUMENT)
+    return Asked(programme=of, profile=profile, cases=cases, suite=suite.id, instrument=INSTRUMENT)
 
 
 def reference(of: Programme) -> Phone:
@@ -83,7 +155,7 @@ def third_party(directory: Path, of: Programme) -> Phone:
     """A third party's phone program behind the proxy, by its directory of configuration."""
     if not (directory / "accounts").is_file():
         raise BadInput(f"{directory} is no directory of a phone program: it has no file accounts")
-    lacks = {"rel100", "codec.opus"}
+    lacks = {"rel100", "codec.opus", "transfer.attended"}
     clock = SystemClock()
     return Phone(
         name=THIRD_PARTY,

@@ -6,6 +6,7 @@ process and a directory of its own. What is wrong with the phone is known only h
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from agents.bench_ca import CA_FILE, FOLDER_VARIABLE
 from agents.discover import registration_of
 from agents.drivers import installed_drivers
 from agents.launch import RUN_COMMAND, clean_environment
@@ -32,6 +34,8 @@ from lab_inventory.outcome import stall_budget
 from lab_inventory.programme import Programme, TestCase
 
 HOST = "score-host"
+BENCH_CA = "bench-ca"
+"""Where in the work directory of a scoring the CA of its bench lies."""
 REGISTERS_WITHIN_S = 30.0
 STOP_S = 10.0
 FIRST_PORT = 12000
@@ -106,6 +110,7 @@ async def _phone(wanted: Wanted, slot: Slot, folder: Path) -> AsyncIterator[None
             (phones / source.name).write_bytes(source.read_bytes())
     if wanted.kind == "reference":
         (phones / "kind").write_text("reference\n", encoding="utf-8")
+    _trust(phones, folder.parent / BENCH_CA / CA_FILE)
     (phones / "defects").write_text("\n".join(wanted.defects), encoding="utf-8")
     lab = folder / "lab.yaml"
     lab.write_text(yaml.safe_dump(_lab(slot)), encoding="utf-8")
@@ -119,6 +124,15 @@ async def _phone(wanted: Wanted, slot: Slot, folder: Path) -> AsyncIterator[None
         yield
     finally:
         await _stop(process)
+
+
+def _trust(phone: Path, ca: Path) -> None:
+    """Install the bench's CA on the phone, as whoever sets a bench up does once (docs/how-to/phone-tls.md)."""
+    if (phone / "kind").exists():
+        shutil.copyfile(ca, phone / "ca.pem")
+        return
+    with (phone / "config").open("a", encoding="utf-8") as config:
+        config.write(f"\nsip_cafile {ca}\nmodule srtp.so\n")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -181,11 +195,12 @@ def _assignment(wanted: Wanted, asked: Asked, ics: Answers, slot: Slot, registra
 
 async def _carry_out(directory: RunDirectory) -> None:
     """The run's process, from its start to its end."""
+    trust = {FOLDER_VARIABLE: str(directory.path.parent.parent / BENCH_CA)}
     with directory.log_path.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *RUN_COMMAND, str(directory.path),
             stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-            env=clean_environment(os.environ), cwd=directory.path,
+            env=clean_environment(os.environ) | trust, cwd=directory.path,
         )  # fmt: skip
     try:
         await process.wait()

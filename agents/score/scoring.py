@@ -10,18 +10,23 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
+from agents.bench_ca import make_ca
 from agents.measure import LabError
-from agents.score.one_run import Asked, Wanted, run_once
-from agents.score.seeded import FoundBy, Subject
-from agents.score.table import Golden, HealthyRun, Row, ScoreTable, healthy_run_of, read_golden, row_of
+from agents.score.one_run import BENCH_CA, HOST, Asked, Wanted, run_once
+from agents.score.seeded import PROFILE, FoundBy, Subject
+from agents.score.table import Golden, HealthyRun, Row, Scope, ScoreTable, healthy_run_of, read_golden, row_of
 from agents.score.verdicts import Verdicts, requirements_in, verdicts_of
+from agents.suites.ip_phone.bench import LOOKS_BACK
 from agents.version import VERSION
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput
 from lab_inventory.ics import Answers
+from lab_inventory.programme import TestCase
 from lab_inventory.verdict import Verdict
 
 UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE})
+LONG_S = 60.0
+LOOK_BACK_S = 60.0
 AGAIN = 500
 """Added to the number of a subject for its second attempt."""
 
@@ -55,8 +60,9 @@ def golden_of(category: str, phone: str) -> Golden:
 async def score(
     phones: Mapping[str, Phone],
     drawn: Sequence[Subject],
-    asked: Asked,
+    asked: Mapping[str, Asked],
     *,
+    scope: Scope,
     seed: int,
     at_once: int,
     work: Path,
@@ -64,6 +70,7 @@ async def score(
     tell: Tell,
 ) -> ScoreTable:
     """Run every subject and put the table together. Raises LabError where a run could not be carried out at all."""
+    make_ca(work / BENCH_CA, HOST, clock.now())
     order = [subject for _, subject in sorted(enumerate(drawn), key=lambda item: _lot(seed, item[0]))]
     free = asyncio.Semaphore(at_once)
     rows: list[Row] = []
@@ -73,7 +80,8 @@ async def score(
         phone = phones[subject.phone]
         async with free:
             began_s = clock.boottime_s()
-            found = await _verdicts(number, subject, phone, asked, work, clock)
+            of_it = in_scope(subject, phone, asked[subject.profile], scope)
+            found = await _verdicts(number, subject, phone, of_it, work, clock)
             took_s = clock.boottime_s() - began_s
         if subject.defect is None:
             run = healthy_run_of(phone.name, found, phone.golden, took_s)
@@ -90,10 +98,11 @@ async def score(
     return ScoreTable(
         category="ip-phone",
         suite_version=VERSION,
-        programme=f"{asked.programme.id} {asked.programme.version}",
-        profile=asked.profile,
+        programme=f"{asked[PROFILE].programme.id} {asked[PROFILE].programme.version}",
+        profile=PROFILE,
         made_at=clock.now(),
         seed=seed,
+        scope=scope,
         rows=tuple(sorted(rows, key=lambda row: (row.phone, row.defect, row.share or 0))),
         healthy=tuple(sorted(healthy, key=lambda run: run.phone)),
     )
@@ -102,6 +111,25 @@ async def score(
 def _lot(seed: int, place: int) -> str:
     """By what the order is drawn: one that nobody guesses, and that can be had again."""
     return hashlib.sha256(f"{seed}:{place}".encode()).hexdigest()
+
+
+def in_scope(subject: Subject, phone: Phone, asked: Asked, scope: Scope) -> Asked:
+    """The cases that are carried out on this subject."""
+    if subject.defect is None or scope is Scope.ALL:
+        return asked
+    wanted = phone.found_by[subject.defect].requirement
+    case_of_it = next(r.case for r in asked.programme.requirements if r.id == wanted)
+    cases = tuple(
+        _alone(case) if scope is Scope.REQUIREMENT else case
+        for case in asked.cases
+        if case.id == case_of_it or (scope is Scope.SHORT and case.duration_s * case.repeats <= LONG_S)
+    )
+    return replace(asked, cases=cases)
+
+
+def _alone(case: TestCase) -> TestCase:
+    """A case that is carried out without those before it: one that looks back over a whole run gets the time for it."""
+    return case.model_copy(update={"duration_s": LOOK_BACK_S}) if case.procedure in LOOKS_BACK else case
 
 
 async def _verdicts(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:

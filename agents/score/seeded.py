@@ -1,35 +1,43 @@
 """Which defects are seeded, and by which requirement each must be found. Pure.
 
-A defect with a size is run twice: at 0.8 times the limit plus its uncertainty, where the phone must pass, and at 1.2
-times that, where it must fail. Beyond two sizes nothing is known of it.
+A defect with a size that shows in a measured quantity is run twice: so that the quantity is 0.8 times its limit, where
+the phone must pass, and 1.2 times the limit plus its uncertainty, where it must fail.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lab_inventory.errors import InvariantBroken
 from lab_inventory.lab import Instrument
 from lab_inventory.programme import Programme
 
-SHARES = (0.8, 1.2)
+PASSES, FAILS = 0.8, 1.2
+PROFILE = "digital"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundBy:
-    """The requirement that must find a defect; for one with a size, the quantity whose limit it is measured by.
+    """The requirement that must find a defect, and the profile that it stands in.
 
-    ``also``: requirements that the same defect cannot but fail, because their cases rest on what it breaks.
+    For a defect with a size, either ``quantity``: the one whose upper limit says what is too much, with its value
+    ``healthy`` at size 0 and its growth ``slope`` for each unit of the size; or one ``size`` that is too much by far,
+    where what it does is not measured as a number.
     """
 
     requirement: str
     quantity: str | None = None
-    also: frozenset[str] = frozenset()
+    healthy: float = 0.0
+    slope: float = 1.0
+    size: float | None = None
+    profile: str = PROFILE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One run: a phone, with one defect or none. ``size`` and ``share`` are None for a defect without a size."""
+    """One run: a phone, with one defect or none. ``share``: of the limit, where the size is measured by one."""
 
     phone: str
+    profile: str = PROFILE
     defect: str | None = None
     size: float | None = None
     share: float | None = None
@@ -52,18 +60,20 @@ def subjects(
     made: list[Subject] = []
     for defect, by in sorted(found_by.items()):
         if by.quantity is None:
-            made.append(Subject(phone=phone, defect=defect))
+            made.append(Subject(phone=phone, profile=by.profile, defect=defect, size=by.size))
             continue
-        base = limit_with_uncertainty(by, programme, instrument)
-        made += [Subject(phone=phone, defect=defect, size=share * base, share=share) for share in SHARES]
+        limit, uncertainty = _upper_limit(by, programme, instrument)
+        for share, target in ((PASSES, PASSES * limit), (FAILS, FAILS * (limit + uncertainty))):
+            size = (target - by.healthy) / by.slope
+            made.append(Subject(phone=phone, profile=by.profile, defect=defect, size=size, share=share))
     return tuple(made)
 
 
-def limit_with_uncertainty(by: FoundBy, programme: Programme, instrument: Instrument) -> float:
-    """The upper limit of the most stringent level that has one, plus the uncertainty of the instrument; in its unit."""
+def _upper_limit(by: FoundBy, programme: Programme, instrument: Instrument) -> tuple[float, float]:
+    """The upper limit of the most stringent level that has one, and the instrument's uncertainty; in its unit."""
     requirement = next(r for r in programme.requirements if r.id == by.requirement)
     check = next(c for c in requirement.checks if c.quantity == by.quantity)
     limit = next(check.limits[level.id] for level in reversed(programme.levels) if level.id in check.limits)
     if limit.max is None:
-        raise ValueError(f"{by.requirement} has no upper limit for {by.quantity}; a size is measured by one")
-    return limit.max + instrument.uncertainty.get(check.unit, 0.0)
+        raise InvariantBroken(f"{by.requirement} has no upper limit for {by.quantity}; a size is measured by one")
+    return limit.max, instrument.uncertainty.get(check.unit, 0.0)

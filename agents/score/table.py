@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import Field
 
@@ -13,12 +14,24 @@ from lab_inventory.suite_score import SuiteScore, share_at_most
 from lab_inventory.verdict import Verdict
 
 
+class Scope(StrEnum):
+    """Which cases are carried out on a phone with a seeded defect. Healthy phones always get the whole suite.
+
+    ``requirement``: those of the requirement that must find it; ``short``: all but the long ones of other requirements;
+    ``all``.
+    """
+
+    REQUIREMENT = "requirement"
+    SHORT = "short"
+    ALL = "all"
+
+
 class Row(Noun):
     """One run with a seeded defect.
 
     ``share``: of the limit plus uncertainty, for a defect with a size; ``right``: whether the requirement came out as
-    it must; ``also``: other requirements that failed although the healthy phone passes them, and the defect does not
-    explain it; ``undecided``: requirements that the lab could not decide in this run.
+    it must; ``also``: other requirements that failed although the healthy phone passes them;
+    ``undecided``: requirements that the lab could not decide in this run.
     """
 
     phone: Name
@@ -46,7 +59,9 @@ class HealthyRun(Noun):
 
 
 class ScoreTable(Noun):
-    """A whole scoring of one suite. ``seed``: the order in which the subjects were run."""
+    """A whole scoring of one suite. ``seed``: the order in which the subjects were run; ``scope``: which of the suite's
+    cases were carried out on a phone with a defect.
+    """
 
     category: Name
     suite_version: Label
@@ -54,6 +69,7 @@ class ScoreTable(Noun):
     profile: Name
     made_at: datetime
     seed: int
+    scope: Scope
     rows: tuple[Row, ...]
     healthy: tuple[HealthyRun, ...]
 
@@ -100,7 +116,7 @@ def row_of(subject: Subject, by: FoundBy, wrong: str, found: Verdicts, golden: G
             for (level_id, requirement), (was, _) in found.items()
             if was is Verdict.FAIL
             and golden.get((level_id, requirement)) is not Verdict.FAIL
-            and requirement not in by.also | {by.requirement}
+            and requirement != by.requirement
         ),
         undecided=_once(r for (_, r), (was, _) in found.items() if was in (Verdict.ERROR, Verdict.INCONCLUSIVE)),
         seconds=seconds,

@@ -15,18 +15,30 @@ from lab_inventory.noun import host_and_port
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 4.0
+BOOT_S = 1.0
 
 
 class ReferenceProgram:
     """One phone: a working directory with its log and its identity (file ``uuid``, kept), and the process."""
 
-    def __init__(self, name: str, work: Path, values: dict[str, str], defects: Iterable[str], clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Path,
+        values: dict[str, str],
+        defects: Iterable[str],
+        clock: Clock,
+        *,
+        ca_file: Path | None = None,
+    ) -> None:
         self.name = name
         self._work = work
         self._values = values
         self._defects = tuple(defects)
         self._clock = clock
+        self._ca_file = ca_file
         self._process: asyncio.subprocess.Process | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -39,14 +51,30 @@ class ReferenceProgram:
         return schedule_of(self.pid) if self.pid else None
 
     async def start(self) -> None:
-        """Start it and wait until its control port answers. Raises Unavailable in words."""
+        """Start it and wait until its control port answers. Raises Unavailable in words.
+
+        One that ends by itself is started again, as a phone starts again that has crashed.
+        """
+        await self._start_once()
+        self._watching = asyncio.create_task(self._start_again())
+
+    async def _start_again(self) -> None:
+        while self._process is not None:
+            await self._process.wait()
+            await asyncio.sleep(BOOT_S)
+            with suppress(Unavailable):
+                await self._start_once()
+
+    async def _start_once(self) -> None:
         self._work.mkdir(parents=True, exist_ok=True)
         values = self._values
         command = [sys.executable, "-m", "agents.simulated.reference_phone", "--registrar", values["registrar"]]
         command += ["--outbound", values["outbound"], "--control", values["control"], "--user", values["user"]]
         command += ["--password", values["password"], "--instance", f"urn:uuid:{self._identity()}"]
+        command.append("--subscribe-messages")
+        command += ["--ca", str(self._ca_file)] if self._ca_file else []
         command += [word for defect in self._defects for word in ("--defect", defect)]
-        log = (self._work / "log").open("wb")
+        log = (self._work / "log").open("ab")
         with log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
@@ -87,6 +115,10 @@ class ReferenceProgram:
 
     async def stop(self) -> None:
         """Ask it to end, and end it where it does not."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
+            self._watching = None
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -3,6 +3,7 @@
 Everything here is a download or plain text: files come from agents, and nothing foreign is shown in place.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -10,6 +11,7 @@ from fastapi.responses import FileResponse
 
 from lab_inventory.errors import NotFound
 from lab_inventory.evidence.ladder import Ladder
+from lab_inventory.evidence.ladder_svg import ladder_svg
 from lab_inventory.evidence.ladder_text import ladder_text
 from lab_inventory.messages import EVIDENCE_BYTES_MAX
 from lab_inventory.noun import Name, Sha256
@@ -46,12 +48,27 @@ def get_file(
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
 
+class LadderForm(StrEnum):
+    """The forms of a ladder."""
+
+    TEXT = "text"
+    SVG = "svg"
+
+
+Form = Annotated[LadderForm, Query(description="As text with every message, or as a picture to be downloaded.")]
+
+
 @router.get("/ladder", **_as("text/plain"))
-def get_ladder(run: Run, case: Case, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1) -> Response:
-    """The ladder of the case as text: who said what to whom and when, then every message."""
+def get_ladder(
+    run: Run, case: Case, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1, form: Form = LadderForm.TEXT
+) -> Response:
+    """The ladder of the case: who said what to whom and when; as text, then every message."""
     drawn = ladder_of(parts, case_of(parts, asking, run, case, repeat))
     if drawn is None:
         raise NotFound(f"{case} of {run} has no messages that a ladder could be made of")
+    if form is LadderForm.SVG:
+        headers = _named(f"{run}-{case}-{repeat}-ladder.svg")
+        return Response(ladder_svg(drawn, alone=True), media_type="image/svg+xml", headers=headers)
     return Response(ladder_text(drawn), media_type="text/plain; charset=utf-8", headers=DOWNLOAD)
 
 

@@ -25,6 +25,7 @@ from orchestrator.desk import BatchReply
 from orchestrator.lifecycle.rights import Principal
 from orchestrator.pipeline.declared import findings
 from orchestrator.pipeline.judge import criteria
+from orchestrator.pipeline.plan import left_s
 from orchestrator.pipeline.submit import BatchRequest, VendorBound
 from orchestrator.reports.junit import junit
 from orchestrator.store import listings, views
@@ -115,10 +116,13 @@ def batch_with_reasons(parts: Parts, batch: str, vendor: str | None) -> Row:
         if found is None:
             raise NotFound(f"there is no batch {batch[:80]}")
         programme = views.programme(connection, found["programme_digest"])
-    repeats = {case.id: case.repeats for suite in programme.suites for case in suite.cases} if programme else {}
+    known = {case.id: case for suite in programme.suites for case in suite.cases} if programme else {}
     for entry in found["entries"]:
         for run in entry["runs"]:
-            run["cases_planned"] = sum(repeats.get(case, 1) for case in run["cases"])
+            cases = [known[case] for case in run["cases"] if case in known]
+            run["cases_planned"] = sum(case.repeats for case in cases) + len(run["cases"]) - len(cases)
+            if run["state"] == "running":
+                run["left_s"] = round(left_s(cases, run["cases_ended"]), 1)
             deferral = parts.loop.waiting.get(run["run"]) if run["state"] == "waiting" else None
             if deferral:
                 run["waits_because"] = deferral.words

@@ -103,6 +103,8 @@ def follow(client: Client, batch: str) -> None:
         for entry in found["entries"]:
             for run in entry["runs"]:
                 line = f"{_run(run)}, {run['cases_ended']} of {run['cases_planned']} cases ended"
+                if "left_s" in run:
+                    line += f", about {run['left_s']:.0f} s left"
                 if said.get(run["run"]) != line:
                     said[run["run"]] = line
                     console.print(f"{entry['title']}: {line}", highlight=False)

@@ -1,5 +1,6 @@
 """``assay evidence``: what certificates rest on, read beside a server; and one case of it, asked of a server."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -11,6 +12,14 @@ from lab_inventory.errors import BadInput
 from orchestrator.cli.client import DEFAULT_SERVER, Client, Server, in_words
 from orchestrator.cli.database import Data, Database
 from orchestrator.settings import read_settings
+
+
+class LadderForm(StrEnum):
+    """The forms of a ladder."""
+
+    TEXT = "text"
+    SVG = "svg"
+
 
 app = typer.Typer(help="The evidence that certificates rest on.", no_args_is_help=True)
 
@@ -67,10 +76,11 @@ def ladder(
     run: Annotated[str, typer.Argument(help="The run that measured it.")],
     case: Annotated[str, typer.Argument(help="The test case.")],
     repeat: Annotated[int, typer.Option(help="Which repeat of the case.", min=1, max=100)] = 1,
+    form: Annotated[LadderForm, typer.Option(help="text (with every message) or svg.")] = LadderForm.TEXT,
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Print who said what to whom in one case, and then every message."""
-    document = Client(server).document(f"{_path(run, case)}/ladder?repeat={repeat}")
+    document = Client(server).document(f"{_path(run, case)}/ladder?repeat={repeat}&form={form.value}")
     typer.echo(document.decode(), nl=False)
 
 

@@ -9,8 +9,9 @@ from typing import ClassVar
 from pydantic import AwareDatetime, Field
 
 from lab_inventory.device import Registration
+from lab_inventory.lab import Role
 from lab_inventory.messages import RunReport
-from lab_inventory.noun import Label, Name, Sha256, Text
+from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from orchestrator.lifecycle.machine import Fact, Machine
 
 
@@ -45,8 +46,26 @@ class _RunFact(Fact):
         return {}
 
 
+class Need(Noun):
+    """A device that a run needs on its bench beside the one under test."""
+
+    role: Role
+    category: Name
+
+
+class PlacedCompanion(Noun):
+    """A unit that a run was given beside the one under test, as it was registered then."""
+
+    role: Role
+    device: Name
+    slot: Name
+    registration: Registration
+
+
 class RunQueued(_RunFact):
-    """An attempt waits for a bench. ``cases`` are the test cases it is to carry out."""
+    """An attempt waits for a bench. ``cases`` are the test cases it is to carry out; ``needs`` the devices it is to
+    have beside the one under test.
+    """
 
     submission: Name
     batch: Name
@@ -54,6 +73,7 @@ class RunQueued(_RunFact):
     attempt: int = Field(ge=1)
     cases: tuple[Name, ...] = Field(min_length=1)
     duration_s: float
+    needs: tuple[Need, ...] = Field(default=(), exclude_if=lambda given: not given)
     at: AwareDatetime
 
     def journal_entry(self) -> dict[str, str | int]:
@@ -65,6 +85,7 @@ class RunPlaced(_RunFact):
     """It got a lease (``LeaseGranted`` stands in the same commit) on this device, slot and host.
 
     ``registration``: the unit as it was registered then. It is what the run is about, whatever the unit says later.
+    ``companions``: the units beside it, one for each of the run's needs; the lease covers them too.
     """
 
     lease: Name
@@ -72,11 +93,12 @@ class RunPlaced(_RunFact):
     host: Name
     slot: Name
     registration: Registration
+    companions: tuple[PlacedCompanion, ...] = Field(default=(), exclude_if=lambda given: not given)
     waited_s: float
     at: AwareDatetime
 
     def journal_entry(self) -> dict[str, str | int]:
-        """Under which lease."""
+        """Under which lease; the companions stand in what that lease covers."""
         return {"lease": self.lease, "device": self.device, "host": self.host, "slot": self.slot}
 
 

@@ -12,7 +12,7 @@ from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.lease import LeaseState
 from orchestrator.lifecycle.prompt import PromptView
 from orchestrator.lifecycle.quarantine import QuarantineState
-from orchestrator.lifecycle.run import RunState
+from orchestrator.lifecycle.run import Need, RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,7 @@ class QueuedRun:
     """A run that waits, with what decides its turn: ``priority`` (0..100, higher first), then ``queued_at``.
 
     ``unit``: the one unit it must run on. ``probation``: it is to show whether that unit can be measured again.
+    ``needs``: the devices it must have beside it on the same bench.
     """
 
     run: str
@@ -78,6 +79,7 @@ class QueuedRun:
     avoid_device: str | None = None
     unit: str | None = None
     probation: bool = False
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,7 @@ class EndedRun:
     """What is asked of an ended run to tell whose fault it was, where it was anybody's.
 
     ``reported``: whether its agent took it and reported anything. ``bench_passed`` None: the bench never said.
+    ``accompanied``: whether it had other devices beside the one under test.
     """
 
     run: str
@@ -139,6 +142,7 @@ class EndedRun:
     bench_passed: bool | None
     identified: bool
     cases_in_error: int
+    accompanied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

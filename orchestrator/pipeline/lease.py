@@ -9,7 +9,7 @@ from datetime import datetime
 from lab_inventory.messages import Renewal, RenewedLease, Standing
 from orchestrator.lifecycle.lease import LeaseGranted, LeaseLapsed, LeaseReleased, LeaseRevoked, LeaseState
 from orchestrator.lifecycle.machine import Fact
-from orchestrator.lifecycle.run import RunErrored, RunLapsed, RunPlaced, RunState
+from orchestrator.lifecycle.run import PlacedCompanion, RunErrored, RunLapsed, RunPlaced, RunState
 from orchestrator.lifecycle.snapshot import LeaseView, Snapshot
 from orchestrator.pipeline.plan import PROMPT_PRESS_S, deadline_s
 from orchestrator.pipeline.schedule.place import Placement
@@ -42,6 +42,15 @@ def grant(
             host=placement.device.host,
             slot=placement.device.registration.slot,
             registration=placement.device.registration,
+            companions=tuple(
+                PlacedCompanion(
+                    role=need.role,
+                    device=device.device,
+                    slot=device.registration.slot,
+                    registration=device.registration,
+                )
+                for need, device in zip(placement.run.needs, placement.companions, strict=True)
+            ),
             waited_s=(now - placement.run.queued_at).total_seconds(),
             at=now,
         ),

@@ -1,19 +1,20 @@
 """From ICS and programme to what is to be carried out, again where the lab failed, and as an assignment. Pure."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from lab_inventory.device import Registration
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.ics import holds
-from lab_inventory.lab import Host
-from lab_inventory.messages import Assignment, DeviceUnderTest
+from lab_inventory.lab import Bench, Host, Role, Slot
+from lab_inventory.messages import Assignment, CompanionDevice, DeviceUnderTest
 from lab_inventory.noun import Noun
 from lab_inventory.outcome import stall_budget
 from lab_inventory.programme import Programme, Purpose, Requirement, Suite, TestCase
 from orchestrator.lifecycle.batch import Submission
-from orchestrator.lifecycle.run import RunQueued, RunState
+from orchestrator.lifecycle.run import Need, PlacedCompanion, RunQueued, RunState
 from orchestrator.lifecycle.snapshot import LeaseView, RunView, SubmissionView
 
 ATTEMPTS_MAX = 3
@@ -37,6 +38,7 @@ class TestPlan(Noun):
     suite: str
     cases: tuple[str, ...]
     duration_s: float
+    needs: tuple[Need, ...] = ()
 
 
 def plan(submission: Submission, programme: Programme) -> tuple[TestPlan, ...]:
@@ -53,7 +55,7 @@ def plan(submission: Submission, programme: Programme) -> tuple[TestPlan, ...]:
     for suite in programme.suites:
         cases = [case for case in suite.cases if case.id in wanted and _applies(case, submission)]
         if cases:
-            plans.append(_test_plan(suite, cases))
+            plans.append(_test_plan(suite, cases, programme))
     return tuple(plans)
 
 
@@ -61,9 +63,22 @@ def _applies(to: TestCase | Requirement, submission: Submission) -> bool:
     return to.condition is None or holds(to.condition, submission.ics)
 
 
-def _test_plan(suite: Suite, cases: list[TestCase]) -> TestPlan:
-    duration_s = sum(case.duration_s * case.repeats for case in cases)
-    return TestPlan(suite=suite.id, cases=tuple(case.id for case in cases), duration_s=duration_s)
+def _test_plan(suite: Suite, cases: list[TestCase], programme: Programme) -> TestPlan:
+    return TestPlan(
+        suite=suite.id,
+        cases=tuple(case.id for case in cases),
+        duration_s=sum(case.duration_s * case.repeats for case in cases),
+        needs=needs_of(cases, programme),
+    )
+
+
+def needs_of(cases: Iterable[TestCase], programme: Programme) -> tuple[Need, ...]:
+    """The devices that a run of these cases needs beside the one under test: for each role as many as the case that
+    asks for most of them. They are of the category that the programme is for.
+    """
+    asked = [Counter(case.roles) for case in cases]
+    most = {role: max((count[role] for count in asked), default=0) for role in Role if role is not Role.DUT}
+    return tuple(Need(role=role, category=programme.category) for role, count in most.items() for _ in range(count))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +110,7 @@ def next_attempt(
     most = PROBATION_ATTEMPTS_MAX if programme.purpose is Purpose.PROBATION else ATTEMPTS_MAX
     if sum(not _was_refused(run) for run in runs) >= most:
         return Exhausted(attempts=attempts)
-    test_plan = _test_plan(suite, cases)
+    test_plan = _test_plan(suite, cases, programme)
     return RunQueued(
         run=new_id("run"),
         submission=view.submission,
@@ -104,6 +119,7 @@ def next_attempt(
         attempt=attempts + 1,
         cases=test_plan.cases,
         duration_s=test_plan.duration_s,
+        needs=test_plan.needs,
         at=now,
     )
 
@@ -111,6 +127,12 @@ def next_attempt(
 def _was_refused(run: RunView) -> bool:
     """Whether no agent ever took it: nothing was tried then, so it is no attempt that could be used up."""
     return run.state is RunState.ERROR and not run.digests
+
+
+def left_s(cases: Sequence[TestCase], ended: int) -> float:
+    """How long the cases of a run are expected to take yet, of which so many repeats have ended, in their order."""
+    durations = [case.duration_s for case in cases for _ in range(case.repeats)]
+    return sum(durations[ended:])
 
 
 def deadline_s(duration_s: float, *, recovers: bool = False, press_timeout_s: float = PROMPT_PRESS_S) -> float:
@@ -124,16 +146,20 @@ def deadline_s(duration_s: float, *, recovers: bool = False, press_timeout_s: fl
 
 
 def assignment(
-    run: RunView, lease: LeaseView, registration: Registration, host: Host, content: Submission, programme: Programme
+    run: RunView,
+    lease: LeaseView,
+    registration: Registration,
+    host: Host,
+    content: Submission,
+    programme: Programme,
+    companions: Iterable[PlacedCompanion] = (),
 ) -> Assignment:
-    """Everything the agent needs for one run, and no limit. Raises InvariantBroken where its slot is gone.
+    """Everything the agent needs for one run, and no limit. Raises InvariantBroken where a slot of it is gone.
 
-    ``registration``: the unit as it was registered when the lease was granted; the agent makes sure that it still is.
+    ``registration`` and ``companions``: the units as they were registered when the lease was granted; the agent makes
+    sure that they still are.
     """
-    place = host.slot(lease.slot)
-    if place is None:
-        raise InvariantBroken(f"slot {lease.slot} of host {host.name} is no longer in the lab file")
-    bench, slot = place
+    bench, slot = _place(host, lease.slot)
     cases = [case for case_id in run.cases if (case := programme.case(case_id)) is not None]
     return Assignment(
         run=run.run,
@@ -154,5 +180,21 @@ def assignment(
         ttl_s=lease.ttl_s,
         deadline_s=lease.deadline_s,
         recover=programme.purpose is Purpose.PROBATION,
+        companions=tuple(
+            CompanionDevice(
+                role=beside.role,
+                slot=_place(host, beside.slot)[1],
+                device=beside.device,
+                registration=beside.registration,
+            )
+            for beside in companions
+        ),
         stall_budget={case: sizes for case, sizes in stall_budget(programme).items() if case in run.cases},
     )
+
+
+def _place(host: Host, slot: str) -> tuple[Bench, Slot]:
+    found = host.slot(slot)
+    if found is None:
+        raise InvariantBroken(f"slot {slot} of host {host.name} is no longer in the lab file")
+    return found

@@ -3,7 +3,8 @@
 A run that measured what it was to measure speaks for its unit and its bench, whatever it measured: a device that fails
 is well. A run that the lab spoilt speaks against one of them: against the bench where the bench did not pass its own
 check, against the unit where it could not be reset, identified or measured. Runs that were cancelled, whose host was
-lost or whose agent refused them say nothing of either.
+lost or whose agent refused them say nothing of either; nor does a spoilt run that had several devices, for nobody can
+say by its reports which of them spoilt it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +53,7 @@ def blame(run: EndedRun) -> Blame:
     if run.bench_passed is False:
         return Blame.BENCH
     if run.state is RunState.ERROR or run.cases_in_error or not run.identified:
-        return Blame.UNIT
+        return Blame.NOTHING if run.accompanied else Blame.UNIT
     return Blame.WELL
 
 

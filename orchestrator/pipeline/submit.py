@@ -1,8 +1,10 @@
 """From what a vendor sends to an accepted batch, or to every reason against it at once. Pure.
 
-A product of which no unit is registered is taken: units arrive later. The answer says so.
+A product of which no unit is registered is taken: units arrive later. So is one whose cases need a device beside it
+for which the lab has no slot yet. The answer says so.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +14,13 @@ from pydantic import Field
 from lab_inventory.canonical import digest
 from lab_inventory.device import Companion, Component
 from lab_inventory.errors import Problem
-from lab_inventory.lab import Role
+from lab_inventory.lab import Bench
 from lab_inventory.noun import Label, Name, Noun
 from lab_inventory.programme import Programme, Purpose, Version
 from lab_inventory.programme_terms import LifecycleState
 from orchestrator.lifecycle.batch import SUBMISSIONS_PER_BATCH_MAX, AcceptedSubmission, BatchAccepted, Submission
 from orchestrator.lifecycle.machine import Fact
-from orchestrator.lifecycle.run import RunQueued
+from orchestrator.lifecycle.run import Need, RunQueued
 from orchestrator.lifecycle.snapshot import UnitKey
 from orchestrator.pipeline.plan import plan
 from orchestrator.pipeline.prompting import asked_of_people, prompts
@@ -86,8 +88,11 @@ def submit(
     by: str,
     now: datetime,
     new_id: Callable[[str], str],
+    benches: Sequence[Bench] = (),
 ) -> Accepted | Refused:
-    """Accept a batch whole or refuse it whole. ``units``: the products of which units are registered."""
+    """Accept a batch whole or refuse it whole. ``units``: the products of which units are registered; ``benches``:
+    those of the lab file.
+    """
     in_time = [programme for programme in programmes if against_dates(programme, programmes, now) is None]
     programme = find_programme(request, in_time) or find_programme(request, programmes)
     if programme is None:
@@ -112,6 +117,8 @@ def submit(
         for entry in accepted
         if UnitKey.of(entry.content.product, entry.content.hardware_revision, entry.content.mode) not in units
     )
+    needs = dict.fromkeys(run.needs for run in runs if run.needs)
+    warnings += tuple(words for of_run in needs if (words := no_bench_for(of_run, benches)))
     warnings += deprecation(programme, now)
     return Accepted(
         batch=batch.batch,
@@ -119,6 +126,17 @@ def submit(
         facts=(batch, *runs, *prompts(batch, programme, new_id)),
         warnings=warnings,
     )
+
+
+def no_bench_for(needs: Sequence[Need], benches: Sequence[Bench]) -> str:
+    """The warning that no bench has a slot for each device that a run needs beside the one under test, or nothing."""
+    wanted = Counter((need.role, need.category) for need in needs)
+    for bench in benches:
+        there = Counter((role, slot.category) for slot in bench.slots for role in slot.roles)
+        if wanted <= there:
+            return ""
+    words = " and ".join(f"{count} {role} {category}" for (role, category), count in wanted.items())
+    return f"no bench has slots for {words}; the runs that need them wait until one has"
 
 
 def deprecation(programme: Programme, now: datetime) -> tuple[str, ...]:
@@ -182,6 +200,7 @@ def take(
             attempt=1,
             cases=test_plan.cases,
             duration_s=test_plan.duration_s,
+            needs=test_plan.needs,
             at=now,
         )
         for entry in batch.submissions
@@ -236,9 +255,6 @@ def problems_of_submission(path: str, submission: Submission, programme: Program
         return [
             Problem(path=f"{path}.ics", wrong="no test case applies to it", expected="a declaration of some feature")
         ]
-    for case in sorted({case for test_plan in plans for case in test_plan.cases if _needs_others(case, programme)}):
-        wrong = f"test case {case} needs another device beside the one under test"
-        problems.append(Problem(path=f"{path}.profile", wrong=wrong, expected="a profile whose cases need one device"))
     return problems
 
 
@@ -262,9 +278,3 @@ def set_problems(
         if companion in companions[:number]:
             wrong = f"{companion.product} {companion.version} stands twice"
             yield Problem(path=f"companions[{number}]", wrong=wrong, expected="each companion once")
-
-
-def _needs_others(case_id: str, programme: Programme) -> bool:
-    """Whether a case needs a companion or a reference device: those cannot be placed yet."""
-    case = programme.case(case_id)
-    return case is not None and case.roles != (Role.DUT,)

@@ -135,6 +135,7 @@ class TestReport(Noun):
 
     ``waived``: every requirement that is not met and does not count against its level, and by which waiver.
     ``suite_scores``: what the suites that measured were found to be worth.
+    ``drivers``: what pressed the keys of the units, and on what each of them was tried, in words.
     """
 
     __test__ = False
@@ -170,6 +171,7 @@ class TestReport(Noun):
     methods: tuple[Method, ...]
     by_hand: tuple[ByHand, ...] = Field(default=(), exclude_if=lambda given: not given)
     environment: Text
+    drivers: tuple[Text, ...] = Field(default=(), exclude_if=lambda given: not given)
     instruments: tuple[UsedInstrument, ...]
     suite_scores: tuple[Text, ...] = Field(default=(), exclude_if=lambda given: not given)
     deviations: Text
@@ -221,7 +223,7 @@ class TestReport(Noun):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What is on record of a run beside its reports."""
+    """What is on record of a run beside its reports. ``driver``: what pressed its keys, in words."""
 
     run: str
     state: str
@@ -232,6 +234,7 @@ class RunRecord:
     identity: str
     started_at: datetime | None
     ended_at: datetime | None
+    driver: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +328,7 @@ def compose(
             "methods": tuple(_methods(programme, profile.id)),
             "by_hand": by_hand,
             "environment": sheet.environment,
+            "drivers": tuple(dict.fromkeys(run.driver for run in judged if run.driver)),
             "instruments": (*_used(recorded).values(), *_used_by_hand(view)),
             "suite_scores": _suite_scores(recorded),
             "deviations": sheet.deviations,

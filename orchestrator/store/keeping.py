@@ -27,9 +27,9 @@ def keep_lab(connection: Connection, lab: Lab, now: datetime) -> None:
     """
     names = {host.name for host in lab.hosts}
     slots = {(host.name, slot.name) for host in lab.hosts for _, slot in host.slots()}
-    busy = select(t.runs.c.host, t.runs.c.slot).join(t.leases, t.leases.c.run == t.runs.c.run)
-    used = connection.execute(busy.where(t.leases.c.state == "live"))
-    lost = sorted(f"{row.slot} of {row.host}" for row in used if (row.host, row.slot) not in slots)
+    held = connection.execute(select(t.held_resources.c.resource)).scalars()
+    used = [tuple(name.removeprefix("slot:").split("/", 1)) for name in held if name.startswith("slot:")]
+    lost = sorted(f"{slot} of {host}" for host, slot in used if (host, slot) not in slots)
     if lost:
         raise Conflict(f"runs are going on at {', '.join(lost)}, which the new lab file does not have")
     connection.execute(delete(t.labs))

@@ -62,6 +62,7 @@ def devices(connection: Connection) -> list[Row]:
                 "identity_kind": registration.identity.kind.value,
                 "identity_weak": registration.identity.weak,
                 "driver": registration.driver,
+                "driver_in_words": registration.driver_in_words(),
                 "host": view.host,
                 "slot": registration.slot,
                 "presence": view.presence.value,
@@ -254,6 +255,19 @@ def _run(row: Any, ended: int) -> Row:
         "placed_at": row.placed_at,
         "started_at": row.started_at,
         "ended_at": row.ended_at,
+    } | _companions(row)
+
+
+def _companions(row: Any) -> Row:
+    """The units that a run has beside the one under test; nothing of a run that has none."""
+    if not row.companions:
+        return {}
+    shown = ("role", "device", "slot")
+    return {
+        "companions": [
+            {name: one[name] for name in shown} | {"product": one["registration"]["product"]}
+            for one in json.loads(row.companions)
+        ]
     }
 
 

@@ -37,7 +37,7 @@ def ended_run(connection: Connection, run_id: str) -> EndedRun | None:
     """A run that has ended on some unit, or None."""
     r = t.runs.c
     where = (r.run == run_id) & r.ended_at.is_not(None) & r.device.is_not(None)
-    row = connection.execute(select(r.run, r.device, r.state, r.reason).where(where)).first()
+    row = connection.execute(select(r.run, r.device, r.state, r.reason, r.companions).where(where)).first()
     return _with_reports(connection, [row])[0] if row else None
 
 
@@ -60,7 +60,7 @@ def _ended_runs(connection: Connection, resource: str, where: ColumnElement[bool
     ).scalar_one_or_none()
     r = t.runs.c
     rows = connection.execute(
-        select(r.run, r.device, r.state, r.reason)
+        select(r.run, r.device, r.state, r.reason, r.companions)
         .where(where, r.ended_at.is_not(None), r.ended_at > (since or ""))
         .order_by(r.ended_at.desc(), r.run)
         .limit(most)
@@ -91,4 +91,5 @@ def _ended_run(row: Any, said: Sequence[ReportBody]) -> EndedRun:
         bench_passed=all(checks) if checks else None,
         identified=any(isinstance(body, DeviceIdentified) and body.same for body in said),
         cases_in_error=len(in_error),
+        accompanied=bool(row.companions),
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from lab_inventory.device import Registration
 from orchestrator.reports.content import Recorded, RunRecord
 from orchestrator.store import sample_views, views
 from orchestrator.store import tables as t
@@ -48,9 +49,21 @@ def _runs(connection: Connection, submission: str) -> tuple[RunRecord, ...]:
             identity=row.identity_value or "",
             started_at=_time(row.started_at),
             ended_at=_time(row.ended_at),
+            driver=_driver(row.registration),
         )
         for row in rows
     )
+
+
+def drivers(connection: Connection, submission: str) -> tuple[str, ...]:
+    """Which drivers pressed the keys in a submission's runs, each once, in words."""
+    placed = select(t.runs.c.registration).where(t.runs.c.submission == submission, t.runs.c.registration.is_not(None))
+    rows = connection.execute(placed.order_by(t.runs.c.attempt, t.runs.c.run))
+    return tuple(dict.fromkeys(words for text in rows.scalars() if (words := _driver(text))))
+
+
+def _driver(registration: str | None) -> str:
+    return Registration.model_validate_json(registration).driver_in_words() if registration else ""
 
 
 def _time(text: str | None) -> datetime | None:

@@ -237,6 +237,8 @@ runs = Table(
     Column("reason", Word, nullable=False, default=""),
     Column("reports_digest", Word),
     Column("avoid_device", Word),
+    Column("needs", Text),
+    Column("companions", Text),
     UniqueConstraint("submission", "suite", "attempt"),
 )
 

@@ -15,7 +15,7 @@ from lab_inventory.programme import Programme, Purpose
 from orchestrator.lifecycle.batch import Submission, SubmissionState
 from orchestrator.lifecycle.host import HostIntent
 from orchestrator.lifecycle.lease import LeaseState
-from orchestrator.lifecycle.run import RunState
+from orchestrator.lifecycle.run import Need, PlacedCompanion, RunState
 from orchestrator.lifecycle.snapshot import (
     DeviceView,
     HostView,
@@ -78,6 +78,12 @@ def placed_unit(connection: Connection, run_id: str) -> Registration | None:
     """The unit of a run as it was registered when the run was placed, or None where it was not."""
     text = connection.execute(select(t.runs.c.registration).where(t.runs.c.run == run_id)).scalar_one_or_none()
     return _registration(text) if text else None
+
+
+def placed_companions(connection: Connection, run_id: str) -> tuple[PlacedCompanion, ...]:
+    """The units that a run was given beside the one under test, as they were registered when it was placed."""
+    text = connection.execute(select(t.runs.c.companions).where(t.runs.c.run == run_id)).scalar_one_or_none()
+    return tuple(PlacedCompanion.model_validate(one) for one in json.loads(text or "[]"))
 
 
 def known_units(connection: Connection) -> Mapping[Identity, DeviceView]:
@@ -188,7 +194,7 @@ def queue(connection: Connection) -> tuple[QueuedRun, ...]:
         select(
             r.run, r.batch, r.submission, r.suite, r.attempt, r.queued_at, r.duration_s, r.avoid_device,
             s.maker, s.model, s.firmware, s.hardware_revision, s.mode, s.category,
-            s.unit, b.priority, b.state.label("batch_state"), b.purpose,
+            s.unit, b.priority, b.state.label("batch_state"), b.purpose, r.needs,
         )
         .join(t.submissions, s.submission == r.submission)
         .join(t.batches, b.batch == r.batch)
@@ -225,9 +231,15 @@ def queue(connection: Connection) -> tuple[QueuedRun, ...]:
                 avoid_device=row.avoid_device,
                 unit=row.unit,
                 probation=row.purpose == Purpose.PROBATION.value,
+                needs=_needs(row.needs) if row.needs else (),
             )
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _needs(text: str) -> tuple[Need, ...]:
+    return tuple(Need.model_validate(one) for one in json.loads(text))
 
 
 def waiting(connection: Connection) -> int:

@@ -1,7 +1,7 @@
 """How each fact is written into the tables. Called inside the store's transaction, after the machine said yes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lab_inventory.canonical import digest
 from lab_inventory.errors import Conflict, InvariantBroken
+from lab_inventory.noun import Noun
 from lab_inventory.programme import Purpose
 from orchestrator.authority import review as rev
 from orchestrator.envelope import signed_with
@@ -168,6 +169,7 @@ def _run_queued(connection: Connection, fact: r.RunQueued, state: str) -> None:
             duration_s=fact.duration_s,
             queued_at=fact.at.isoformat(),
             avoid_device=before,
+            needs=_as_json(fact.needs),
         )
     )
 
@@ -183,8 +185,14 @@ def _run_placed(connection: Connection, fact: r.RunPlaced, state: str) -> None:
         host=fact.host,
         slot=fact.slot,
         registration=fact.registration.model_dump_json(),
+        companions=_as_json(fact.companions),
         placed_at=fact.at.isoformat(),
     )
+
+
+def _as_json(nouns: Sequence[Noun]) -> str | None:
+    """A list as JSON; nothing where it is empty."""
+    return json.dumps([noun.model_dump(mode="json") for noun in nouns]) if nouns else None
 
 
 def _run_taken(connection: Connection, fact: r.RunTaken, state: str) -> None:

@@ -109,6 +109,7 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         reports = report_views.issued(connection, submission)
         programme = views.programme(connection, view.programme_digest) if view else None
         samples = sample_views.samples(connection, vendor=asking.vendor, submission=submission)
+        drivers = report_views.drivers(connection, submission) if view else ()
     if view is None or programme is None:
         raise NotFound(f"there is no submission {submission[:80]}")
     found = findings(view, programme) if judgement else ()
@@ -122,6 +123,7 @@ def submission(submission: str, request: Request, parts: PartsOf, asking: SeesBa
         cases={requirement.id: requirement.case for requirement in programme.requirements},
         findings=found,
         samples=samples,
+        drivers=drivers,
         reports=reports,
         criteria={level.level: criteria(level, programme) for level in judgement.levels} if judgement else {},
         rules={level.id: RULES[level.rule] for level in programme.levels},

@@ -11,9 +11,9 @@ from agents.logs import Field
 from agents.run_directory import RunDirectory, create_run_directory
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.device import Identity, IdentityKind, Product, Registration
-from lab_inventory.lab import Account, Bench, Calibration, Host, Instrument, Slot, UnitLabel
+from lab_inventory.lab import Account, Bench, Calibration, Host, Instrument, Role, Slot, UnitLabel
 from lab_inventory.measurement import Unit
-from lab_inventory.messages import Assignment, DeviceUnderTest
+from lab_inventory.messages import Assignment, CompanionDevice, DeviceUnderTest
 from lab_inventory.programme import TestCase
 
 HOST = "host-a"
@@ -80,6 +80,12 @@ def assignment(run: str = "run-1", *, slot_name: str = "slot-1", epoch: int = 1,
         "deadline_s": 600.0,
     }
     return Assignment(**{**values, **fields})
+
+
+def companion(slot_name: str = "slot-2", **change: Any) -> CompanionDevice:
+    """A phone beside the one under test."""
+    unit = registration(slot_name).model_copy(update=change)
+    return CompanionDevice(role=Role.COMPANION, slot=slot(slot_name), device=f"device-{slot_name}", registration=unit)
 
 
 def directory_for(runs: Path, wanted: Assignment, clock: Clock | None = None) -> RunDirectory:

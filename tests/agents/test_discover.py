@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from agents.discover import UNKNOWN, identity_of, registration_of
 from agents.drivers.baresip import BaresipDriver
+from agents.drivers.operator import OperatorDriver
 from lab_inventory.device import IdentityKind, Product, Sighting
 from lab_inventory.lab import Slot
 
@@ -50,6 +51,28 @@ def test_a_unit_without_sip_instance_is_known_by_its_mac() -> None:
 def test_a_unit_that_says_nothing_of_itself_is_weakly_known_by_its_place() -> None:
     identity = identity_of(sighting(), "host")
     assert (identity.kind, identity.value, identity.weak) == (IdentityKind.SLOT, "host/slot-1", True)
+
+
+def test_a_slot_that_names_its_driver_gets_that_one_and_the_product_is_still_known() -> None:
+    drivers = {**DRIVERS, "operator": OperatorDriver}
+    by_hand = slot().model_copy(update={"driver": "operator"})
+    registered = registration_of(sighting(), by_hand, "host", drivers)
+    assert registered.driver == "operator"
+    assert registered.product.firmware == "1.0.0"
+    assert registered.driver_in_words() == "The driver operator 1.0 has never been tried on a device."
+
+
+def test_a_slot_that_names_a_driver_which_is_not_here_gets_no_other() -> None:
+    registered = registration_of(sighting(), slot().model_copy(update={"driver": "acme"}), "host", DRIVERS)
+    assert registered.driver is None
+    assert registered.driver_facts is None
+
+
+def test_a_registration_without_word_of_its_driver_is_written_as_before() -> None:
+    registered = registration_of(sighting(), slot(), "host", DRIVERS)
+    assert registered.driver_facts is not None
+    assert registered.driver_facts.tried_on
+    assert "driver_facts" not in registered.model_copy(update={"driver_facts": None}).model_dump_json()
 
 
 def test_a_phone_that_a_driver_knows_gets_that_driver() -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from agent_nouns import HOST, RememberingLog, assignment, case, directory_for, host, registration, until
+from agent_nouns import HOST, RememberingLog, assignment, case, companion, directory_for, host, registration, until
 from fake_agent import DRIVERS, FAKE_RUN
 
 from agents.launch import clean_environment
@@ -50,7 +50,7 @@ class Bed:
             self.log,
             drivers=DRIVERS,
             tell=self.told.append,
-            hold_slot=lambda wanted: self.slots.append(f"hold {wanted.slot.name}"),
+            hold_slots=lambda wanted: self.slots.extend(f"hold {slot.name}" for slot in wanted.slots),
             free_slot=lambda slot: self.slots.append(f"free {slot}"),
             command=command,
         )
@@ -162,6 +162,8 @@ def undriven() -> Assignment:
             assignment(dut=DeviceUnderTest(device="d", registration=registration(driver="other"))),
             "driver other is not installed",
         ),
+        (assignment(companions=(companion("slot-9"),)), "there is no slot slot-9"),
+        (assignment(companions=(companion(driver=None),)), "the device in slot slot-2 has no driver"),
     ],
 )
 async def test_what_this_host_cannot_carry_out_is_refused_with_its_reason(
@@ -181,6 +183,33 @@ async def test_a_busy_slot_refuses_a_second_run_and_the_other_slot_takes_it(tmp_
         assert busy.answer is Acceptance.REFUSED
         assert busy.reason == "slot slot-1 is busy with run run-1"
         assert b.runs.take(assignment("run-3", slot_name="slot-2")).answer is Acceptance.ACCEPTED
+
+
+async def test_a_run_with_a_companion_holds_both_slots_and_leaves_both(tmp_path: Path) -> None:
+    async with bed(tmp_path) as b:
+        b.runs.take(assignment(companions=(companion(),)))
+        busy = b.runs.take(assignment("run-2", slot_name="slot-2"))
+        assert busy.reason == "slot slot-2 is busy with run run-1"
+        await until(b.over)
+        assert set(b.slots[-2:]) == {"free slot-1", "free slot-2"}
+        assert b.runs.take(assignment("run-3", slot_name="slot-2")).answer is Acceptance.ACCEPTED
+
+
+async def test_a_run_whose_companion_is_busy_is_refused_whole(tmp_path: Path) -> None:
+    async with bed(tmp_path) as b:
+        b.runs.take(assignment("run-1", slot_name="slot-2", cases=MEASURE_AND_HANG))
+        refused = b.runs.take(assignment("run-2", companions=(companion(),)))
+        assert refused.reason == "slot slot-2 is busy with run run-1"
+        assert b.slots == ["hold slot-2", "hold slot-2"]
+
+
+async def test_a_run_that_crashed_has_its_companion_reset_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_AGENT_WORK_DIR", str(tmp_path))
+    async with bed(tmp_path) as b:
+        b.runs.take(assignment(cases=(case("case-1", "die"),), companions=(companion(),)))
+        ended = await until(b.end)
+        assert ended.reason.endswith("of the companion in slot slot-2: its device was reset")
+        assert (tmp_path / "resets").read_text() == "127.0.0.1:1\n" * 2
 
 
 async def test_without_space_in_the_work_directory_nothing_is_taken(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from agent_nouns import HOST, RememberingLog, assignment, host, registration, slot
+from agent_nouns import HOST, RememberingLog, assignment, companion, host, registration, slot
 from fake_agent import DRIVERS
 
 from agents.slots import Slots
@@ -65,6 +65,19 @@ def test_each_slot_is_watched_and_its_device_registered() -> None:
     assert desk.seen() == ["slot-1", "slot-2"]
     assert desk.slots.devices()[0].driver == "fake"
     assert desk.slots.faults() == ()
+
+
+def test_a_driver_that_the_lab_file_names_and_that_is_not_here_is_a_fault_of_its_slot() -> None:
+    desk = Desk()
+    first, second = (place for _, place in host().slots())
+    named = first.model_copy(update={"driver": "acme"})
+    bench = host().benches[0].model_copy(update={"slots": (named, second)})
+    desk.slots.configure(host().model_copy(update={"benches": (bench,)}))
+    desk.slots.look()
+    (fault,) = desk.slots.faults()
+    assert (fault.slot, fault.slug) == ("slot-1", "driver-missing")
+    assert "names driver acme, which is not installed on this host" in fault.detail
+    assert {device.slot: device.driver for device in desk.slots.devices()} == {"slot-1": None, "slot-2": "fake"}
 
 
 def test_a_device_that_is_gone_is_no_longer_reported() -> None:
@@ -138,6 +151,19 @@ def test_a_run_that_was_adopted_before_the_bench_is_known_holds_its_slot_and_its
     desk.slots.look()
     assert not desk.probes["slot-1"].bound
     assert registration() in desk.slots.devices()
+
+
+def test_a_run_with_a_companion_finds_both_addresses_free_and_gives_each_back() -> None:
+    desk = Desk()
+    desk.probes["slot-2"].there = False
+    desk.slots.hold(assignment(companions=(companion(),)))
+    desk.slots.look()
+    assert not desk.probes["slot-1"].bound
+    assert not desk.probes["slot-2"].bound
+    assert desk.seen() == ["slot-1", "slot-2"]
+    desk.slots.free("slot-2")
+    assert desk.probes["slot-2"].bound
+    assert not desk.probes["slot-1"].bound
 
 
 def test_a_new_bench_disturbs_only_the_slots_that_changed() -> None:

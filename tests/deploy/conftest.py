@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ssh_lab import ROOT, SshLab, make_wheel, why_not
+from ssh_lab import ROOT, SshLab, make_driver_wheel, make_wheel, why_not
 
 from deploy.build import Dependencies, make_build
 
@@ -18,7 +18,9 @@ FAULT = "/etc/a-host-that-the-new-build-cannot-serve"
 
 @dataclass(frozen=True)
 class Builds:
-    """Directories of builds: ``old``, ``new``, and ``bad``, which cannot serve a host that has the file FAULT."""
+    """Directories of builds: ``old``, ``new`` (with a driver that is a package of its own), and ``bad``, which cannot
+    serve a host that has the file FAULT.
+    """
 
     old: str
     new: str
@@ -38,9 +40,11 @@ def with_a_fault(tree: Path) -> None:
 def builds(tmp_path_factory: pytest.TempPathFactory) -> Builds:
     work = tmp_path_factory.mktemp("builds")
     made = {}
+    driver = make_driver_wheel(work)
     for name, version, change in (("old", "0.2.0", None), ("new", "0.3.0", None), ("bad", "0.4.0", with_a_fault)):
         wheel = make_wheel(work, version, change=change)
-        directory, _ = make_build(wheel, work / "out", ROOT / "constraints.txt", Dependencies.HOST)
+        also = [driver] if name == "new" else []
+        directory, _ = make_build(wheel, work / "out", ROOT / "constraints.txt", Dependencies.HOST, also)
         made[name] = str(directory)
     return Builds(**made)
 

@@ -25,6 +25,7 @@ from lab_inventory.clock import SystemClock
 from lab_inventory.trust import trust
 from orchestrator.lab_ca import make
 from tests.first_person import let_in
+from tests.new_driver_page import write_example
 
 ROOT = Path(__file__).parents[2]
 PHONE = ROOT / "deploy" / "demo" / "phones" / "phone-1"
@@ -87,6 +88,15 @@ def make_wheel(work: Path, version: str, *, change: Callable[[Path], None] | Non
         change(tree)
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(work / "wheels"), cwd=tree)
     return next((work / "wheels").glob(f"assay_lab-{version}-*.whl"))
+
+
+def make_driver_wheel(work: Path) -> Path:
+    """A wheel of the driver that docs/how-to/new-driver.md shows."""
+    folder = work / "acme-driver"
+    folder.mkdir()
+    write_example(folder)
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(work / "wheels"), cwd=folder)
+    return next((work / "wheels").glob("assay_driver_acme-*.whl"))
 
 
 @dataclass

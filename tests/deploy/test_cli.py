@@ -19,7 +19,7 @@ def test_the_commands_and_options_are_these_and_each_has_a_help_text() -> None:
         for name, command in group.commands.items()  # type: ignore[attr-defined]
     }
     assert found == {
-        "build": ["source", "out", "constraints", "dependencies", "output"],
+        "build": ["source", "out", "constraints", "dependencies", "also", "output"],
         "plan": ["lab", "rollout", "build", "server", "ca", "output"],
         "apply": ["lab", "rollout", "build", "server", "ca", "output"],
     }

@@ -94,6 +94,9 @@ def test_a_host_that_a_person_drained_gets_its_build_and_stays_drained(lab: SshL
     assert applied.results() == {"host-1": "done", "host-2": "done"}, applied.err
     row = lab.seen()["host-1"]
     assert (row["intent"], row["reason"], row["agent_version"]) == ("drained", "new cabling", "0.3.0")
+    # The driver that came with the build is there for the agent.
+    listed = lab.hosts[0].inside("/opt/assay-agent/current/build/bin/assay-agent", "drivers", "-o", "json")
+    assert "acme" in {one["driver"] for one in json.loads(listed)["drivers"]}
 
 
 def test_a_user_who_is_not_root_needs_sudo_without_a_password_and_nothing_else(lab: SshLab, builds: Builds) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from lab_inventory.clock import ManualClock
 from lab_inventory.device import Identity, IdentityKind, Intent, Presence, Product, Registration
-from lab_inventory.lab import Host
+from lab_inventory.lab import Host, Role
 from orchestrator.lifecycle.batch import SubmissionState
 from orchestrator.lifecycle.lease import LeaseState
 from orchestrator.lifecycle.quarantine import QuarantineState
@@ -26,8 +27,14 @@ NOW = ManualClock().now()
 EPOCHS: Mapping[str, int] = {"device:dev-1": 3, "slot:host-1/slot-1": 5}
 
 
-def host(name: str = "host-1", slots: Iterable[str] = ("slot-1", "slot-2"), *, exclusive: bool = False) -> Host:
-    """A host with one bench; ``exclusive``: its instrument serves one run at a time."""
+def host(
+    name: str = "host-1",
+    slots: Iterable[str] = ("slot-1", "slot-2"),
+    *,
+    exclusive: bool = False,
+    roles: Mapping[str, tuple[Role, ...]] = MappingProxyType({}),
+) -> Host:
+    """A host with one bench; ``exclusive``: its instrument serves one run at a time; ``roles`` by slot."""
     return Host.model_validate(
         {
             "name": name,
@@ -41,6 +48,7 @@ def host(name: str = "host-1", slots: Iterable[str] = ("slot-1", "slot-2"), *, e
                         {
                             "name": slot,
                             "category": "ip-phone",
+                            "roles": roles.get(slot, (Role.DUT,)),
                             "registrar": f"127.0.0.1:{6000 + number}",
                             "account": {"user": "u", "password": "p"},
                             "unit": {"hardware_revision": "A", "mode": "wideband"},

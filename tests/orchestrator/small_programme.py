@@ -116,6 +116,10 @@ def programme(**change: Any) -> Programme:
 
 
 SMALL = programme()
+_suites = SMALL.model_dump(mode="json")["suites"]
+_suites[0]["cases"][1]["roles"] = ["dut", "companion"]
+PAIRED = programme(suites=_suites)
+"""The same, with a case that needs a companion."""
 PROBATION = programme(
     id="small-probation",
     purpose="probation",

@@ -8,29 +8,38 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from lab_inventory.clock import ManualClock
+from lab_inventory.lab import Role
 from lab_inventory.messages import Renewal, Standing
 from orchestrator.lifecycle import lease as leases
 from orchestrator.lifecycle import run as runs
 from orchestrator.lifecycle.lease import LeaseGranted, LeaseState
 from orchestrator.lifecycle.machine import Fact
-from orchestrator.lifecycle.run import RunPlaced, RunState, RunStopRequested
+from orchestrator.lifecycle.run import Need, RunPlaced, RunState, RunStopRequested
 from orchestrator.lifecycle.snapshot import LeaseView, QueuedRun, Snapshot
 from orchestrator.pipeline.lease import grant, lapse, lapsed, refuse, release, standing
 from orchestrator.pipeline.schedule.place import place
 
 TTL_S = 60.0
+COMPANION = Need(role=Role.COMPANION, category="ip-phone")
 HOSTS = ("host-1", "host-2")
 
 
 class Lab(RuleBasedStateMachine):
-    """Six units in two hosts, one with an exclusive instrument; runs come, are placed, renewed, ended and lost."""
+    """Six units in two hosts, one with an exclusive instrument; runs, some with a companion, come, are placed, renewed,
+    ended and lost.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
         self.hosts = [
             small_lab.host_view(
-                small_lab.host(name, [f"{name}-slot-{n}" for n in range(3)], exclusive=name == "host-2")
+                small_lab.host(
+                    name,
+                    [f"{name}-slot-{n}" for n in range(3)],
+                    exclusive=name == "host-2",
+                    roles={f"{name}-slot-2": (Role.DUT, Role.COMPANION)},
+                )
             )
             for name in HOSTS
         ]
@@ -42,6 +51,7 @@ class Lab(RuleBasedStateMachine):
         self.epochs: dict[str, int] = {}
         self.granted: dict[str, list[int]] = {}
         self.renewed_at_s: dict[str, float] = {}
+        self.accompanied: set[str] = set()
 
     @property
     def live(self) -> list[LeaseView]:
@@ -77,10 +87,12 @@ class Lab(RuleBasedStateMachine):
                 of = self.leases[fact.entity]
                 self.leases[of.lease] = replace(of, state=LeaseState(leases.MACHINE.next(of.state, fact)))
 
-    @rule(priority=st.sampled_from([10, 50]))
-    def queue_a_run(self, priority: int) -> None:
-        run = small_lab.queued(self.clock.new_id("run"), priority=priority, queued_at=self.clock.now())
-        self.queue.append(run)
+    @rule(priority=st.sampled_from([10, 50]), accompanied=st.booleans())
+    def queue_a_run(self, priority: int, accompanied: bool) -> None:
+        name = self.clock.new_id("run")
+        needs = (COMPANION,) if accompanied else ()
+        self.accompanied |= {name} if accompanied else set()
+        self.queue.append(small_lab.queued(name, priority=priority, queued_at=self.clock.now(), needs=needs))
 
     @rule(placements_max=st.integers(1, 6))
     def place_and_grant(self, placements_max: int) -> None:
@@ -138,6 +150,13 @@ class Lab(RuleBasedStateMachine):
     def no_resource_has_two_live_leases(self) -> None:
         held = [resource for lease in self.live for resource in lease.epochs]
         assert len(held) == len(set(held))
+
+    @invariant()
+    def a_run_has_all_its_devices_and_their_slots_or_none(self) -> None:
+        for lease in self.leases.values():
+            kinds = sorted(resource.partition(":")[0] for resource in lease.epochs)
+            devices = 2 if lease.run in self.accompanied else 1
+            assert (kinds.count("device"), kinds.count("slot")) == (devices, devices)
 
     @invariant()
     def every_grant_has_the_epoch_after_the_last(self) -> None:

@@ -95,6 +95,7 @@ class Process:
         self.directory = directory
         self.assignment = directory.assignment()
         self.unit = host.units[self.assignment.slot.name]
+        self.beside = [host.units[one.slot.name] for one in self.assignment.companions]
         self.spool = Spool(directory.spool_path, host.clock)
         self.alive = True
         self.paused = False
@@ -152,7 +153,8 @@ class Process:
                 self._say(CaseStarted(case=case.id, repeat=repeat))
                 yield
                 self._touch()
-                if not self.unit.plugged or self.world.chance.random() < self.world.lab_error_share:
+                there = all(unit.plugged for unit in (self.unit, *self.beside))
+                if not there or self.world.chance.random() < self.world.lab_error_share:
                     self._say(not_measured(case.id, repeat, CaseStatus.ERROR, "the lab could not"))
                 elif self.unit.model in self.world.history.bad_products and case.id == "TC-1":
                     self._say(ended(case.id, repeat, answered=False))
@@ -224,7 +226,7 @@ class Host:
             self,
             drivers={"acme": object},  # type: ignore[dict-item]
             tell=self._tell,
-            hold_slot=lambda assignment: self.busy.add(assignment.slot.name),
+            hold_slots=lambda assignment: self.busy.update(slot.name for slot in assignment.slots),
             free_slot=self.busy.discard,
         )
         self.runs.host = self.bench

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_inventory.lab import Lab
-from tests.orchestrator.small_programme import PROBATION, SMALL
+from tests.orchestrator.small_programme import PAIRED, PROBATION, SMALL
 from tests.simulation.checkers import unfinished, violations
 from tests.simulation.clock import MachineClock, TrueTime
 from tests.simulation.events import Events, Network
@@ -18,6 +18,7 @@ from tests.simulation.server import Server
 AUDIT_EVERY = 20
 QUIET_S = 1500.0
 HOSTS, SLOTS = 2, 2
+COMPANION = "c"
 PRODUCTS = (("One", "1.0"), ("Bad", "1.0"), ("One", "2.0"), ("Bad", "2.0"))
 
 
@@ -36,8 +37,10 @@ class World:
         self.network = Network(self.events, self.chance)
         self.history = History(bad_products=frozenset({"Bad"}))
         self.models = ["One", "Bad"]
-        self.programmes = (SMALL, PROBATION)
-        self.lab = lab()
+        # In every third world a case needs a companion, and each bench has one more slot, for companions alone.
+        self.paired = seed % 3 == 0
+        self.programmes = (PAIRED if self.paired else SMALL, PROBATION)
+        self.lab = lab(paired=self.paired)
         self.lab_error_share = self.chance.choice([0.0, 0.02, 0.2, 0.6])
         self.calm = False
         self.server = Server(self, folder)
@@ -254,13 +257,15 @@ class World:
     def _provide_all_products(self) -> None:
         """Every product that somebody may have submitted comes into the lab, as soon as its slot is free."""
         units = [(host, unit) for host in self.agents.values() for unit in host.units.values()]
-        for (host, unit), (model, firmware) in zip(units, PRODUCTS, strict=True):
+        for _, unit in units:
             unit.plugged = True
+        tested = [(host, unit) for host, unit in units if not unit.slot.endswith(COMPANION)]
+        for (host, unit), (model, firmware) in zip(tested, PRODUCTS, strict=True):
             if unit.slot not in host.busy:
                 unit.model, unit.firmware = model, firmware
 
 
-def lab() -> Lab:
+def lab(*, paired: bool = False) -> Lab:
     return Lab.model_validate(
         {
             "lab": "simulated",
@@ -276,11 +281,12 @@ def lab() -> Lab:
                                 {
                                     "name": f"slot-{host}-{slot}",
                                     "category": "ip-phone",
-                                    "registrar": f"127.0.0.1:{6000 + 10 * host + slot}",
+                                    "roles": ["companion" if slot == COMPANION else "dut"],
+                                    "registrar": f"127.0.0.1:{6000 + 10 * host + number}",
                                     "account": {"user": "u", "password": "p"},
                                     "unit": {"hardware_revision": "A", "mode": "wideband"},
                                 }
-                                for slot in range(1, SLOTS + 1)
+                                for number, slot in enumerate([*"12"[:SLOTS], *([COMPANION] if paired else [])], 1)
                             ],
                         }
                     ],

@@ -9,7 +9,7 @@ from agents.simulated.reference_phone.message import Message, Unreadable
 SIP_PORT = 5060
 SIPS_PORT = 5061
 _PARAMETER = re.compile(r'\s*;\s*([^\s=;,"<>]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;,"<>]+))?\s*')
-_NAMED = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^"<>]*?)\s*<\s*([^<>]*?)\s*>')
+_NAMED = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^",;<>]*?)\s*<\s*([^<>]*?)\s*>')
 _BARE = re.compile(r'\s*([^\s;,<>"]+)')
 _VIA = re.compile(
     r"\s*SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-]+)\s+(\[[0-9A-Fa-f:.]+\]|[^\s:;,]+)(?:\s*:\s*([0-9]{1,5}))?", re.I
@@ -70,7 +70,7 @@ def scheme_of(uri: str) -> str:
 def sip_uri(text: str) -> SipUri:
     """Take a sip or sips URI apart; raises Unreadable."""
     match = _URI.fullmatch(text.strip())
-    if match is None or int(match[4] or 0) > 65535:
+    if match is None or not 0 < int(match[4] or SIP_PORT) < 65536:
         raise Unreadable(f"not a SIP URI: {text[:60]}")
     port = int(match[4]) if match[4] else None
     return SipUri(
@@ -134,7 +134,7 @@ def top_via(message: Message) -> Via:
     """The first Via; raises Unreadable."""
     value = message.get("Via")
     match = _VIA.match(value)
-    if match is None:
+    if match is None or not 0 < int(match[3] or SIP_PORT) < 65536:
         raise Unreadable("Via cannot be read")
     parameters, _ = _parameters(value, match.end())
     port = int(match[3]) if match[3] else None

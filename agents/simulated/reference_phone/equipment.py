@@ -1,9 +1,9 @@
 """What every part of the phone works with: its settings, its endpoint, its behaviour, and tasks that end with it."""
 
 import asyncio
+import hashlib
 import ipaddress
 import os
-import socket
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from agents.simulated.reference_phone.addresses import SIP_PORT, sip_uri
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.digest import Credentials
 from agents.simulated.reference_phone.media import MediaStream
+from agents.simulated.reference_phone.srtp import KEY_BYTES, SALT_BYTES
 from agents.simulated.reference_phone.transactions import Endpoint
 from agents.simulated.reference_phone.transport import Hop
 from lab_inventory.clock import Clock
@@ -47,6 +48,12 @@ class Settings:
     session_expires_s: int = 1800
     min_se_s: int = 90
     subscribes_to_messages: bool = False
+    transport: str = "UDP"
+    """UDP, TCP or TLS."""
+    ca_file: str | None = None
+    """The CAs whose certificates are taken from servers; None: the system's."""
+    secures_audio: bool = False
+    """Whether audio is offered and taken with SRTP only."""
     crash: Callable[[str], None] = crash
 
 
@@ -81,11 +88,16 @@ class Equipment:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def new_master(self) -> bytes:
+        """A master key with its salt for the audio of one call (RFC 4568, 6.1), from the clock's secrets."""
+        return hashlib.sha256(self.clock.token("srtp").encode()).digest()[: KEY_BYTES + SALT_BYTES]
+
     @property
     def contact_uri(self) -> str:
         """Where the phone is reached."""
         host, port = self.endpoint.address
-        return f"sip:{self.settings.user}@{host}:{port}"
+        kind = self.settings.transport
+        return f"sip:{self.settings.user}@{host}:{port}" + ("" if kind == "UDP" else f";transport={kind.lower()}")
 
     @property
     def address_of_record(self) -> str:
@@ -94,23 +106,21 @@ class Equipment:
         return f"sip:{self.settings.user}@{host}:{port}"
 
     def next_hop(self, uri: str, *, first: bool = False) -> Hop:
-        """Where a request to a URI goes; ``first``: one outside of a dialog. Raises Unreadable or OSError."""
+        """Where a request to a URI goes; ``first``: one outside of a dialog. Raises Unreadable.
+
+        A host that is no IPv4 address is left to the registrar to find, as a phone leaves it to its outbound proxy.
+        """
         kind = self.endpoint.transport.kind if self.endpoint.transport else "UDP"
         if first and self.settings.outbound is not None:
             return Hop(kind, *self.settings.outbound)
         target = sip_uri(uri)
-        return Hop(kind, _host(target.host), target.port or SIP_PORT)
+        try:
+            return Hop(kind, str(ipaddress.IPv4Address(target.host)), target.port or SIP_PORT)
+        except ValueError:
+            return Hop(kind, *(self.settings.outbound or self.settings.registrar))
 
     @property
     def allow(self) -> tuple[tuple[str, str], ...]:
         """Allow and Supported, as they stand in many messages."""
         allow = (("Allow", ", ".join(METHODS)),) if self.behaviour.tells_allow else ()
         return (*allow, ("Supported", ", ".join(EXTENSIONS)))
-
-
-def _host(name: str) -> str:
-    """An IPv4 address for a host. A name is looked up in the hosts file and DNS, which may take a moment."""
-    try:
-        return str(ipaddress.IPv4Address(name))
-    except ValueError:
-        return str(socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_DGRAM)[0][4][0])

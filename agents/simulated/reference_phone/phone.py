@@ -4,6 +4,8 @@ Keys give None when they were taken, else the reason why not. Requests outside o
 RFC 3261, 8.2: form, method, target, extensions, content.
 """
 
+import asyncio
+
 from agents.simulated.reference_phone.addresses import addresses, cseq, scheme_of, tag, top_via
 from agents.simulated.reference_phone.behaviour import HEALTHY, Behaviour
 from agents.simulated.reference_phone.call import Call, CallState
@@ -12,8 +14,9 @@ from agents.simulated.reference_phone.equipment import EXTENSIONS, METHODS, USER
 from agents.simulated.reference_phone.message import Message, Unreadable, fault_of
 from agents.simulated.reference_phone.registration import Registration
 from agents.simulated.reference_phone.replaces import replaced_call
+from agents.simulated.reference_phone.streams import StreamTransport, tls_context
 from agents.simulated.reference_phone.subscriptions import MessageWaiting, Subscriptions, event_of
-from agents.simulated.reference_phone.transactions import Endpoint, ServerTransaction
+from agents.simulated.reference_phone.transactions import Endpoint, ServerTransaction, Transport
 from agents.simulated.reference_phone.transfer import follow_refer, refer_to_call, transfer
 from agents.simulated.reference_phone.transport import Hop, UdpTransport, local_host
 from lab_inventory.clock import Clock
@@ -35,7 +38,7 @@ class ReferencePhone:
         self.equipment = Equipment(
             settings=settings, behaviour=behaviour, clock=clock, endpoint=endpoint, credentials=credentials
         )
-        self._transport = UdpTransport(endpoint.received)
+        self._transport: Transport | None = None
         self._registration: Registration | None = None
         self._calls: list[Call] = []
         self._subscriptions = Subscriptions(self.equipment, lambda: self._calls)
@@ -49,23 +52,36 @@ class ReferencePhone:
         """Bind and begin to register; raises OSError."""
         settings, equipment = self._settings, self.equipment
         first = settings.outbound or settings.registrar
-        await self._transport.open(settings.listen or (local_host(first), 0))
-        equipment.endpoint.transport = self._transport
+        transport = self._new_transport()
+        await transport.open(settings.listen or (local_host(first), 0))
+        self._transport = equipment.endpoint.transport = transport
         self._registration = Registration(
             endpoint=equipment.endpoint,
             credentials=equipment.credentials,
             behaviour=self._behaviour,
             registrar=settings.registrar,
-            hop=Hop(self._transport.kind, *first),
+            hop=Hop(transport.kind, *first),
             address=equipment.address_of_record,
             contact=equipment.contact_uri,
             instance=settings.instance,
             user_agent=USER_AGENT,
         )
+        equipment.endpoint.on_lost = self._lost
         equipment.spawn(self._registration.keep())
         if settings.subscribes_to_messages:
             self._messages = MessageWaiting(equipment)
             equipment.spawn(self._keep_messages(self._messages))
+
+    def _new_transport(self) -> Transport:
+        settings, endpoint = self._settings, self.equipment.endpoint
+        if settings.transport == "UDP":
+            return UdpTransport(endpoint.received)
+        context = tls_context(self._behaviour, settings.ca_file) if settings.transport == "TLS" else None
+        return StreamTransport(endpoint.received, endpoint.lost, context)
+
+    def _lost(self, hop: Hop) -> None:
+        if self._registration is not None and hop == self._registration.hop:
+            self._registration.flow_lost.set()
 
     async def _keep_messages(self, messages: MessageWaiting) -> None:
         await self.registered()
@@ -79,13 +95,15 @@ class ReferencePhone:
     async def stop(self) -> None:
         """Hang up, de-register, let go of everything."""
         self.reset()
+        await asyncio.sleep(0)  # what the keys started sends its first message
         await self.equipment.end_tasks()
         registration, self._registration = self._registration, None
         if registration is not None:
             await registration.stop()
         for stream in self.equipment.streams:
             stream.close()
-        self._transport.close()
+        if self._transport is not None:
+            await self._transport.close()
 
     # Keys
 
@@ -101,13 +119,14 @@ class ReferencePhone:
         self._calls.append(call)
         self._front = call
         call.start()
+        self._subscriptions.changed()
         return None
 
     def answer(self) -> str | None:
         """Take the call that rings; a call that stands is held."""
         ringing = next((call for call in self._calls if call.state is CallState.RINGING), None)
         if ringing is None:
-            return "no call rings"
+            return None
         if self._behaviour.answers_call and self._came % self._behaviour.answers_call == 0:
             return None
         self._hold_others(ringing)
@@ -118,9 +137,8 @@ class ReferencePhone:
     def hang_up(self) -> str | None:
         """End the call in front."""
         call = self._foreground()
-        if call is None:
-            return NO_CALL
-        call.hang_up()
+        if call is not None:
+            call.hang_up()
         return None
 
     def hold(self) -> str | None:
@@ -348,8 +366,13 @@ class ReferencePhone:
             self._refuse(server, 486)
             return
         call = Call.incoming(self.equipment, server, self._changed)
-        if asked.body and not call.session.could_answer(asked.body):
+        if asked.body and not call.can_take(asked.body):
             call.respond(server, 488)
+            call.release()
+            return
+        least = call.renegotiation.timer.too_small(asked)
+        if least is not None:
+            call.respond(server, 422, ("Min-SE", str(least)))
             call.release()
             return
         self._came += 1
@@ -367,6 +390,7 @@ class ReferencePhone:
         if self._front is None or self._front not in self._calls:
             self._front = call
         call.ring()
+        self._subscriptions.changed()
 
 
 _SDP_TYPES = frozenset({"application/sdp", "application/*", "*/*"})

@@ -119,12 +119,17 @@ class Subscriptions:
         for call in self._calls():
             dialog = call.dialog
             way = "initiator" if dialog.caller else "recipient"
-            tags = f"local-tag={quoteattr(dialog.local_tag)} remote-tag={quoteattr(dialog.remote_tag)}"
-            name = quoteattr(dialog.call_id)
+            tags = f"local-tag={_attribute(dialog.local_tag)} remote-tag={_attribute(dialog.remote_tag)}"
+            name = _attribute(dialog.call_id)
             lines.append(f'  <dialog id={name} call-id={name} {tags} direction="{way}">')
             lines.append(f"    <state>{_STATES.get(call.state, 'terminated')}</state>")
             lines.append("  </dialog>")
         return "\n".join([*lines, "</dialog-info>", ""]).encode()
+
+
+def _attribute(text: str) -> str:
+    """Quoted for XML, which cannot have every character that a peer may send."""
+    return quoteattr("".join(char if char.isprintable() else "?" for char in text))
 
 
 class MessageWaiting:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
-from agents.simulated.reference_phone.addresses import address, sip_uri
+from agents.simulated.reference_phone.addresses import address, addresses, sip_uri
 from agents.simulated.reference_phone.call import Call, CallState
 from agents.simulated.reference_phone.message import REASONS, Message
 from agents.simulated.reference_phone.transactions import ServerTransaction
@@ -46,10 +46,15 @@ async def transfer(call: Call, refer_to: str, *, other: Call | None = None) -> N
 
 
 def refer_to_call(other: Call) -> str:
-    """Refer-To that replaces the consulted call: its tags as the other side has them (RFC 3891, 3; RFC 5589, 7)."""
+    """Refer-To that replaces the consulted call: its tags as the other side has them (RFC 3891, 3; RFC 5589, 7).
+
+    Its Contact is named where that can be reached from anywhere (a GRUU), else the address that was dialled.
+    """
     dialog = other.dialog
+    contact = sip_uri(dialog.target)
+    reached = contact if ";gr" in contact.parameters else sip_uri(addresses((dialog.remote,))[0].uri)
     replaces = quote(f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}", safe="")
-    return f"<{sip_uri(dialog.target).bare()}?Replaces={replaces}>"
+    return f"<{reached.bare()}?Replaces={replaces}>"
 
 
 async def _final(results: "asyncio.Queue[int]") -> int:

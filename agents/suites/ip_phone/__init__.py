@@ -9,8 +9,10 @@ from agents.measure import LabError, Procedure
 from agents.suites.ip_phone import (
     audio,
     calls,
+    dialog_events,
     dialog_rules,
     hold,
+    many_calls,
     mwi,
     offers,
     outage,
@@ -25,6 +27,7 @@ from agents.suites.ip_phone import (
     transfer,
 )
 from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
+from agents.suites.ip_phone.srtp import secured_audio
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Unavailable
@@ -44,6 +47,7 @@ PROCEDURES: dict[str, Procedure] = {
         calls.session_end,
         calls.cancel,
         calls.options,
+        many_calls.many_calls,
         hold.hold_and_resume,
         audio.codecs,
         audio.dtmf,
@@ -69,6 +73,8 @@ PROCEDURES: dict[str, Procedure] = {
         mwi.message_waiting,
         torture.torture_messages,
         tls.tls_signalling,
+        dialog_events.dialog_events,
+        secured_audio,
     )
 }
 

@@ -3,18 +3,27 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from agents.drivers import KeyGoesDown, PhoneDriver, driver_in, installed_drivers, traits_of
+from agents.drivers import DriverRefused, KeyGoesDown, PhoneDriver, driver_in, installed_drivers, traits_of
 from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz, tone, tone_share
 from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
 from agents.instruments.rtp import RtpPacket, RtpPort
 from agents.instruments.rtp_analysis import main_source, payloads
-from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, AudioFormat, LocalAudio, Media, SessionDescription
+from agents.instruments.sdes import Crypto
+from agents.instruments.sdp import (
+    PCMU,
+    SECURED,
+    TELEPHONE_EVENT,
+    AudioFormat,
+    LocalAudio,
+    Media,
+    SessionDescription,
+)
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
@@ -215,6 +224,11 @@ class PhoneBench:
         dialog.conduct = conduct
         return call, dialog.invite(body=None if offer is None else offer(audio))
 
+    async def try_key(self, key: Callable[[], Awaitable[None]]) -> None:
+        """Press a key that every phone has. Where the phone does not take it the wire shows what it does instead."""
+        with suppress(DriverRefused):
+            await key()
+
     async def take_call(self, invite: ClientTransaction) -> Received[Response] | None:
         """Let the driver answer a call once it rings; the final response, or None where none came.
 
@@ -223,7 +237,8 @@ class PhoneBench:
         await invite.response(180, timeout_s=RING_SOON_S)
         early = await invite.final(timeout_s=0)
         if early is None:
-            await self.press_answer(invite)
+            with suppress(DriverRefused):
+                await self.press_answer(invite)
         return await invite.final(timeout_s=ANSWER_TIMEOUT_S)
 
     async def established_call(
@@ -269,6 +284,7 @@ class PhoneBench:
                     "timestamp": packet.timestamp,
                     "ssrc": packet.ssrc,
                     "payload_bytes": len(packet.payload),
+                    **({"key": packet.key} if packet.key else {}),
                 }
             )
             for call in self.calls
@@ -329,7 +345,24 @@ class Call:
         if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
             self.port.stop_sending()
             return
+        if (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
+            self.port.stop_sending()
+            return
         self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
+
+    def rekey(self, key: Crypto) -> ClientTransaction:
+        """Offer another key of ours within the call; it is used once the phone has answered."""
+        self._audio = replace(self._audio, key=key)
+        return self.dialog.invite(audio=self._audio)
+
+    def _agree_on_keys(self, audio: Media) -> bool:
+        """Whether both sides have a key; then they are in use."""
+        if self._audio.key is None or audio.protocol != SECURED or not audio.keys:
+            return False
+        theirs = audio.keys[0]
+        own = replace(self._audio.key, tag=theirs.tag, suite=theirs.suite)
+        self.port.use_keys(own=own, theirs=theirs)
+        return True
 
     def packets(self, since_ns: int = 0, until_ns: int | None = None) -> tuple[RtpPacket, ...]:
         """What the phone sent, of its main source."""

@@ -126,7 +126,7 @@ async def _own_cseq(bench: PhoneBench) -> None:
     if call is None or call.dialog.invitation is None:
         bench.measure("cseq_grows_by_one", None, "no call of the phone was established")
         return
-    await bench.driver.hang_up()
+    await bench.try_key(bench.driver.hang_up)
     bye = await call.dialog.request("BYE", timeout_s=REQUEST_TIMEOUT_S)
     if bye is None:
         bench.measure("cseq_grows_by_one", None, "no BYE came after the hang-up key")

@@ -10,7 +10,7 @@ from lab_inventory.measurement import Unit
 
 @procedure(
     "message-waiting",
-    measures={"mwi_answered_ms": Unit.MILLISECOND, "subscription_kept": Unit.BOOL, "unknown_event_refused": Unit.BOOL},
+    measures={"mwi_answered_ms": Unit.MILLISECOND, "unknown_event_refused": Unit.BOOL},
 )
 async def message_waiting(bench: PhoneBench, recorder: Recorder) -> None:
     """A NOTIFY tells of waiting messages, in the phone's subscription where it has one; and one of an unknown event."""
@@ -27,10 +27,6 @@ async def message_waiting(bench: PhoneBench, recorder: Recorder) -> None:
         bench.measure("mwi_answered_ms", (final.at_ns - told.sent_ns[0]) / 1e6, note, bench_stall=stall)
     else:
         bench.measure("mwi_answered_ms", None, f"{note}; 200 is due (RFC 3842, 4.1; unsolicited: our choice)")
-    packages = sorted({one.package for one in bench.notifier.subscriptions.all()})
-    refused = [one.package for one in bench.notifier.subscriptions.all() if not one.expires_s]
-    words = f"it subscribed to {', '.join(packages) or 'nothing'}"
-    bench.measure("subscription_kept", subscription is not None, f"{words}; refused or ended: {refused or 'none'}")
     # Back to the dark, so that the lamp says nothing into the next case.
     kind, body = message_summary(waiting=0)
     dark = subscription.notify(kind, body) if subscription else _notify(bench, "message-summary", kind, body)

@@ -186,12 +186,12 @@ def late_offer_problems(final: Response | None) -> tuple[str, ...]:
 
 
 async def _hang_up(bench: PhoneBench) -> None:
-    """End the call that was made last, however far it got, so that the next finds the phone idle."""
+    """End the call that was made last, however far it came, so that the next finds the phone idle."""
     dialog = bench.calls[-1].dialog
     if dialog.established and not dialog.ended:
         await dialog.bye().final(timeout_s=REQUEST_TIMEOUT_S)
     else:
-        await bench.driver.hang_up()
+        await bench.driver.reset()
 
 
 def _head(audio: LocalAudio, media: str) -> bytes:

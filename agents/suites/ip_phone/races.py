@@ -49,7 +49,7 @@ async def _phone_cancels(bench: PhoneBench) -> None:
     dialog = call.dialog
     dialog.conduct = Conduct(crosses_cancel=True)
     dialog.ring()
-    await bench.driver.hang_up()
+    await bench.try_key(bench.driver.hang_up)
     if await dialog.request("CANCEL", timeout_s=REQUEST_TIMEOUT_S) is None:
         bench.measure("crossed_cancel_ended", None, "no CANCEL came after the hang-up key")
         return
@@ -89,7 +89,7 @@ async def reinvite_glare(bench: PhoneBench, recorder: Recorder) -> None:
     await call.first_packet(0, 1.0)
     call.dialog.conduct = Conduct(reinvite=491)
     known = len(call.dialog.requests)
-    await bench.driver.hold()
+    await bench.try_key(bench.driver.hold)
     held = await call.dialog.request("INVITE", timeout_s=REQUEST_TIMEOUT_S, skip=known)
     await _backoff(bench, call, held, "backoff_calling_ms")
 
@@ -98,7 +98,7 @@ async def _glare(bench: PhoneBench, call: Call) -> None:
     """The phone's re-INVITE lies open while ours comes; then it gets 491 and is waited for."""
     call.dialog.conduct = Conduct(reinvite=None)
     known = len(call.dialog.requests)
-    await bench.driver.hold()
+    await bench.try_key(bench.driver.hold)
     held = await call.dialog.request("INVITE", timeout_s=REQUEST_TIMEOUT_S, skip=known)
     if held is None:
         bench.measure("glare_answered_491", None, "no re-INVITE came after the hold key")

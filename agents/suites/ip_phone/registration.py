@@ -16,7 +16,10 @@ CREDENTIALS_WITHIN_S = 3.0
 _BAD = frozenset({DigestVerdict.WRONG, DigestVerdict.MALFORMED, DigestVerdict.REPLAYED})
 
 
-@procedure("digest-registration", measures={"digest_valid": Unit.BOOL, "binding_present": Unit.BOOL})
+@procedure(
+    "digest-registration",
+    measures={"digest_valid": Unit.BOOL, "binding_present": Unit.BOOL, "instance_present": Unit.BOOL},
+)
 async def digest_registration(bench: PhoneBench, recorder: Recorder) -> None:
     """The phone answers a challenge rightly, every time, and is bound after it."""
     await bench.registrar.records.first(lambda record: record.binds, timeout_s=REGISTERS_WITHIN_S)
@@ -31,6 +34,8 @@ async def digest_registration(bench: PhoneBench, recorder: Recorder) -> None:
     bench.measure("digest_valid", bool(right and challenged and not bad), note)
     bindings = bench.registrar.bindings(boottime_ns())
     bench.measure("binding_present", bool(bindings), bindings[0].uri if bindings else "no binding")
+    instance = bindings[0].instance if bindings else None
+    bench.measure("instance_present", bool(instance), instance or "no +sip.instance in the Contact (RFC 5626, 4.1)")
 
 
 def nonce_count_faults(records: tuple[RegisterRecord, ...]) -> list[str]:

@@ -20,7 +20,7 @@ async def loose_routing(bench: PhoneBench, recorder: Recorder) -> None:
     if call is None:
         bench.measure("route_set_called", None, "the phone did not take the call")
     else:
-        await bench.driver.hang_up()
+        await bench.try_key(bench.driver.hang_up)
         bye = await call.dialog.request("BYE", timeout_s=REQUEST_TIMEOUT_S)
         problems = route_problems(bye.request if bye else None, due=route, target=here(bench))
         bench.measure("route_set_called", not problems, "; ".join(problems))
@@ -30,7 +30,7 @@ async def loose_routing(bench: PhoneBench, recorder: Recorder) -> None:
         return
     call.dialog.accept(headers)
     ack = await call.dialog.invitation.acknowledged(timeout_s=REQUEST_TIMEOUT_S)
-    await bench.driver.hang_up()
+    await bench.try_key(bench.driver.hang_up)
     bye = await call.dialog.request("BYE", timeout_s=REQUEST_TIMEOUT_S)
     problems = []
     for request in (ack.message if ack else None, bye.request if bye else None):

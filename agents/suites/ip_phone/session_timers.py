@@ -38,7 +38,7 @@ def asking_for(interval_s: int, refresher: str) -> Conduct:
 )
 async def session_timer(bench: PhoneBench, recorder: Recorder) -> None:
     """The shortest interval is accepted, a shorter one refused; a refusal of ours is followed by a longer one."""
-    call, problems = await _agreed(bench, "uas")
+    call, problems = await _agreed(bench, INTERVAL_S_MIN, "uas")
     bench.measure("interval_accepted", not problems, "; ".join(problems))
     if call is not None:
         await call.dialog.bye().final(timeout_s=REQUEST_TIMEOUT_S)
@@ -58,13 +58,13 @@ async def session_timer(bench: PhoneBench, recorder: Recorder) -> None:
     await _refused_by_bench(bench)
 
 
-async def _agreed(bench: PhoneBench, refresher: str) -> tuple[Call | None, tuple[str, ...]]:
-    """A call for which 90 s were asked: the call, and what is wrong with what the phone made of it."""
-    call, invite = bench.call_phone(conduct=asking_for(INTERVAL_S_MIN, refresher))
+async def _agreed(bench: PhoneBench, interval_s: int, refresher: str) -> tuple[Call | None, tuple[str, ...]]:
+    """A call for which this interval was asked: the call, and what is wrong with what the phone made of it."""
+    call, invite = bench.call_phone(conduct=asking_for(interval_s, refresher))
     final = await bench.take_call(invite)
     if final is None or final.message.status != 200:
-        return None, (in_words(f"an INVITE with Session-Expires {INTERVAL_S_MIN}", final),)
-    return call, acceptance_problems(session_expires(final.message), asked_s=INTERVAL_S_MIN, refresher=refresher)
+        return None, (in_words(f"an INVITE with Session-Expires {interval_s}", final),)
+    return call, acceptance_problems(session_expires(final.message), asked_s=interval_s, refresher=refresher)
 
 
 async def _refused_by_bench(bench: PhoneBench) -> None:
@@ -108,45 +108,51 @@ def retry_problems(again: Request | None, *, least_s: int) -> tuple[str, ...]:
     "session-timer-refresh", measures={"refresh_s": Unit.SECOND, "refresh_valid": Unit.BOOL, "bye_s": Unit.SECOND}
 )
 async def session_timer_refresh(bench: PhoneBench, recorder: Recorder) -> None:
-    """With 90 s agreed on, the phone refreshes one call, and ends another that the bench does not refresh."""
-    call, problems = await _agreed(bench, "uas")
+    """With ``interval_s`` agreed on, the phone refreshes one call, and ends another that the bench does not refresh."""
+    interval_s = int(bench.parameter("interval_s"))
+    call, problems = await _agreed(bench, interval_s, "uas")
     if call is None or problems:
         words = "; ".join(problems)
         bench.measure("refresh_s", None, words)
         bench.measure("refresh_valid", None, words)
     else:
-        await _refreshed(bench, call)
+        await _refreshed(bench, call, interval_s)
         await call.dialog.bye().final(timeout_s=REQUEST_TIMEOUT_S)
-    call, problems = await _agreed(bench, "uac")
+    call, problems = await _agreed(bench, interval_s, "uac")
     if call is None or problems:
         bench.measure("bye_s", None, "; ".join(problems))
-        return
-    began_ns = call.dialog.established_ns
-    bye = await call.dialog.request("BYE", timeout_s=INTERVAL_S_MIN + LATE_S)
-    if bye is None:
-        words = f"no BYE came within {INTERVAL_S_MIN + LATE_S:g} s without a refresh (RFC 4028, 10)"
-        bench.measure("bye_s", None, words)
     else:
-        came_ns = bye.received.at_ns
-        note = f"due {bye_due_s(INTERVAL_S_MIN):g} s after the 200 (RFC 4028, 10)"
-        bench.measure("bye_s", (came_ns - began_ns) / 1e9, note, bench_stall=_stall_s(bench, came_ns))
+        await _ended(bench, call, interval_s)
 
 
-async def _refreshed(bench: PhoneBench, call: Call) -> None:
+async def _refreshed(bench: PhoneBench, call: Call, interval_s: int) -> None:
     began_ns = call.dialog.established_ns
-    found = await call.dialog.requests.first(_refreshes, timeout_s=INTERVAL_S_MIN + LATE_S)
+    within_s = interval_s + LATE_S
+    found = await call.dialog.requests.first(_refreshes, timeout_s=within_s)
     if found is None:
-        words = f"neither re-INVITE nor UPDATE came within {INTERVAL_S_MIN + LATE_S:g} s (RFC 4028, 7.4)"
+        words = f"neither re-INVITE nor UPDATE came within {within_s:g} s (RFC 4028, 7.4)"
         bench.measure("refresh_s", None, words)
         bench.measure("refresh_valid", None, words)
         return
     came_ns = found.received.at_ns
-    note = f"{found.request.method}; half of {INTERVAL_S_MIN} s is recommended (RFC 4028, 10)"
+    note = f"{found.request.method}; half of {interval_s} s is recommended (RFC 4028, 10)"
     bench.measure("refresh_s", (came_ns - began_ns) / 1e9, note, bench_stall=_stall_s(bench, came_ns))
     asked = session_expires(found.request)
-    right = asked is not None and asked.interval_s >= INTERVAL_S_MIN and asked.refresher in {"uac", None}
+    right = asked is not None and asked.interval_s >= interval_s and asked.refresher in {"uac", None}
     value = found.request.get("Session-Expires") or "none"
     bench.measure("refresh_valid", right, f"Session-Expires of the refresh is {value} (RFC 4028, 7.4)")
+
+
+async def _ended(bench: PhoneBench, call: Call, interval_s: int) -> None:
+    within_s = interval_s + LATE_S
+    bye = await call.dialog.request("BYE", timeout_s=within_s)
+    if bye is None:
+        bench.measure("bye_s", None, f"no BYE came within {within_s:g} s without a refresh (RFC 4028, 10)")
+        return
+    came_ns = bye.received.at_ns
+    note = f"due {bye_due_s(interval_s):g} s after the 200 (RFC 4028, 10)"
+    took_s = (came_ns - call.dialog.established_ns) / 1e9
+    bench.measure("bye_s", took_s, note, bench_stall=_stall_s(bench, came_ns))
 
 
 def _refreshes(one: ServerTransaction) -> bool:

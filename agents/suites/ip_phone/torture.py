@@ -54,7 +54,10 @@ class Came:
         return f"{self.message.slug}: {self.message.due} was due, {came} came ({self.message.clause})"
 
 
-@procedure("torture-messages", measures={"no_crash": Unit.BOOL, "handled_as_said_percent": Unit.PERCENT})
+@procedure(
+    "torture-messages",
+    measures={"no_crash": Unit.BOOL, "handled_as_said_percent": Unit.PERCENT, "invalid_taken": Unit.COUNT},
+)
 async def torture_messages(bench: PhoneBench, recorder: Recorder) -> None:
     """Every torture message in turn, and after each a call."""
     until_ns = boottime_ns() + int(BUDGET_S * 1e9)
@@ -62,8 +65,7 @@ async def torture_messages(bench: PhoneBench, recorder: Recorder) -> None:
     crashes: list[str] = []
     seen = len(bench.registrar.records)
     if not await _whole_call(bench):
-        bench.measure("no_crash", None, "the phone took no call before the first message")
-        bench.measure("handled_as_said_percent", None, "the phone took no call before the first message")
+        bench.measure_rest(torture_messages, "the phone took no call before the first message")
         return
     for place, message in enumerate(MESSAGES, 1):
         came.append(await _send(bench, message))
@@ -99,7 +101,10 @@ def _measure(bench: PhoneBench, came: Sequence[Came], crashes: Sequence[str]) ->
     if unsent:
         note = f"{unsent} of {len(MESSAGES)} messages were not sent, because the phone was gone or too slow; {words}"
         bench.measure("handled_as_said_percent", None, note)
+        bench.measure("invalid_taken", None, note)
         return
+    taken = [found for found in wrong if not found.message.valid and found.status is not None and found.status < 300]
+    bench.measure("invalid_taken", len(taken), "; ".join(map(str, taken)))
     right = len(came) - len(wrong)
     bench.measure("handled_as_said_percent", 100 * right / len(came), f"{right} of {len(came)} messages; {words}")
 

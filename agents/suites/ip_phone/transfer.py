@@ -69,19 +69,19 @@ async def _is_there_again(bench: PhoneBench, call: Call) -> list[str]:
     if await call.dialog.request("BYE", timeout_s=STAYS_S) is not None:
         return ["the phone ended the call after a NOTIFY with 486 (RFC 5589, 6.1: the call is there again)"]
     if await call.first_packet(boottime_ns(), 0.3) is None:
-        await bench.driver.resume()
+        await bench.try_key(bench.driver.resume)
         if await call.first_packet(boottime_ns(), ANSWER_TIMEOUT_S) is None:
             return ["no audio came after the failed transfer, by itself or by the resume key (RFC 5589, 6.1)"]
     return []
 
 
-def refer_problems(refer: Request, target: str) -> list[str]:
-    """What is wrong with a REFER to this target (RFC 3515, 2.4.1)."""
+def refer_problems(refer: Request, *targets: str) -> list[str]:
+    """What is wrong with a REFER to one of these targets (RFC 3515, 2.4.1)."""
     problems: list[str] = []
     try:
         found = refer_to(refer)
-        if _bare(found.uri) != _bare(target):
-            problems.append(f"Refer-To is {found.uri}, dialled was {target} (RFC 3515, 2.1)")
+        if _bare(found.uri) not in map(_bare, targets):
+            problems.append(f"Refer-To is {found.uri}, due is {' or '.join(targets)} (RFC 3515, 2.1)")
         address(refer, "Contact")
     except MalformedMessage as error:
         problems.append(f"{error.detail} (RFC 3515, 2.4.1)")
@@ -130,7 +130,9 @@ async def _transfers_after_asking(bench: PhoneBench) -> list[str]:
     refer = await call.dialog.request("REFER", timeout_s=REFER_TIMEOUT_S)
     if refer is None:
         return ["no REFER came after the transfer key (RFC 5589, 7)"]
-    problems = [*refer_problems(refer.request, here(bench, "target")), *replaces_problems(refer.request, asked.dialog)]
+    # The target as it was dialled, or the Contact that it answered with (RFC 5589, 7.3).
+    problems = refer_problems(refer.request, here(bench, "target"), here(bench))
+    problems += replaces_problems(refer.request, asked.dialog)
     problems += await _told(call.dialog, 100)
     # The target takes the new call in place of the one that it had, and ends that (RFC 3891, 3).
     if not asked.dialog.ended:

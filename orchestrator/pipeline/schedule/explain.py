@@ -129,8 +129,12 @@ _CHECKS: Sequence[Callable[[Unit, Circumstances], Obstacle | None]] = (
     _ray_not_ready,
 )
 
+_CHECKS_BESIDE = tuple(check for check in _CHECKS if check is not _no_slot)
+"""For a unit beside the one under test: it was found by the role of its slot."""
+
 _NEAREST_FIRST = (
     "busy",
+    "no-companion",
     "refusing",
     "ray",
     "no-agent",
@@ -146,17 +150,39 @@ _NEAREST_FIRST = (
 
 def obstacle(unit: Unit, now: Circumstances) -> Obstacle | None:
     """The first thing that keeps a unit from being used; None where nothing does."""
-    for check in _CHECKS:
+    return _first(_CHECKS, unit, now)
+
+
+def obstacle_beside(unit: Unit, now: Circumstances) -> Obstacle | None:
+    """The first thing that keeps a unit from being used beside the one under test; None where nothing does."""
+    return _first(_CHECKS_BESIDE, unit, now)
+
+
+def _first(
+    checks: Sequence[Callable[[Unit, Circumstances], Obstacle | None]], unit: Unit, now: Circumstances
+) -> Obstacle | None:
+    for check in checks:
         found = check(unit, now)
         if found is not None:
             return found
     return None
 
 
-def why_waiting(run: QueuedRun, units: Sequence[Unit], categories: Sequence[str], now: Circumstances) -> Obstacle:
+def _lacks_nothing(unit: Unit) -> None:
+    """A run that needs one device."""
+
+
+def why_waiting(
+    run: QueuedRun,
+    units: Sequence[Unit],
+    categories: Sequence[str],
+    now: Circumstances,
+    lacks: Callable[[Unit], Obstacle | None] = _lacks_nothing,
+) -> Obstacle:
     """Why none of the ``units`` of its product takes a run, with counts; those nearest to being usable come first.
 
-    ``categories``: those in which units of its product are registered at all.
+    ``categories``: those in which units of its product are registered at all. ``lacks``: what a unit that could be used
+    is short of beside itself.
     """
     key = run.key
     what = f"{key.maker} {key.model} {key.firmware}, hardware {key.hardware_revision}, mode {key.mode}"
@@ -165,7 +191,7 @@ def why_waiting(run: QueuedRun, units: Sequence[Unit], categories: Sequence[str]
     if not units:
         other = f" as {run.category}, only as {' and '.join(categories)}" if categories else ""
         return Obstacle(slug="no-unit", words=f"no unit of {what} is registered{other}")
-    obstacles = [found for unit in units if (found := obstacle(unit, now)) is not None]
+    obstacles = [found for unit in units if (found := obstacle(unit, now) or lacks(unit)) is not None]
     obstacles.sort(key=lambda found: _NEAREST_FIRST.index(found.slug))
     count = f"1 unit of {what} is" if len(units) == 1 else f"{len(units)} units of {what} are"
     named = "; ".join(found.words for found in obstacles[:UNITS_NAMED_MAX])

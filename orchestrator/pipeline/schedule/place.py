@@ -1,16 +1,20 @@
 """Placing: a snapshot in, placements and deferrals out. Pure; no clock, no lock, no guess.
 
 Runs are taken by priority (higher first), then by the time they were queued. A run gets a unit whose five keys equal
-its own, if all resources it needs are free together. Nothing is held while waiting, so nothing can deadlock. A run
-that cannot be placed does not keep a later one from a unit it could use. What is in quarantine gets nothing but its
-own probation.
+its own, if all resources it needs are free together: the unit, its slot, the instruments that are not shared, and a
+unit with its slot for each device that it needs beside the one under test. Nothing is held while waiting, so nothing
+can deadlock. A run that cannot be placed does not keep a later one from a unit it could use. What is in quarantine gets
+nothing but its own probation.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
+from orchestrator.lifecycle.run import Need
 from orchestrator.lifecycle.snapshot import DeviceView, QueuedRun, Snapshot, UnitKey
+from orchestrator.pipeline.schedule.beside import companions_for, why_alone
 from orchestrator.pipeline.schedule.explain import Circumstances, Obstacle, obstacle, why_waiting
 from orchestrator.pipeline.schedule.index import Index, Unit, index
 
@@ -20,10 +24,11 @@ _NEXT_PASS = Obstacle(slug="next-pass", words="it is placed in the next pass")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """A run on a unit, with every resource it takes."""
+    """A run on a unit, with every resource it takes. ``companions``: the unit for each of the run's needs."""
 
     run: QueuedRun
     device: DeviceView
+    companions: tuple[DeviceView, ...] = ()
     resources: tuple[str, ...]
 
 
@@ -74,7 +79,7 @@ def place(
     )
     # A probation is there to bring back what is in quarantine, so it alone is placed on it.
     on_probation = replace(now, quarantines={})
-    kinds: dict[tuple[UnitKey, str, str | None, bool], _Kind] = {}
+    kinds: dict[tuple[UnitKey, str, str | None, bool, tuple[Need, ...]], _Kind] = {}
     placements: list[Placement] = []
     deferrals: list[Deferral] = []
     more = False
@@ -82,23 +87,28 @@ def place(
         if run.batch_held:
             deferrals.append(_deferral(run, _BATCH_HELD))
             continue
-        wanted = (run.key, run.category, run.unit, run.probation)
+        wanted = (run.key, run.category, run.unit, run.probation, run.needs)
         circumstances = on_probation if run.probation else now
         kind = kinds.get(wanted)
         if kind is None:
             usable = [unit for unit in _units_for(run, lab) if obstacle(unit, circumstances) is None]
             kind = kinds[wanted] = _Kind(free=usable)
-        unit = _choose(run, kind.free, held_by)
-        if unit is None:
+        chosen = _choose(run, kind.free, held_by, lab, now)
+        if chosen is None:
             if kind.why is None:
-                kind.why = why_waiting(run, _units_for(run, lab), lab.categories.get(run.key, ()), circumstances)
+                lacks = partial(_lacks, run.needs, lab, now)
+                others = lab.categories.get(run.key, ())
+                kind.why = why_waiting(run, _units_for(run, lab), others, circumstances, lacks)
             deferrals.append(_deferral(run, kind.why))
         elif len(placements) >= placements_max:
             deferrals.append(_deferral(run, _NEXT_PASS))
             more = True
         else:
-            placements.append(Placement(run=run, device=unit.device, resources=unit.resources))
-            held_by.update(dict.fromkeys(unit.resources, run.run))
+            unit, *companions = chosen
+            resources = (*unit.resources, *(resource for beside in companions for resource in beside.own))
+            beside_it = tuple(beside.device for beside in companions)
+            placements.append(Placement(run=run, device=unit.device, companions=beside_it, resources=resources))
+            held_by.update(dict.fromkeys(resources, run.run))
     return Plan(placements=tuple(placements), deferrals=tuple(deferrals), more=more)
 
 
@@ -119,14 +129,25 @@ def _deferral(run: QueuedRun, why: Obstacle) -> Deferral:
     return Deferral(run=run.run, slug=why.slug, words=why.words)
 
 
-def _choose(run: QueuedRun, candidates: list[Unit], held_by: Mapping[str, str]) -> Unit | None:
-    """The least used unit of which everything is free, preferably not the one the last attempt was lost on.
+def _lacks(needs: tuple[Need, ...], lab: Index, now: Circumstances, unit: Unit) -> Obstacle | None:
+    return why_alone(needs, unit, lab, now) if needs else None
 
-    A candidate that was taken in this pass, or lost an instrument in it, is dropped: it does not come free in the pass.
+
+def _choose(
+    run: QueuedRun, candidates: list[Unit], held_by: Mapping[str, str], lab: Index, now: Circumstances
+) -> tuple[Unit, ...] | None:
+    """The least used unit of which everything is free, preferably not the one the last attempt was lost on; after it
+    those that stand beside it.
+
+    A candidate that was taken in this pass, or lost an instrument or a companion in it, is dropped: it does not come
+    free in the pass. What is in quarantine is no companion of a probation either.
     """
     while candidates:
         at = next((at for at, unit in enumerate(candidates) if unit.device.device != run.avoid_device), 0)
-        if not any(resource in held_by for resource in candidates[at].resources):
-            return candidates[at]
+        unit = candidates[at]
+        if not any(resource in held_by for resource in unit.resources):
+            companions = companions_for(run.needs, unit, lab, now) if run.needs else ()
+            if companions is not None:
+                return unit, *companions
         del candidates[at]
     return None

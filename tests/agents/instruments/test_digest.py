@@ -38,7 +38,7 @@ def test_the_responses_are_those_of_the_example_in_rfc_7616(algorithm: Algorithm
     example = DigestAnswer(
         username="Mufasa",
         realm="http-auth@example.org",
-        nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFsH4GiTo0v",
+        nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
         uri="/dir/index.html",
         nonce_count="00000001",
         client_nonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",

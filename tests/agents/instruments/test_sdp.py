@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.instruments.sdes import Crypto, Suite
 from agents.instruments.sdp import (
     G722,
     PCMA,
@@ -107,3 +108,36 @@ def test_sendrecv_does_not_answer_a_hold() -> None:
     answer = parse_sdp(LOCAL.describe(version=1))
 
     assert answer_problems(offer, answer) == ("sendrecv does not answer sendonly (RFC 3264, 6.1)",)
+
+
+def test_a_secured_offer_is_answered_under_its_tag_with_a_key_of_our_own_and_only_by_who_has_one() -> None:
+    theirs = Crypto(tag=7, suite=Suite.AES_CM_128_HMAC_SHA1_32, master=bytes(range(30)))
+    ours = Crypto(tag=1, suite=Suite.AES_CM_128_HMAC_SHA1_80, master=bytes(30))
+    offer = parse_sdp(replace(LOCAL, key=theirs).describe(version=1))
+    assert offer.audio is not None
+    assert (offer.audio.protocol, offer.audio.keys) == ("RTP/SAVP", (theirs,))
+    assert LOCAL.answer(offer, version=1) is None
+    body = replace(LOCAL, key=ours).answer(offer, version=1)
+    assert body is not None
+    answer = parse_sdp(body)
+    assert answer.audio is not None
+    assert answer.audio.keys == (replace(ours, tag=7, suite=Suite.AES_CM_128_HMAC_SHA1_32),)
+    assert answer_problems(offer, answer) == ()
+
+
+def test_a_key_in_the_clear_transport_changes_nothing_and_a_strange_transport_is_refused() -> None:
+    ours = replace(LOCAL, key=Crypto(tag=1, suite=Suite.AES_CM_128_HMAC_SHA1_80, master=bytes(30)))
+    plain = parse_sdp(LOCAL.describe(version=1))
+    answered = ours.answer(plain, version=1)
+    assert answered is not None
+    assert b"RTP/AVP " in answered
+    assert b"crypto" not in answered
+    strange = parse_sdp(LOCAL.describe(version=1).replace(b"RTP/AVP", b"UDP/TLS/RTP/SAVP"))
+    assert ours.answer(strange, version=1) is None
+
+
+def test_a_secured_answer_without_a_key_is_a_problem() -> None:
+    key = Crypto(tag=1, suite=Suite.AES_CM_128_HMAC_SHA1_80, master=bytes(30))
+    offer = parse_sdp(replace(LOCAL, key=key).describe(version=1))
+    answer = parse_sdp(LOCAL.describe(version=1).replace(b"RTP/AVP", b"RTP/SAVP"))
+    assert any("0 usable" in problem for problem in answer_problems(offer, answer))

@@ -15,6 +15,7 @@ from agent_nouns import INSTRUMENT
 from agents.measure import Recorder, evidence_path
 from agents.suites.ip_phone import PROCEDURES, REALM
 from agents.suites.ip_phone.suite import PhoneSuite
+from lab_inventory.clock import SystemClock
 from lab_inventory.evidence.lines import read_sip
 from lab_inventory.programme import TestCase
 from tests.agents.suites.test_ip_phone import CASES, an_assignment, phone_on_bench
@@ -75,6 +76,7 @@ async def test_evidence_of_a_run_holds_no_secret_and_tshark_finds_in_the_capture
     assert [at - seconds[0] for at in seconds] == pytest.approx(
         [(line.at_ns - lines[0].at_ns) / 1e9 for line in lines], abs=1e-6
     )
+    assert abs(seconds[0] - SystemClock().now().timestamp()) < 120  # the wall clock
     heard = [
         json.loads(line)["sequence"] for line in call["TC-SIP-01 RTP packets"].splitlines() if b'"sent"' not in line
     ]

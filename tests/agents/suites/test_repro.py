@@ -15,12 +15,15 @@ from agents.evidence.comparison import Comparison
 from agents.measure import evidence_path
 from agents.repro import Desk, reproduce
 from agents.simulated.bench_phones import BenchPhone
+from agents.version import VERSION
 from lab_inventory.clock import SystemClock
-from lab_inventory.evidence.pack import NOTICE, HeldAgainst, Reproduction, read_pack, write_pack
-from lab_inventory.evidence.pack import evidence_path as path_in_pack
-from lab_inventory.messages import Assignment, CaseStatus
+from lab_inventory.evidence.pack import NOTICE, read_pack
+from lab_inventory.messages import Assignment, CaseEnded, CaseStatus
 from lab_inventory.programme import Programme
 from lab_inventory.shipped import shipped_programmes
+from orchestrator.lifecycle.batch import Submission
+from orchestrator.lifecycle.recorded_case import CaseView
+from orchestrator.reports.case import pack
 from tests.agents.suites.test_ip_phone import CASES, INSTANCE, PHONES, an_assignment, phone_on_bench
 
 CASE = CASES["TC-SIP-01"]
@@ -31,46 +34,29 @@ def programme() -> Programme:
     return next(one for one in shipped_programmes() if one.id == "ip-phone-basic")
 
 
-def limits(of: Programme, failed: str) -> tuple[HeldAgainst, ...]:
-    """The limits of the case as the lab judged them: one quantity failed."""
-    return tuple(
-        HeldAgainst(
-            requirement=requirement.id,
-            title=requirement.title,
-            level=level,
-            rule="simple-acceptance",
-            quantity=check.quantity,
-            unit=check.unit,
-            limit=limit.model_dump(exclude={"source"}),
-            source=limit.source.text,
-            verdict="fail" if check.quantity == failed else "pass",
-            words="",
-        )
-        for requirement in of.requirements
-        if requirement.case == CASE.id
-        for check in requirement.checks
-        for level, limit in check.limits.items()
-    )
+def exported(assigned: Assignment, ended: CaseEnded, evidence: Path) -> bytes:
+    """The pack as the server exports it of what a run recorded."""
+    unit = assigned.dut.registration
+    content = Submission(
+        title="one", vendor="Acme", product=unit.product, hardware_revision="A", mode="wideband", profile="digital",
+        ics=assigned.ics,
+    )  # fmt: skip
+    view = CaseView(
+        run=assigned.run, attempt=1, submission="sub-1", suite=assigned.suite, cases=tuple(CASES), content=content,
+        programme=programme(), registration=unit, suite_version=VERSION, user_agent=unit.user_agent, ended=ended,
+        repeats=(1,),
+    )  # fmt: skip
+    return pack(view, {one.digest: evidence_path(evidence, one.digest).read_bytes() for one in ended.evidence})
 
 
 async def packed_by_the_lab(folder: Path, defects: Sequence[str]) -> bytes:
-    """The pack of a case that a run measured, built as the server builds it, from what the run kept."""
+    """A case is measured as in a run, and exported."""
     assigned, evidence = an_assignment(), folder / "kept"
     evidence.mkdir(parents=True)
     async with phone_on_bench(folder, assigned, defects=defects) as suite:
         ended = await carry_out_case(suite, CASE, 1, assignment=assigned, folder=evidence, clock=SystemClock())
     assert ended.status is CaseStatus.MEASURED, ended.reason
-    of = programme()
-    unit = assigned.dut.registration
-    made = Reproduction(
-        run=assigned.run, attempt=1, submission="sub-1", repeat=1, programme=of.id, programme_version=of.version,
-        programme_digest=of.digest, profile="digital", category=of.category, suite="signalling", suite_version="1",
-        case=CASE, opened_with=assigned.cases, stall_budget={}, product=unit.product, hardware_revision="A",
-        mode="wideband", user_agent=unit.user_agent, driver=unit.driver, ics=assigned.ics, ixit=assigned.ixit,
-        ended=ended, limits=limits(of, "ringing_ms"),
-    )  # fmt: skip
-    files = {path_in_pack(one): evidence_path(evidence, one.digest).read_bytes() for one in ended.evidence}
-    return write_pack(made, files)
+    return exported(assigned, ended, evidence)
 
 
 def a_phone(folder: Path, at: Assignment, defects: Sequence[str]) -> BenchPhone:
@@ -82,7 +68,7 @@ def a_phone(folder: Path, at: Assignment, defects: Sequence[str]) -> BenchPhone:
     return BenchPhone(at.slot, configuration, work)
 
 
-async def seen_on_the_desk(pack: bytes, folder: Path, defects: Sequence[str]) -> tuple[Comparison, list[str]]:
+async def seen_on_the_desk(made: bytes, folder: Path, defects: Sequence[str]) -> tuple[Comparison, list[str]]:
     """What comes of a pack on a desk whose phone is switched on once the desk listens."""
     folder.mkdir()
     slot = an_assignment().slot
@@ -100,7 +86,7 @@ async def seen_on_the_desk(pack: bytes, folder: Path, defects: Sequence[str]) ->
         if line.startswith("listening"):
             listening.set()
 
-    wanted = read_pack(pack).reproduction
+    wanted = read_pack(made).reproduction
     phone = a_phone(folder, an_assignment().model_copy(update={"slot": slot}), defects)
     again = asyncio.create_task(reproduce(wanted, desk, folder / "out", SystemClock(), tell))
     try:
@@ -114,13 +100,14 @@ async def seen_on_the_desk(pack: bytes, folder: Path, defects: Sequence[str]) ->
 
 
 async def test_the_same_failure_is_seen_again_and_without_the_defect_it_is_not(tmp_path: Path) -> None:
-    pack = await packed_by_the_lab(tmp_path / "lab", ["ringing-late"])
+    made = await packed_by_the_lab(tmp_path / "lab", ["ringing-late"])
 
-    with_it, said = await seen_on_the_desk(pack, tmp_path / "with", ["ringing-late"])
-    without, _ = await seen_on_the_desk(pack, tmp_path / "without", [])
+    with_it, said = await seen_on_the_desk(made, tmp_path / "with", ["ringing-late"])
+    without, _ = await seen_on_the_desk(made, tmp_path / "without", [])
 
     assert (with_it.status, without.status) == (1, 0)
     assert {one.limit.quantity for one in with_it.seen_again} == {"ringing_ms"}
+    assert {one.limit.verdict for one in without.limits if one.limit.quantity == "ringing_ms"} == {"fail"}
     assert any("missed here too: ringing_ms" in line for line in said)
     out = tmp_path / "with" / "out"
     assert {path.name for path in out.iterdir()} == {
@@ -134,7 +121,7 @@ async def test_the_same_failure_is_seen_again_and_without_the_defect_it_is_not(t
     }
     for name in ("ladder.txt", "result.txt"):
         assert (out / name).read_text().startswith(NOTICE)
-    everything = pack + b"".join(read_pack(pack).files.values())
+    everything = made + b"".join(read_pack(made).files.values())
     everything += b"".join(path.read_bytes() for path in out.iterdir())
     assert PASSWORD.encode() not in everything
 
@@ -174,16 +161,8 @@ async def test_the_command_refuses_in_words_after_saying_that_it_grants_nothing(
 
 
 def a_pack_without_evidence() -> bytes:
-    of, assigned = programme(), an_assignment()
-    unit = assigned.dut.registration
-    made = Reproduction(
-        run="run-1", attempt=1, submission="sub-1", repeat=1, programme=of.id, programme_version=of.version,
-        programme_digest=of.digest, profile="digital", category=of.category, suite="signalling", suite_version="1",
-        case=CASE, opened_with=assigned.cases, stall_budget={}, product=unit.product, hardware_revision="A",
-        mode="wideband", user_agent=unit.user_agent, driver=unit.driver, ics={}, ixit={}, limits=(),
-        ended={"case": CASE.id, "repeat": 1, "status": "measured", "duration_s": 1.0},
-    )  # fmt: skip
-    return write_pack(made, {})
+    ended = CaseEnded(case=CASE.id, repeat=1, status=CaseStatus.MEASURED, duration_s=1.0)
+    return exported(an_assignment(), ended, Path())
 
 
 def test_the_instrument_of_a_desk_claims_no_uncertainty() -> None:

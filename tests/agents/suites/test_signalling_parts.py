@@ -7,6 +7,7 @@ from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, LocalAudio, parse_sdp
 from agents.instruments.sip_message import Request
 from agents.instruments.sip_transport import Received
 from agents.suites.ip_phone import offers
+from agents.suites.ip_phone.dialog_events import states
 from agents.suites.ip_phone.offers import late_offer_problems, offer_answer_problems
 from agents.suites.ip_phone.outage import attempts_ns, randomised
 from agents.suites.ip_phone.request_rules import route_problems
@@ -158,3 +159,16 @@ def test_repeats_of_one_register_are_one_attempt() -> None:
         return Received(message=a_request("REGISTER", number=number), at_ns=at_ns, peer=("127.0.0.1", 5062))
 
     assert attempts_ns((came(1, 10), came(1, 20), came(2, 50), came(1, 30))) == [10, 50]
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"<dialog-info><dialog id='1'><state>early</state></dialog></dialog-info>", ("early",)),
+        (b'<d:state event="cancelled">\n terminated </d:state><state>trying</state>', ("terminated", "trying")),
+        (b"<dialog-info/>", ()),
+        (b"<statement>early</statement><state>EARLY</state>", ()),
+    ],
+)
+def test_the_states_of_dialogs_are_read_from_their_document(body: bytes, found: tuple[str, ...]) -> None:
+    assert states(a_request("NOTIFY", body=body)) == found

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from lab_server import LabServer
-from signalling import files
+from signalling import EVIL, files
 
 from lab_inventory.evidence.pack import NOTICE, read_pack
 
@@ -62,6 +62,16 @@ async def test_the_ladder_is_plain_text_that_nothing_runs_in(server: LabServer) 
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert "[retransmission]" in answer.text
     assert "RTP PCMU: 9 packets" in answer.text
+
+
+async def test_the_picture_is_a_download_that_nothing_runs_in(server: LabServer) -> None:
+    answer = await server.operator.get(f"{await measured(server)}/ladder?form=svg")
+
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.headers["content-disposition"].startswith("attachment;")
+    assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert EVIL not in answer.text
+    assert answer.text.startswith("<svg ")
 
 
 async def test_a_file_comes_as_a_download_under_a_name_that_says_what_it_is(server: LabServer) -> None:

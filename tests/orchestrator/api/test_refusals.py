@@ -185,6 +185,18 @@ async def test_the_lab_file_is_shown_with_masked_passwords_and_a_shown_one_is_no
     assert is_problem(await server.operator.put("/v1/lab", json=shown.json()), 422)
 
 
+async def test_the_account_of_a_phones_control_is_masked_as_well_and_not_taken_back(server: LabServer) -> None:
+    await server.join()
+    given = lab().model_dump(mode="json")
+    given["hosts"][0]["benches"][0]["slots"][0]["control_account"] = {"user": "admin", "password": "0pen-Sesame"}
+    assert (await server.operator.put("/v1/lab", json=given)).status_code == 204
+    shown = await server.operator.get("/v1/lab")
+    assert "0pen-Sesame" not in shown.text
+    assert shown.json()["hosts"][0]["benches"][0]["slots"][0]["control_account"]["user"] == "admin"
+    given["hosts"][0]["benches"][0]["slots"][0]["control_account"]["password"] = "********"
+    assert is_problem(await server.operator.put("/v1/lab", json=given), 422)
+
+
 async def test_evidence_is_kept_under_its_hash_and_given_only_as_a_download(server: LabServer) -> None:
     await server.join()
     data = b"<script>alert(1)</script>"

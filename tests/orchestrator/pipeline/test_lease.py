@@ -1,11 +1,13 @@
 """Granting, renewing, lapsing."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import small_lab
 
 from lab_inventory.clock import ManualClock
+from lab_inventory.device import DriverFacts
 from lab_inventory.messages import Renewal, Standing
 from orchestrator.lifecycle.lease import LeaseGranted, LeaseLapsed, LeaseReleased, LeaseRevoked, LeaseState
 from orchestrator.lifecycle.run import RunErrored, RunLapsed, RunPlaced, RunState
@@ -36,6 +38,16 @@ def test_a_grant_places_its_run_under_the_lease_it_grants() -> None:
     assert (run.device, run.host, run.slot) == ("dev-1", lease.host, "slot-1")
     assert run.waited_s == 7.5
     assert (lease.ttl_s, lease.deadline_s) == (900.0, deadline_s(10.0))
+
+
+def test_a_run_whose_keys_a_person_presses_is_given_more_time() -> None:
+    facts = DriverFacts(version="1.0", tried_on=(), press_timeout_s=120)
+    unit = small_lab.device()
+    by_hand = replace(unit, registration=unit.registration.model_copy(update={"driver_facts": facts}))
+    placement = Placement(run=small_lab.queued(), device=by_hand, resources=("device:dev-1",))
+    lease, _ = grant(placement, small_lab.snapshot(), 900.0, small_lab.NOW, ManualClock().new_id)
+    assert isinstance(lease, LeaseGranted)
+    assert lease.deadline_s == deadline_s(10.0, press_timeout_s=120) > deadline_s(10.0)
 
 
 RENEWAL = Renewal(run="run-9", epochs=dict(small_lab.EPOCHS))

@@ -6,9 +6,10 @@ import small_programme as small
 
 from lab_inventory.clock import ManualClock
 from lab_inventory.errors import InvariantBroken
-from lab_inventory.lab import Host
+from lab_inventory.lab import Host, Role
 from lab_inventory.messages import Assignment
 from lab_inventory.outcome import stall_budget
+from lab_inventory.programme import Programme, TestCase
 from orchestrator.lifecycle.run import RunQueued
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.pipeline.plan import (
@@ -17,6 +18,7 @@ from orchestrator.pipeline.plan import (
     Exhausted,
     assignment,
     deadline_s,
+    left_s,
     next_attempt,
     plan,
 )
@@ -33,6 +35,15 @@ def test_a_suite_is_planned_with_the_cases_that_apply_in_their_order() -> None:
     assert planned.suite == "suite"
     assert planned.cases == ("TC-1", "TC-2", "TC-3")
     assert planned.duration_s == 40
+
+
+def test_what_is_left_of_a_run_is_what_its_cases_and_repeats_take_that_have_not_ended() -> None:
+    cases = [
+        TestCase(id="A", title="A", procedure="a", duration_s=2, repeats=3),
+        TestCase(id="B", title="B", procedure="b", duration_s=5),
+    ]
+
+    assert [left_s(cases, ended) for ended in range(6)] == [11, 9, 7, 5, 0, 0]
 
 
 def test_a_case_whose_condition_does_not_hold_is_not_planned() -> None:
@@ -72,6 +83,9 @@ def test_after_the_last_attempt_there_is_no_other() -> None:
 
 def test_the_deadline_leaves_room_for_three_times_the_expected_duration() -> None:
     assert deadline_s(40) == 120 + OVERHEAD_S
+    assert deadline_s(40, press_timeout_s=1) == deadline_s(40)
+    # A person is given 115 s more for each of twelve presses.
+    assert deadline_s(40, press_timeout_s=120) == 120 + OVERHEAD_S + 12 * 115
 
 
 def test_the_stall_budget_is_a_third_of_the_tolerance_of_the_strictest_level() -> None:
@@ -110,3 +124,35 @@ def test_an_assignment_holds_every_ixit_value_with_its_default() -> None:
 def test_there_is_no_assignment_to_a_slot_that_is_gone_from_the_lab_file() -> None:
     with pytest.raises(InvariantBroken, match="slot-1"):
         assigned(small_lab.host(slots=["slot-2"]))
+
+
+def paired(*roles: tuple[str, ...]) -> Programme:
+    suites = small.SMALL.model_dump(mode="json")["suites"]
+    for case, of_case in zip(suites[0]["cases"], roles, strict=True):
+        case["roles"] = of_case
+    return small.programme(suites=suites)
+
+
+def test_a_run_needs_as_many_of_each_role_as_its_most_demanding_case() -> None:
+    programme = paired(("dut",), ("dut", "companion", "companion"), ("dut", "companion", "reference"))
+    (planned,) = plan(small.content(), programme)
+    assert [need.role for need in planned.needs] == [Role.COMPANION, Role.COMPANION, Role.REFERENCE]
+    assert {need.category for need in planned.needs} == {"ip-phone"}
+
+
+def test_an_attempt_at_the_cases_that_need_one_device_needs_no_other() -> None:
+    programme = paired(("dut",), ("dut", "companion"), ("dut",))
+    view = small.view(small.attempt(1))
+    alone = next_attempt(view, "suite", ("TC-1",), programme, small.NOW, CLOCK.new_id)
+    both = next_attempt(view, "suite", ("TC-1", "TC-2"), programme, small.NOW, CLOCK.new_id)
+    assert isinstance(alone, RunQueued)
+    assert isinstance(both, RunQueued)
+    assert (alone.needs, len(both.needs)) == ((), 1)
+
+
+def test_what_needs_one_device_is_written_as_before() -> None:
+    (planned,) = plan(small.content(), small.SMALL)
+    assert planned.needs == ()
+    attempt = again(small.view(small.attempt(1)), "TC-1")
+    assert isinstance(attempt, RunQueued)
+    assert "needs" not in attempt.model_dump(mode="json")

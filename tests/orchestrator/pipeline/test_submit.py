@@ -1,5 +1,6 @@
 """A batch is accepted whole, or refused whole with every reason."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ import small_programme as small
 from pydantic import ValidationError
 
 from lab_inventory.clock import ManualClock
+from lab_inventory.lab import Bench, Role
 from lab_inventory.programme import Programme
 from orchestrator.lifecycle.batch import SUBMISSIONS_PER_BATCH_MAX, BatchAccepted, Submission
-from orchestrator.lifecycle.run import RunQueued
+from orchestrator.lifecycle.run import Need, RunQueued
 from orchestrator.pipeline.submit import Accepted, BatchRequest, Refused, submit
 
 
@@ -23,13 +25,17 @@ def request(*submissions: Submission, **change: Any) -> BatchRequest:
     return BatchRequest.model_validate(fields | change)
 
 
-def answer(of: BatchRequest, *programmes: Programme, registered: bool = True) -> Accepted | Refused:
+def answer(
+    of: BatchRequest, *programmes: Programme, registered: bool = True, benches: Sequence[Bench] = ()
+) -> Accepted | Refused:
     units = frozenset({small_lab.key()}) if registered else frozenset()
-    return submit(of, programmes or (small.SMALL,), units, "operator", small.NOW, ManualClock().new_id)
+    return submit(of, programmes or (small.SMALL,), units, "operator", small.NOW, ManualClock().new_id, benches)
 
 
-def accepted(of: BatchRequest, *programmes: Programme, registered: bool = True) -> Accepted:
-    got = answer(of, *programmes, registered=registered)
+def accepted(
+    of: BatchRequest, *programmes: Programme, registered: bool = True, benches: Sequence[Bench] = ()
+) -> Accepted:
+    got = answer(of, *programmes, registered=registered, benches=benches)
     assert isinstance(got, Accepted)
     return got
 
@@ -120,11 +126,26 @@ def test_a_submission_to_which_no_case_applies_is_refused() -> None:
     assert refusals(request(small.content(profile="none"))) == {"submissions[0].ics": "no test case applies to it"}
 
 
-def test_a_case_that_needs_a_second_device_is_refused_because_none_can_be_placed() -> None:
+def needs_a_companion() -> Programme:
     suites = small.SMALL.model_dump(mode="json")["suites"]
     suites[0]["cases"][1]["roles"] = ["dut", "companion"]
-    wrong = refusals(request(), small.programme(suites=suites))
-    assert wrong == {"submissions[0].profile": "test case TC-2 needs another device beside the one under test"}
+    return small.programme(suites=suites)
+
+
+def bench_with(*roles: Role) -> Bench:
+    return small_lab.host(slots=["slot-1", "slot-2"], roles={"slot-2": roles}).benches[0]
+
+
+def test_a_case_that_needs_a_second_device_is_taken_and_its_run_says_what_it_needs() -> None:
+    got = accepted(request(), needs_a_companion(), benches=[bench_with(Role.COMPANION)])
+    (run,) = [fact for fact in got.facts if isinstance(fact, RunQueued)]
+    assert run.needs == (Need(role=Role.COMPANION, category="ip-phone"),)
+    assert not [words for words in got.warnings if "slots" in words]
+
+
+def test_where_no_bench_has_a_slot_for_the_second_device_the_answer_says_so() -> None:
+    got = accepted(request(), needs_a_companion(), benches=[bench_with(Role.REFERENCE)])
+    assert "no bench has slots for 1 companion ip-phone; the runs that need them wait until one has" in got.warnings
 
 
 def test_a_product_of_which_no_unit_is_registered_is_accepted_with_a_warning() -> None:

@@ -135,9 +135,8 @@ def main() -> None:
         live(world)
         with world.store.administering() as connection:
             # The shipped programmes that nothing here is bound to would be most of the text.
-            connection.execute(
-                delete(t.programmes).where(t.programmes.c.digest.not_in(select(t.batches.c.programme_digest)))
-            )
+            bound = select(t.batches.c.programme_digest).union(select(t.offerings.c.digest))
+            connection.execute(delete(t.programmes).where(t.programmes.c.digest.not_in(bound)))
         world.store.close()
         path = FOLDER / f"{newest()}.sql"
         path.write_text(dump(Path(folder) / "assay.sqlite"), encoding="utf-8")

@@ -7,7 +7,7 @@ import httpx
 from lab_server import LabServer
 from lab_world import lab, registration
 
-from lab_inventory.device import Product
+from lab_inventory.device import DriverFacts, Product
 
 NOTICE = "DEMONSTRATION, grants nothing."
 
@@ -144,6 +144,17 @@ async def test_a_device_page_shows_what_was_run_on_it(server: LabServer) -> None
     found = await page(server, f"/devices/{device['device']}")
     assert batch["entries"][0]["runs"][0]["run"] in found.text
     assert "host-1 / slot-1, present" in found.text
+
+
+async def test_pages_say_that_a_driver_has_never_been_tried_on_a_device(server: LabServer) -> None:
+    untried = DriverFacts(version="1.0", tried_on=(), press_timeout_s=5.0)
+    batch = await server.measured_batch()
+    of_run = await page(server, f"/submissions/{batch['entries'][0]['submission']}")
+    assert "Keys: The driver acme does not say on what it was tried." in of_run.text
+    await server.heartbeat(registration(driver="yealink").model_copy(update={"driver_facts": untried}))
+    (device,) = (await server.operator.get("/v1/devices")).json()
+    of_device = await page(server, f"/devices/{device['device']}")
+    assert "The driver yealink 1.0 has never been tried on a device." in of_device.text
 
 
 async def test_what_a_phone_or_an_operator_says_never_becomes_markup(server: LabServer) -> None:

@@ -1,0 +1,46 @@
+"""A representative part of the score: defects of every kind are found by their requirement, and healthy phones left alone.
+
+The whole score is a command (docs/how-to/suite-score.md); what it found last comes with the release.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from stack import PHONES
+
+from agents.score.table import ScoreTable
+
+DEFECTS = (
+    "register-prefers-md5",
+    "ringing-late",
+    "cseq-not-incremented",
+    "cancel-no-487",
+    "prack-wrong-rack",
+    "transfer-failure-drops-call",
+    "crash-on-bad-message",
+    "tls-expired",
+    "dtmf-duration",
+    "bye-unanswered",
+    "hold-as-sendrecv",
+)
+"""The last two are defects of the reference phone, and of the proxy before the third party's phone as well."""
+
+
+def test_each_defect_is_found_by_its_requirement_and_healthy_phones_have_their_golden_profiles(tmp_path: Path) -> None:
+    out, keep = tmp_path / "score.json", tmp_path / "kept"
+    command = [sys.executable, "-m", "agents.cli", "suite", "score", "ip-phone", "--scope", "requirement"]
+    command += ["--third-party", str(PHONES / "phone-1"), "--healthy", "1", "--at-once", "3", "--out", str(out)]
+    command += ["--keep", str(keep)]
+    command += [word for defect in DEFECTS for word in ("--only", defect)]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
+
+    print(ended.stdout, ended.stderr)
+    assert ended.returncode == 0
+    table = ScoreTable.model_validate_json(out.read_bytes())
+    assert {row.defect for row in table.rows} == set(DEFECTS)
+    assert [run.phone for run in table.healthy] == ["baresip", "reference"]
+    assignments = [path.read_text() for path in keep.glob("*/run-*/assignment.json")]
+    assert len(assignments) >= len(table.rows) + len(table.healthy)
+    assert not any(defect in told for told in assignments for defect in DEFECTS)
