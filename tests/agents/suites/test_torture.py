@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 from agent_nouns import INSTRUMENT
 from reference_bench import reference_on_bench
-from test_ip_phone import an_assignment, measured, phone_on_bench
 
 from agents.drivers import DriverUnreachable, PhoneDriver
 from agents.instruments.arrivals import Arrivals
@@ -28,6 +27,7 @@ from agents.suites.ip_phone import torture
 from agents.suites.ip_phone.bench import PhoneBench
 from lab_inventory.clock import SystemClock
 from lab_inventory.programme import TestCase
+from tests.agents.suites.test_ip_phone import an_assignment, measured, phone_on_bench
 
 CASE = TestCase(id="TC-SIP-17", title="Torture messages", procedure="torture-messages", duration_s=30)
 LOOPBACK = ("127.0.0.1", 0)
