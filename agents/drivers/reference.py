@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from agents.drivers import DriverRefused, DriverUnreachable
 from lab_inventory.device import Product
@@ -13,6 +13,30 @@ from lab_inventory.noun import host_and_port
 CONNECT_TIMEOUT_S = 2.0
 PRESS_TIMEOUT_S = 2.0
 _USER_AGENT = re.compile(r"^Assay-Reference-Phone/([0-9][0-9A-Za-z.+~-]{0,40})\b")
+
+
+class Server(Protocol):
+    """A SIP server to be entered: ``sip:HOST:PORT;transport=tls``, the account, and srtp ``off`` or ``mandatory``."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def user(self) -> str:
+        """The account."""
+        ...
+
+    @property
+    def password(self) -> str:
+        """Its password."""
+        ...
+
+    @property
+    def srtp(self) -> str:
+        """How audio is protected."""
+        ...
 
 
 class ReferenceDriver:
@@ -86,14 +110,22 @@ class ReferenceDriver:
         """Transfer the held call to the other."""
         await self._press("complete-transfer")
 
+    async def use_server(self, server: Server | None) -> None:
+        """Register at another server and use it; None: back to the phone's own account."""
+        if server is None:
+            await self._press("use-server")
+        else:
+            rest = {"user": server.user, "password": server.password, "srtp": str(server.srtp)}
+            await self._press("use-server", server.uri, **rest)
+
     async def reset(self) -> None:
         """Hang up everything."""
         await self._press("reset")
 
-    async def _press(self, verb: str, value: str = "") -> None:
+    async def _press(self, verb: str, value: str = "", **rest: str) -> None:
         """Send one line and wait for its answer: one at a time, as the answers come in order."""
         async with self._turn:
-            answer = await self._ask(json.dumps({"verb": verb, "value": value}).encode() + b"\n", verb)
+            answer = await self._ask(json.dumps({"verb": verb, "value": value, **rest}).encode() + b"\n", verb)
         if answer.get("ok") is not True:
             raise DriverRefused(f"the phone does not take {verb}: {answer.get('why', 'no reason given')}")
 

@@ -2,8 +2,8 @@
 
 It also ends, and stops them, when its parent ends. In the phones' directory, the first subdirectory (by name) stands in
 the first slot, and so on. Its file ``defects`` names what is wrong with its phone: a baresip is put behind a proxy with
-these. Where a file ``kind`` says ``reference`` it is the reference phone, which has them itself. One JSON line is
-printed for each phone that is up.
+these. Where a file ``kind`` says ``reference`` it is the reference phone, which has them itself, and trusts the CAs in
+``ca.pem`` where that is there. One JSON line is printed for each phone that is up.
 """
 
 import argparse
@@ -58,7 +58,15 @@ class BenchPhone:
             "password": self.slot.account.password.get_secret_value(),
         }
         if self.kind == "reference":
-            self.phone = ReferenceProgram(self.slot.name, self._work, values, self.slugs, SystemClock())
+            ca = self._configuration / "ca.pem"
+            self.phone = ReferenceProgram(
+                self.slot.name,
+                self._work,
+                values,
+                self.slugs,
+                SystemClock(),
+                ca_file=ca if ca.exists() else None,
+            )
         else:
             first = _free_ports()
             values |= {"sip_port": str(first), "rtp_first": str(first + 2), "rtp_last": str(first + RTP_PORTS)}

@@ -20,12 +20,22 @@ STOP_TIMEOUT_S = 4.0
 class ReferenceProgram:
     """One phone: a working directory with its log and its identity (file ``uuid``, kept), and the process."""
 
-    def __init__(self, name: str, work: Path, values: dict[str, str], defects: Iterable[str], clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Path,
+        values: dict[str, str],
+        defects: Iterable[str],
+        clock: Clock,
+        *,
+        ca_file: Path | None = None,
+    ) -> None:
         self.name = name
         self._work = work
         self._values = values
         self._defects = tuple(defects)
         self._clock = clock
+        self._ca_file = ca_file
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -46,6 +56,7 @@ class ReferenceProgram:
         command += ["--outbound", values["outbound"], "--control", values["control"], "--user", values["user"]]
         command += ["--password", values["password"], "--instance", f"urn:uuid:{self._identity()}"]
         command.append("--subscribe-messages")
+        command += ["--ca", str(self._ca_file)] if self._ca_file else []
         command += [word for defect in self._defects for word in ("--defect", defect)]
         log = (self._work / "log").open("wb")
         with log:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from phone_wire import Call, Seen, Wire, value_of
+from stream_wire import Stream
 
 from agents.simulated.reference_phone.defects import behaviour_with
 from agents.simulated.reference_phone.equipment import Settings
@@ -106,10 +107,13 @@ async def reference_at_wire(
     prepare: Callable[[Wire], None] = lambda _: None,
     registers: bool = True,
     clock: Clock | None = None,
+    stream: Stream | None = None,
     **changes: Any,
 ) -> AsyncIterator[AtWire]:
     """A phone that has registered; ``changes`` are of its settings."""
     wire = Wire(expires_s=expires_s)
+    if stream is not None:
+        wire.sip = stream  # type: ignore[assignment]
     await wire.open()
     prepare(wire)
     crashes: list[str] = []

@@ -8,10 +8,10 @@ import signal
 import sys
 
 from agents.simulated.parent import die_with_parent
+from agents.simulated.reference_phone.accounts import Accounts
 from agents.simulated.reference_phone.control import Control
 from agents.simulated.reference_phone.defects import DEFECTS, behaviour_with, parse_defect
 from agents.simulated.reference_phone.equipment import Settings
-from agents.simulated.reference_phone.phone import ReferencePhone
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import AssayError
 from lab_inventory.noun import host_and_port
@@ -38,6 +38,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--listen", help="HOST:PORT of its own for SIP; else a free port")
     parser.add_argument("--instance", default=Settings.instance, help="the URN in +sip.instance")
     parser.add_argument("--subscribe-messages", action="store_true", help="SUBSCRIBE to message-summary")
+    parser.add_argument("--transport", choices=("UDP", "TCP", "TLS"), default="UDP")
+    parser.add_argument("--ca", help="the file with the CAs that it trusts for TLS; else the system's")
+    parser.add_argument("--srtp", action="store_true", help="offer and take secured audio only")
     parser.add_argument("--tone", type=int, default=1000, help="the tone at its microphone, in hertz")
     parser.add_argument("--defect", action="append", default=[], help="SLUG, or SLUG=SIZE; may be given again")
     return parser.parse_args()
@@ -55,15 +58,18 @@ async def _run(options: argparse.Namespace) -> None:
         listen=host_and_port(options.listen) if options.listen else None,
         instance=options.instance,
         tone_hz=options.tone,
+        transport=options.transport,
+        ca_file=options.ca,
+        secures_audio=options.srtp,
         subscribes_to_messages=options.subscribe_messages,
     )
     behaviour = behaviour_with(dict(map(parse_defect, options.defect)))
-    phone = ReferencePhone(settings, SystemClock(), behaviour)
-    control = Control(phone)
+    accounts = Accounts(settings, SystemClock(), behaviour)
+    control = Control(accounts)
     await control.open(*host_and_port(options.control))
     try:
-        await phone.start()
-        registered = asyncio.create_task(phone.registered())
+        await accounts.start()
+        registered = asyncio.create_task(accounts.own.registered())
         asked_to_end = asyncio.create_task(ended.wait())
         await asyncio.wait({registered, asked_to_end}, return_when=asyncio.FIRST_COMPLETED)
         if registered.done():
@@ -73,7 +79,7 @@ async def _run(options: argparse.Namespace) -> None:
         registered.cancel()
     finally:
         control.close()
-        await phone.stop()
+        await accounts.stop()
 
 
 def main() -> None:

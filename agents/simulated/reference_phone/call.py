@@ -51,7 +51,14 @@ class Call:
         host = equipment.endpoint.address[0]
         identity = int(equipment.clock.uniform(1, 1 << 30))
         port = self.media.open(host)
-        self.session = Session(host=host, port=port, identity=identity, behaviour=self.behaviour)
+        self.session = Session(
+            host=host,
+            port=port,
+            identity=identity,
+            behaviour=self.behaviour,
+            master=equipment.new_master(),
+            secures=equipment.settings.secures_audio,
+        )
         self.renegotiation = Renegotiation(self)
         self.reliable = Reliable(self)
         self.invitation: ServerTransaction | None = None
@@ -202,6 +209,14 @@ class Call:
         server.on_unacknowledged = call.unacknowledged
         return call
 
+    def can_take(self, offer: bytes) -> bool:
+        """Whether the phone can answer this offer; the call is let go where it cannot even be read."""
+        try:
+            return self.session.could_answer(offer)
+        except Unreadable:
+            self.release()
+            raise
+
     def ring(self) -> None:
         """180, at once."""
         if self.behaviour.rings:
@@ -321,7 +336,8 @@ class Call:
 
     def follow(self) -> None:
         """Let the audio do what was agreed on."""
-        self.media.follow(self.session.remote, self.session.sends)
+        master = self.session.master if self.session.secured and self.behaviour.encrypts_audio else None
+        self.media.follow(self.session.remote, self.session.sends, master)
 
     def hang_up(self) -> None:
         """The key: BYE, 486 or CANCEL."""

@@ -1,6 +1,8 @@
 """The phone's keys by TCP: one JSON object a line, ``{"verb": "dial", "value": "sip:..."}``, and one line of answer.
 
-The answer is ``{"ok": true}``, or ``{"ok": false, "why": ...}``; it says only that the key was taken.
+``use-server`` has ``user``, ``password`` and ``srtp`` (off or mandatory) beside the URI in ``value``; an empty URI
+takes the server out again. The answer is ``{"ok": true}``, or ``{"ok": false, "why": ...}``; it says only that the key
+was taken.
 """
 
 import asyncio
@@ -8,29 +10,30 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 
+from agents.simulated.reference_phone.accounts import Accounts
 from agents.simulated.reference_phone.phone import ReferencePhone
 
 LINE_BYTES_MAX = 10_000
+_PLAIN: dict[str, Callable[[ReferencePhone], str | None]] = {
+    "answer": ReferencePhone.answer,
+    "hang-up": ReferencePhone.hang_up,
+    "hold": ReferencePhone.hold,
+    "resume": ReferencePhone.resume,
+    "complete-transfer": ReferencePhone.complete_transfer,
+}
+_VALUED: dict[str, Callable[[ReferencePhone, str], str | None]] = {
+    "dial": ReferencePhone.dial,
+    "keys": ReferencePhone.keys,
+    "transfer": ReferencePhone.transfer,
+    "consult": ReferencePhone.consult,
+}
 
 
 class Control:
     """Listens for keys."""
 
-    def __init__(self, phone: ReferencePhone) -> None:
-        self._plain: dict[str, Callable[[], str | None]] = {
-            "answer": phone.answer,
-            "hang-up": phone.hang_up,
-            "hold": phone.hold,
-            "resume": phone.resume,
-            "complete-transfer": phone.complete_transfer,
-            "reset": phone.reset,
-        }
-        self._valued: dict[str, Callable[[str], str | None]] = {
-            "dial": phone.dial,
-            "keys": phone.keys,
-            "transfer": phone.transfer,
-            "consult": phone.consult,
-        }
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -66,8 +69,15 @@ class Control:
             verb, value = said["verb"], said.get("value", "")
         except (ValueError, KeyError, TypeError, AttributeError):
             return "not a JSON object with a verb"
-        if verb in self._plain:
-            return self._plain[verb]()
-        if verb in self._valued and isinstance(value, str):
-            return self._valued[verb](value)
+        if verb == "reset":
+            return self._accounts.reset()
+        if verb == "use-server":
+            fields = [said.get(name, "") for name in ("value", "user", "password", "srtp")]
+            if all(isinstance(field, str) for field in fields):
+                return self._accounts.use_server(*fields)
+        phone = self._accounts.used
+        if verb in _PLAIN:
+            return _PLAIN[verb](phone)
+        if verb in _VALUED and isinstance(value, str):
+            return _VALUED[verb](phone, value)
         return "no such verb, or its value is no text"

@@ -275,7 +275,26 @@ _MEDIA = (
            event_timestamp_moves=True),
     _sized("dtmf-duration", "ms", 400, "events last longer than the key (RFC 4733, 2.5.1.3)", "event_extra_s", 0.001),
 )  # fmt: skip
-_ALL = (*_REGISTRATION, *_MESSAGES, *_TRANSACTIONS, *_CALLS, *_OFFERS, *_EXTENSIONS, *_MEDIA)
+_SECURITY = (
+    _plain(
+        "tls-any-certificate",
+        "any certificate of a server is taken (RFC 5922, 7.3; RFC 5280, 6)",
+        checks_certificate=False,
+    ),
+    _plain("tls-expired", "an expired certificate is taken (RFC 5280, 4.1.2.5)", checks_expiry=False),
+    _plain("tls-wrong-host", "a certificate of another host is taken (RFC 5922, 7.3)", checks_host=False),
+    _plain(
+        "srtp-sent-clear",
+        "keys are agreed on and the audio is sent in clear (RFC 3711, 3.3; RFC 4568, 5.1.2)",
+        encrypts_audio=False,
+    ),
+    _plain(
+        "srtp-not-mandatory",
+        "audio in clear is taken though the account is to secure it (RFC 4568, 5.1.2)",
+        refuses_clear_audio=False,
+    ),
+)
+_ALL = (*_REGISTRATION, *_MESSAGES, *_TRANSACTIONS, *_CALLS, *_OFFERS, *_EXTENSIONS, *_MEDIA, *_SECURITY)
 DEFECTS: dict[str, ReferenceDefect] = {defect.slug: defect for defect in _ALL}
 
 

@@ -1,6 +1,7 @@
 """What every part of the phone works with: its settings, its endpoint, its behaviour, and tasks that end with it."""
 
 import asyncio
+import hashlib
 import ipaddress
 import os
 import sys
@@ -12,6 +13,7 @@ from agents.simulated.reference_phone.addresses import SIP_PORT, sip_uri
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.digest import Credentials
 from agents.simulated.reference_phone.media import MediaStream
+from agents.simulated.reference_phone.srtp import KEY_BYTES, SALT_BYTES
 from agents.simulated.reference_phone.transactions import Endpoint
 from agents.simulated.reference_phone.transport import Hop
 from lab_inventory.clock import Clock
@@ -46,6 +48,12 @@ class Settings:
     session_expires_s: int = 1800
     min_se_s: int = 90
     subscribes_to_messages: bool = False
+    transport: str = "UDP"
+    """UDP, TCP or TLS."""
+    ca_file: str | None = None
+    """The CAs whose certificates are taken from servers; None: the system's."""
+    secures_audio: bool = False
+    """Whether audio is offered and taken with SRTP only."""
     crash: Callable[[str], None] = crash
 
 
@@ -80,11 +88,16 @@ class Equipment:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def new_master(self) -> bytes:
+        """A master key with its salt for the audio of one call (RFC 4568, 6.1), from the clock's secrets."""
+        return hashlib.sha256(self.clock.token("srtp").encode()).digest()[: KEY_BYTES + SALT_BYTES]
+
     @property
     def contact_uri(self) -> str:
         """Where the phone is reached."""
         host, port = self.endpoint.address
-        return f"sip:{self.settings.user}@{host}:{port}"
+        kind = self.settings.transport
+        return f"sip:{self.settings.user}@{host}:{port}" + ("" if kind == "UDP" else f";transport={kind.lower()}")
 
     @property
     def address_of_record(self) -> str:

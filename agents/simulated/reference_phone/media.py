@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.session import Section
+from agents.simulated.reference_phone.srtp import SrtpSender
 from agents.simulated.reference_phone.tones import LEVEL_DBFS, tone_frames
 from lab_inventory.clock import Clock
 
@@ -53,6 +54,8 @@ class MediaStream:
         self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
         self._timestamp = int(clock.uniform(0, 0x7FFF_FFFF))
         self._lost = 0.0
+        self._master: bytes | None = None
+        self._secured: SrtpSender | None = None
         self._frames: tuple[bytes, ...] = ()
 
     def open(self, host: str) -> int:
@@ -76,8 +79,11 @@ class MediaStream:
             except OSError:
                 return
 
-    def follow(self, remote: Section | None, sends: bool) -> None:
-        """Send to where the other side wants it, or be silent."""
+    def follow(self, remote: Section | None, sends: bool, master: bytes | None = None) -> None:
+        """Send to where the other side wants it, or be silent; under a master key, where there is one."""
+        if master != self._master:
+            self._master = master
+            self._secured = SrtpSender(master) if master else None
         codec = remote.codec if remote else None
         if not sends or remote is None or codec is None or not remote.host:
             self._target = None
@@ -116,6 +122,8 @@ class MediaStream:
         packet = self._key_packet() or self._tone_packet()
         if packet is None:
             return
+        if self._secured is not None:
+            packet = self._secured.protect(packet)
         self._lost += self._behaviour.loss_share
         if self._lost >= 1:
             self._lost -= 1

@@ -5,8 +5,9 @@ RFC 3261, 8.2: form, method, target, extensions, content.
 """
 
 import asyncio
+from dataclasses import replace
 
-from agents.simulated.reference_phone.addresses import addresses, cseq, scheme_of, tag, top_via
+from agents.simulated.reference_phone.addresses import addresses, check_vias, cseq, parameters_of, scheme_of, tag
 from agents.simulated.reference_phone.behaviour import HEALTHY, Behaviour
 from agents.simulated.reference_phone.call import Call, CallState
 from agents.simulated.reference_phone.digest import Credentials
@@ -14,8 +15,9 @@ from agents.simulated.reference_phone.equipment import EXTENSIONS, METHODS, USER
 from agents.simulated.reference_phone.message import Message, Unreadable, fault_of
 from agents.simulated.reference_phone.registration import Registration
 from agents.simulated.reference_phone.replaces import replaced_call
+from agents.simulated.reference_phone.streams import StreamTransport, tls_context
 from agents.simulated.reference_phone.subscriptions import MessageWaiting, Subscriptions, event_of
-from agents.simulated.reference_phone.transactions import Endpoint, ServerTransaction
+from agents.simulated.reference_phone.transactions import Endpoint, ServerTransaction, Transport
 from agents.simulated.reference_phone.transfer import follow_refer, refer_to_call, transfer
 from agents.simulated.reference_phone.transport import Hop, UdpTransport, local_host
 from lab_inventory.clock import Clock
@@ -37,7 +39,7 @@ class ReferencePhone:
         self.equipment = Equipment(
             settings=settings, behaviour=behaviour, clock=clock, endpoint=endpoint, credentials=credentials
         )
-        self._transport = UdpTransport(endpoint.received)
+        self._transport: Transport | None = None
         self._registration: Registration | None = None
         self._calls: list[Call] = []
         self._subscriptions = Subscriptions(self.equipment, lambda: self._calls)
@@ -51,23 +53,36 @@ class ReferencePhone:
         """Bind and begin to register; raises OSError."""
         settings, equipment = self._settings, self.equipment
         first = settings.outbound or settings.registrar
-        await self._transport.open(settings.listen or (local_host(first), 0))
-        equipment.endpoint.transport = self._transport
+        transport = self._new_transport()
+        await transport.open(settings.listen or (local_host(first), 0))
+        self._transport = equipment.endpoint.transport = transport
         self._registration = Registration(
             endpoint=equipment.endpoint,
             credentials=equipment.credentials,
             behaviour=self._behaviour,
             registrar=settings.registrar,
-            hop=Hop(self._transport.kind, *first),
+            hop=Hop(transport.kind, *first),
             address=equipment.address_of_record,
             contact=equipment.contact_uri,
             instance=settings.instance,
             user_agent=USER_AGENT,
         )
+        equipment.endpoint.on_lost = self._lost
         equipment.spawn(self._registration.keep())
         if settings.subscribes_to_messages:
             self._messages = MessageWaiting(equipment)
             equipment.spawn(self._keep_messages(self._messages))
+
+    def _new_transport(self) -> Transport:
+        settings, endpoint = self._settings, self.equipment.endpoint
+        if settings.transport == "UDP":
+            return UdpTransport(endpoint.received)
+        context = tls_context(self._behaviour, settings.ca_file) if settings.transport == "TLS" else None
+        return StreamTransport(endpoint.received, endpoint.lost, context)
+
+    def _lost(self, hop: Hop) -> None:
+        if self._registration is not None and hop == self._registration.hop:
+            self._registration.flow_lost.set()
 
     async def _keep_messages(self, messages: MessageWaiting) -> None:
         await self.registered()
@@ -88,7 +103,8 @@ class ReferencePhone:
             await registration.stop()
         for stream in self.equipment.streams:
             stream.close()
-        self._transport.close()
+        if self._transport is not None:
+            await self._transport.close()
 
     # Keys
 
@@ -250,7 +266,7 @@ class ReferencePhone:
         found = fault_of(asked)
         if found is not None and (self._behaviour.checks_content_length or "Content-Length" not in found[1]):
             return found
-        top_via(asked)
+        check_vias(asked)
         for name in ("From", "To"):
             if len(addresses(asked.all(name))) != 1:
                 return 400, f"{name} has more than one value"
@@ -335,7 +351,7 @@ class ReferencePhone:
             call.cancelled()
 
     def _invite(self, server: ServerTransaction) -> None:
-        asked = server.request
+        asked = server.request = _without_optional_body(server.request)
         accepted = asked.tokens("Accept")
         if asked.body and asked.get("Content-Type").partition(";")[0].strip().lower() != "application/sdp":
             self._refuse(server, 415, ("Accept", "application/sdp"))
@@ -350,7 +366,7 @@ class ReferencePhone:
             self._refuse(server, 486)
             return
         call = Call.incoming(self.equipment, server, self._changed)
-        if asked.body and not call.session.could_answer(asked.body):
+        if asked.body and not call.can_take(asked.body):
             call.respond(server, 488)
             call.release()
             return
@@ -374,6 +390,14 @@ class ReferencePhone:
         if self._front is None or self._front not in self._calls:
             self._front = call
         call.ring()
+
+
+def _without_optional_body(asked: Message) -> Message:
+    """A body that is not understood and need not be is passed over (RFC 3261, 8.2.3 and 20.11)."""
+    kind = asked.get("Content-Type").partition(";")[0].strip().lower()
+    _, parameters = parameters_of(asked.get("Content-Disposition"))
+    optional = parameters.get("handling", "").lower() == "optional"
+    return replace(asked, body=b"") if optional and kind != "application/sdp" else asked
 
 
 _SDP_TYPES = frozenset({"application/sdp", "application/*", "*/*"})

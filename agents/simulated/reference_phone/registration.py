@@ -2,9 +2,10 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
-from agents.simulated.reference_phone.addresses import addresses
+from agents.simulated.reference_phone.addresses import addresses, sip_uri
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.digest import Credentials
 from agents.simulated.reference_phone.message import Message, Unreadable, request
@@ -35,6 +36,8 @@ class Registration:
 
     def __post_init__(self) -> None:
         self.registered = asyncio.Event()
+        self.flow_lost = asyncio.Event()
+        """Set when the connection to the registrar is gone, over which alone the phone may be reached."""
         self._call_id = self.endpoint.clock.new_id("reg")
         self._tag = self.endpoint.clock.new_id("t")
         self._number = 0
@@ -49,7 +52,9 @@ class Registration:
             if granted_s:
                 self.registered.set()
                 wait_s = first_s
-                await asyncio.sleep(granted_s * self.behaviour.refresh_share)
+                self.flow_lost.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.flow_lost.wait(), granted_s * self.behaviour.refresh_share)
                 continue
             if self.registered.is_set() and not self.behaviour.registers_again_after_failure:
                 return
@@ -97,10 +102,14 @@ class Registration:
         ]
         return request("REGISTER", uri, headers)
 
+    def _is_own(self, uri: str) -> bool:
+        own, other = sip_uri(self.contact), sip_uri(uri)
+        return (own.user, own.host, own.port) == (other.user, other.host, other.port)
+
     def _granted_s(self, final: Message, asked_s: int) -> int:
         """Of the phone's own Contact in the 200, else of Expires, else what was asked for (10.2.4)."""
         try:
-            own = [found for found in addresses(final.all("Contact")) if found.uri == self.contact]
+            own = [found for found in addresses(final.all("Contact")) if self._is_own(found.uri)]
         except Unreadable:
             own = []
         values = [found.parameters.get("expires", "") for found in own] + [final.get("Expires")]

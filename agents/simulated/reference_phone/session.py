@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.message import Unreadable
+from agents.simulated.reference_phone.srtp import crypto_line, crypto_tag
 
 SPOKEN = {9: "G722/8000", 0: "PCMU/8000", 8: "PCMA/8000", 101: "telephone-event/8000"}
 EVENT = "telephone-event/8000"
 NEVER_OFFERED = 18
+CLEAR = "RTP/AVP"
+SECURED = "RTP/SAVP"
 NOWHERE = "0.0.0.0"  # noqa: S104 - the hold of RFC 2543 (RFC 3264, 8.4), nothing is bound to it
 _MEDIA = re.compile(r"m=(\S+) (\d{1,5})(?:/\d+)? (\S+)((?: \S+)+)")
 _RTPMAP = re.compile(r"a=rtpmap:(\d{1,3})\s+([^/\s]+/\d+)(?:/1)?\s*")
@@ -49,6 +52,11 @@ class Section:
     def codec(self) -> tuple[int, str] | None:
         """The first codec that the phone speaks too."""
         return next((found for found in self.formats if found[1] != EVENT), None)
+
+    @property
+    def key_tag(self) -> int | None:
+        """The tag of the first key that the phone can use; raises Unreadable."""
+        return next((tag for line in self.lines if (tag := crypto_tag(line)) is not None), None)
 
     @property
     def event(self) -> int | None:
@@ -99,11 +107,20 @@ class Session:
     port: int
     identity: int
     behaviour: Behaviour
+    master: bytes
+    """Key and salt of the phone's audio, where it is secured."""
+    secures: bool = False
+    """Whether it is to be secured, whatever the other side wants."""
     version: int = 0
     holding: bool = False
     remote: Section | None = None
     _last: str = ""
     _offered: tuple[tuple[int, str], ...] = tuple(SPOKEN.items())
+
+    @property
+    def secured(self) -> bool:
+        """Whether the audio is under keys: as it was agreed on, or else as it is offered."""
+        return self.remote.protocol == SECURED if self.remote is not None else self.secures
 
     @property
     def sends(self) -> bool:
@@ -128,6 +145,8 @@ class Session:
         audio = next((found for found in sections if found.kind == "audio" and found.port and found.codec), None)
         if audio is None:
             raise Unreadable("the answer takes no audio")
+        if audio.protocol != (SECURED if self.secured else CLEAR) or (self.secured and audio.key_tag is None):
+            raise Unreadable("the answer has another transport than was offered, or no key")
         self.remote = audio
 
     def answer(self, body: bytes) -> bytes | None:
@@ -153,14 +172,21 @@ class Session:
         return way
 
     def _usable(self, found: Section) -> bool:
-        return found.kind == "audio" and bool(found.port) and found.protocol == "RTP/AVP" and found.codec is not None
+        if found.kind != "audio" or not found.port or found.codec is None:
+            return False
+        if found.protocol == SECURED:
+            return found.key_tag is not None
+        return found.protocol == CLEAR and not (self.secures and self.behaviour.refuses_clear_audio)
 
     def _audio(self, formats: tuple[tuple[int, str], ...], way: str) -> list[str]:
         numbers = [str(number) for number, _ in formats]
         answers = self.remote is not None
         if answers and not self.behaviour.answers_with_offered_only:
             numbers.append(str(NEVER_OFFERED))
-        lines = [f"m=audio {self.port} RTP/AVP {' '.join(numbers)}"]
+        lines = [f"m=audio {self.port} {SECURED if self.secured else CLEAR} {' '.join(numbers)}"]
+        if self.secured:
+            tag = self.remote.key_tag if self.remote is not None else None
+            lines.append(crypto_line(tag or 1, self.master))
         lines += [f"a=rtpmap:{number} {name}" for number, name in formats]
         lines += [f"a=fmtp:{number} 0-15" for number, name in formats if name == EVENT]
         return [*lines, "a=ptime:20", f"a={way}"]

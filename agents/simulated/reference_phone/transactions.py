@@ -29,8 +29,16 @@ class Transport(Protocol):
     kind: str
     address: tuple[str, int]
 
+    async def open(self, local: tuple[str, int]) -> None:
+        """Take an address; raises OSError."""
+        ...
+
     def send(self, data: bytes, hop: Hop) -> None:
         """Send one message."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of all."""
         ...
 
 
@@ -68,7 +76,12 @@ class ClientTransaction:
         self._timers.append(asyncio.get_running_loop().call_later(wait_s * stretch, self._repeat, wait_s, stretch))
 
     def _give_up(self) -> None:
-        if not self.ended and not (self._invite and self.provisional):
+        if not (self._invite and self.provisional):
+            self.fail()
+
+    def fail(self) -> None:
+        """The connection is gone: no answer will come."""
+        if not self.ended:
             self._end()
             self._responses.put_nowait(None)
 
@@ -186,6 +199,7 @@ class Endpoint:
         self.on_request: Callable[[ServerTransaction], None] = lambda _: None
         self.on_ack: Callable[[Message], None] = lambda _: None
         self.on_bad: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[Hop], None] = lambda _: None
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._servers: dict[tuple[str, ...], ServerTransaction] = {}
 
@@ -213,6 +227,13 @@ class Endpoint:
         self._clients[top_via(sent).parameters["branch"], sent.method] = transaction
         _forget(self._clients, lambda found: found.ended)
         return transaction
+
+    def lost(self, hop: Hop) -> None:
+        """A connection has ended, or could not be made."""
+        for client in self._clients.values():
+            if client.hop == hop:
+                client.fail()
+        self.on_lost(hop)
 
     def received(self, data: bytes, hop: Hop) -> None:
         """Bytes of one message."""

@@ -51,7 +51,7 @@ class UdpTransport(asyncio.DatagramProtocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(data, (hop.host, hop.port))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of the socket."""
         if self._transport is not None:
             self._transport.close()
