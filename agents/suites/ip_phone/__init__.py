@@ -6,8 +6,9 @@ from agents.instruments.sdp import G722, PCMA, PCMU
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.stall import StallMeter
 from agents.measure import LabError, Procedure
-from agents.suites.ip_phone import audio, calls, hold, registration, timers
+from agents.suites.ip_phone import audio, calls, hold, interop, registration, timers
 from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
+from agents.suites.ip_phone.pair import pair_suite
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Unavailable
@@ -32,6 +33,7 @@ PROCEDURES: dict[str, Procedure] = {
         audio.dtmf,
         audio.rtp_pacing,
         timers.invite_give_up,
+        *interop.PROCEDURES,
     )
 }
 
@@ -62,4 +64,5 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         ics=assignment.ics,
         ixit=assignment.ixit,
     )
-    return PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
+    suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
+    return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if assignment.companions else suite
