@@ -23,8 +23,9 @@ from agents.instruments.sip_transactions import ServerTransaction
 from agents.instruments.stall import StallMeter
 from agents.instruments.torture import MESSAGES
 from agents.measure import Recorder
-from agents.suites.ip_phone import torture
+from agents.suites.ip_phone import torture, torture_watch
 from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.torture_watch import restarts
 from lab_inventory.clock import SystemClock
 from lab_inventory.programme import TestCase
 from tests.agents.suites.test_ip_phone import an_assignment, measured, phone_on_bench
@@ -57,13 +58,13 @@ def a_record(call_id: str, cseq: int) -> RegisterRecord:
 def test_a_phone_that_registers_anew_with_another_call_id_has_restarted() -> None:
     records = (a_record("a", 4), a_record("a", 5), a_record("b", 1))
 
-    assert torture.restarts(records, 2)
-    assert not torture.restarts(records, 3)
-    assert not torture.restarts((a_record("a", 4), a_record("a", 5)), 1)
+    assert restarts(records, 2)
+    assert not restarts(records, 3)
+    assert not restarts((a_record("a", 4), a_record("a", 5)), 1)
 
 
 def test_of_a_phone_that_changes_its_call_id_by_itself_no_restart_is_said() -> None:
-    assert not torture.restarts((a_record("a", 1), a_record("b", 1), a_record("c", 1)), 2)
+    assert not restarts((a_record("a", 1), a_record("b", 1), a_record("c", 1)), 2)
 
 
 @dataclass
@@ -186,8 +187,8 @@ async def test_what_is_handled_otherwise_is_named_with_what_was_due_what_came_an
 async def test_a_message_after_which_no_call_works_is_named(
     tmp_path: Path, sends: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torture, "CALL_WITHIN_S", 0.2)
-    monkeypatch.setattr(torture, "BACK_WITHIN_S", 0.1)
+    monkeypatch.setattr(torture_watch, "CALL_WITHIN_S", 0.2)
+    monkeypatch.setattr(torture_watch, "BACK_WITHIN_S", 0.1)
     sends("max-forwards-zero", "unknown-authorization", "bye-in-no-dialog")
     async with bench_of(StandIn(fatal="NoOneKnowsThisScheme")) as bench:
         found = await found_at(bench, tmp_path / "evidence")
