@@ -1,7 +1,8 @@
 """Drives Yealink desk phones through their "Action URI": one HTTP GET for each key.
 
 Nobody has tried it on a device. What each request does is taken from these manuals of the maker, as far as they could
-be read; what is marked *from memory* is on no page that was read, and is to be verified on a device:
+be read. What is on no page that was read is to be verified on a device: it is marked *from memory*, or *as others do*
+where public programs of others send the same request:
 
 - [A] "Administrator's Guide for SIP-T2 Series/T4 Series/T5 Series/CP920 IP Phones": page 459 (``CALLEND``, calls by
   their id, ``features.action_uri_limit_ip``), and page 477 of a later edition (``F_HOLD``, ``F_TRANSFER``, several
@@ -12,6 +13,9 @@ be read; what is marked *from memory* is on no page that was read, and is to be 
   the phone carries it out and answers 200)
 - [D] the administrator's guides of the CP960, page 443, and of the T5 series, page 371: a phone takes such requests
   only from addresses on its list, and asks "Allow remote control?" the first time
+
+Phones of an older kind want the account in the address of each request instead ([B], page 546). That is not done here:
+addresses are logged everywhere. Such a phone answers with a page to log in, which is a refusal.
 
 Before it works, the address of the lab host has to stand in the phone's list (web interface: Features, Remote Control,
 Action URI Allow IP List) and the question on the phone's screen has to be answered with yes, once.
@@ -73,7 +77,7 @@ class YealinkDriver:
         await self._control.close()
 
     async def dial(self, uri: str) -> None:
-        """``number=xxx&outgoing_uri=y``, from memory; so is that ``xxx`` may be a whole SIP URI without its scheme."""
+        """``number=xxx&outgoing_uri=y``, as others do. That ``xxx`` may be a URI without its scheme is from memory."""
         caller = f"&outgoing_uri={quote(self._caller, safe='@:')}" if self._caller else ""
         await self._press(f"number={_callable(uri)}{caller}")
 
@@ -130,7 +134,7 @@ class YealinkDriver:
             raise DriverUnreachable(f"the phone was not reset within {PRESS_TIMEOUT_S - 0.5:g} s") from error
 
     async def reboot(self) -> None:
-        """``Reboot``, from memory."""
+        """``Reboot``, as others do."""
         await self._press("Reboot")
 
     async def firmware(self) -> str:

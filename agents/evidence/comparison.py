@@ -85,6 +85,9 @@ def in_words(comparison: Comparison) -> str:
                 f"  {one.limit.requirement} {one.limit.level}: {asked} ({one.limit.source}); "
                 f"lab: {one.limit.verdict}; here: {one.here.value}{why}"
             )
+    ended = comparison.ended
+    if ended.status is CaseStatus.MEASURED and ended.reason:
+        lines += ["", ended.reason]
     return "\n".join([*lines, "", _sum(comparison)])
 
 

@@ -12,6 +12,7 @@ DIGITS = "0123456789*#ABCD"
 
 _PAYLOAD = struct.Struct("!BBH")
 _END = 0x80
+PACKET_MS = 20.0
 _VOLUME_DB = 10
 
 
@@ -22,7 +23,7 @@ class KeyEvent:
     ``duration_ticks`` is the longest duration told, in ticks of the RTP clock; ``end_packets`` counts those with the
     end bit; ``timestamp_constant`` says that every packet told the same start (RFC 4733, 2.2.1).
     ``duration_error_ms`` is by how much the duration told grew otherwise than time did between the first packet and
-    the first with the end bit; None where no end came.
+    the first with the end bit, beyond the one packet by which both may be late; None where no end came.
     """
 
     digit: str
@@ -100,4 +101,4 @@ def _duration_error_ms(group: list[tuple[RtpPacket, int, bool, int]]) -> float |
     if ended is None:
         return None
     packet, ticks = ended
-    return abs((ticks - first_ticks) / 8 - (packet.at_ns - first.at_ns) / 1e6)
+    return max(0.0, abs((ticks - first_ticks) / 8 - (packet.at_ns - first.at_ns) / 1e6) - PACKET_MS)

@@ -106,7 +106,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory"),
     **_plainly("IP-MED-01", "g722-silent"),
     **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
-    "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms"),
+    "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),
     # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).
     "rtp-jitter": FoundBy(requirement="IP-MED-03", quantity="interval_sd_ms", slope=1 / math.sqrt(6)),
     "rtp-loss": FoundBy(requirement="IP-MED-03", size=5),
@@ -155,7 +155,7 @@ def third_party(directory: Path, of: Programme) -> Phone:
     """A third party's phone program behind the proxy, by its directory of configuration."""
     if not (directory / "accounts").is_file():
         raise BadInput(f"{directory} is no directory of a phone program: it has no file accounts")
-    lacks = {"rel100", "codec.opus", "transfer.attended"}
+    lacks = {"rel100", "codec.opus", "transfer.attended", "dialog-events"}
     clock = SystemClock()
     return Phone(
         name=THIRD_PARTY,

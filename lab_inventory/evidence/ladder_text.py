@@ -39,8 +39,9 @@ def _arrows(ladder: Ladder) -> Iterator[str]:
         notes += [f"call {arrow.call}"] if arrow.call else []
         line = "===>" if arrow.is_stream else "--->"
         way = f"{arrow.sender:>{wide}} {line} {arrow.receiver:<{wide}}"
+        told = f"  ({', '.join(notes)})" if notes else ""
         marks = "".join(f" [{mark}]" for mark in arrow.marks)
-        yield f"{arrow.number:>4} {arrow.at_ms:>11.1f} {since:>10}  {way}  {arrow.text}  ({', '.join(notes)}){marks}"
+        yield f"{arrow.number:>4} {arrow.at_ms:>11.1f} {since:>10}  {way}  {arrow.text}{told}{marks}"
 
 
 def _messages(ladder: Ladder) -> Iterator[str]:

@@ -29,8 +29,8 @@ Address = Annotated[Sha256, Path(examples=["sha256:" + "0" * 64])]
 DOWNLOAD = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
-def _as(media_type: str) -> dict[str, Any]:
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+def _as(*media_types: str) -> dict[str, Any]:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
     return {"response_class": Response, "responses": {200: {"content": content}}}
 
 
@@ -58,7 +58,7 @@ class LadderForm(StrEnum):
 Form = Annotated[LadderForm, Query(description="As text with every message, or as a picture to be downloaded.")]
 
 
-@router.get("/ladder", **_as("text/plain"))
+@router.get("/ladder", **_as("text/plain", "image/svg+xml"))
 def get_ladder(
     run: Run, case: Case, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1, form: Form = LadderForm.TEXT
 ) -> Response:

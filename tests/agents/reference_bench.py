@@ -1,5 +1,6 @@
 """A reference phone on the bench, and the cases of the basic programme."""
 
+import shutil
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -42,11 +43,15 @@ def a_reference_assignment() -> Assignment:
 
 
 @asynccontextmanager
-async def reference_on_bench(folder: Path, *, defects: Sequence[str] = ()) -> AsyncIterator[PhoneSuite]:
+async def reference_on_bench(
+    folder: Path, *, defects: Sequence[str] = (), ca: Path | None = None
+) -> AsyncIterator[PhoneSuite]:
     configuration, work = folder / "configuration", folder / "phone"
     configuration.mkdir()
     work.mkdir()
     (configuration / "kind").write_text("reference")
+    if ca is not None:
+        shutil.copy(ca, configuration / "ca.pem")
     (configuration / "defects").write_text("\n".join(defects))
     (work / "uuid").write_text(INSTANCE)
     assigned = a_reference_assignment()

@@ -62,9 +62,21 @@ def free_ports(count: int) -> list[int]:
 
 
 class Phone:
-    """What stands in a slot: a phone directory of the demonstration, and defects before it."""
+    """What stands in a slot: a phone directory of the demonstration, and defects before it; or another ``kind`` of
+    phone. ``roles``: what its slot is for.
+    """
 
-    def __init__(self, directory: str = "phone-1", defects: Sequence[str] = (), revision: str = "A") -> None:
+    def __init__(
+        self,
+        directory: str = "phone-1",
+        defects: Sequence[str] = (),
+        revision: str = "A",
+        *,
+        kind: str = "baresip",
+        roles: Sequence[str] = ("dut",),
+    ) -> None:
+        self.kind = kind
+        self.roles = list(roles)
         self.directory = directory
         self.defects = tuple(defects)
         self.revision = revision
@@ -96,6 +108,7 @@ class Stack:
             target = self._phones / f"{number:02d}"
             shutil.copytree(PHONES / phone.directory, target)
             (target / "defects").write_text("\n".join(phone.defects))
+            (target / "kind").write_text(phone.kind)
         self.http = httpx.Client(base_url=self.address, timeout=30)
 
     @staticmethod
@@ -106,6 +119,7 @@ class Stack:
                 {
                     "name": f"slot-{place + 1:02d}",
                     "category": "ip-phone",
+                    "roles": phone.roles,
                     "registrar": f"127.0.0.1:{ports[2 * place]}",
                     "account": {"user": f"10{place:02d}", "password": "bench"},
                     "control": f"127.0.0.1:{ports[2 * place + 1]}",
@@ -220,7 +234,13 @@ class Stack:
         """The processes that were started here, by name."""
         return dict(self._running)
 
-    def submit(self, *phones: Phone, programme: str = "ip-phone-basic", ics: dict[str, Any] | None = None) -> str:
+    def submit(
+        self,
+        *phones: Phone,
+        programme: str = "ip-phone-basic",
+        ics: dict[str, Any] | None = None,
+        profile: str = "digital",
+    ) -> str:
         """A batch with one submission for each phone; gives its id. ``ics``: other than what the mode says."""
         submissions = [
             {
@@ -229,7 +249,7 @@ class Stack:
                 "product": {"maker": "baresip", "model": "baresip", "firmware": "1.0.0"},
                 "hardware_revision": phone.revision,
                 "mode": phone.mode,
-                "profile": "digital",
+                "profile": profile,
                 "ics": ics
                 or (WIDEBAND if phone.mode == "wideband" else {**ICS, "audio": "narrowband", "codec.g722": False}),
             }

@@ -1,4 +1,4 @@
-"""A representative part of the score: defects of every kind are found by their requirement, and healthy phones left alone.
+"""A part of the score: defects of every kind are found by their requirement, and healthy phones are left alone.
 
 The whole score is a command (docs/how-to/suite-score.md); what it found last comes with the release.
 """

@@ -141,6 +141,22 @@ def top_via(message: Message) -> Via:
     return Via(transport=match[1].upper(), host=match[2], port=port, parameters=parameters)
 
 
+def check_vias(message: Message) -> None:
+    """Raise Unreadable unless every value of every Via can be read to its end."""
+    for value in message.all("Via"):
+        place = 0
+        while True:
+            match = _VIA.match(value, place)
+            if match is None:
+                raise Unreadable("a Via cannot be read")
+            _, place = _parameters(value, match.end())
+            if place == len(value):
+                break
+            if value[place] != ",":
+                raise Unreadable("something stands behind a Via")
+            place += 1
+
+
 def cseq(message: Message) -> tuple[int, str]:
     """Number and method; raises Unreadable where the number is not below 2**31 (RFC 3261, 8.1.1.5)."""
     match = _CSEQ.fullmatch(message.get("CSeq"))

@@ -5,8 +5,9 @@ RFC 3261, 8.2: form, method, target, extensions, content.
 """
 
 import asyncio
+from dataclasses import replace
 
-from agents.simulated.reference_phone.addresses import addresses, cseq, scheme_of, tag, top_via
+from agents.simulated.reference_phone.addresses import addresses, check_vias, cseq, parameters_of, scheme_of, tag
 from agents.simulated.reference_phone.behaviour import HEALTHY, Behaviour
 from agents.simulated.reference_phone.call import Call, CallState
 from agents.simulated.reference_phone.digest import Credentials
@@ -266,7 +267,7 @@ class ReferencePhone:
         found = fault_of(asked)
         if found is not None and (self._behaviour.checks_content_length or "Content-Length" not in found[1]):
             return found
-        top_via(asked)
+        check_vias(asked)
         for name in ("From", "To"):
             if len(addresses(asked.all(name))) != 1:
                 return 400, f"{name} has more than one value"
@@ -351,7 +352,7 @@ class ReferencePhone:
             call.cancelled()
 
     def _invite(self, server: ServerTransaction) -> None:
-        asked = server.request
+        asked = server.request = _without_optional_body(server.request)
         accepted = asked.tokens("Accept")
         if asked.body and asked.get("Content-Type").partition(";")[0].strip().lower() != "application/sdp":
             self._refuse(server, 415, ("Accept", "application/sdp"))
@@ -391,6 +392,14 @@ class ReferencePhone:
             self._front = call
         call.ring()
         self._subscriptions.changed()
+
+
+def _without_optional_body(asked: Message) -> Message:
+    """A body that is not understood and need not be is passed over (RFC 3261, 8.2.3 and 20.11)."""
+    kind = asked.get("Content-Type").partition(";")[0].strip().lower()
+    _, parameters = parameters_of(asked.get("Content-Disposition"))
+    optional = parameters.get("handling", "").lower() == "optional"
+    return replace(asked, body=b"") if optional and kind != "application/sdp" else asked
 
 
 _SDP_TYPES = frozenset({"application/sdp", "application/*", "*/*"})

@@ -52,6 +52,7 @@ class ClientTransaction:
         """The ACK for a 200, kept to be sent again when the 200 comes again."""
         self.provisional = False
         self.ended = False
+        self.given_up = False
         self._endpoint = endpoint
         self._responses: asyncio.Queue[Message | None] = asyncio.Queue()
         self._timers: list[asyncio.TimerHandle] = []
@@ -77,6 +78,7 @@ class ClientTransaction:
 
     def _give_up(self) -> None:
         if not (self._invite and self.provisional):
+            self.given_up = True
             self.fail()
 
     def fail(self) -> None:
@@ -92,6 +94,8 @@ class ClientTransaction:
 
     def take(self, received: Message) -> None:
         """A response came."""
+        if self.given_up:  # the transaction is gone with Timer B: nothing is left that could acknowledge (17.1.1.2)
+            return
         if self.ended:
             self._confirm(received)
             return

@@ -12,6 +12,7 @@ from agents.suites.ip_phone import (
     dialog_events,
     dialog_rules,
     hold,
+    interop,
     many_calls,
     mwi,
     offers,
@@ -27,6 +28,7 @@ from agents.suites.ip_phone import (
     transfer,
 )
 from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
+from agents.suites.ip_phone.pair import pair_suite
 from agents.suites.ip_phone.srtp import secured_audio
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import Clock
@@ -75,6 +77,7 @@ PROCEDURES: dict[str, Procedure] = {
         tls.tls_signalling,
         dialog_events.dialog_events,
         secured_audio,
+        *interop.PROCEDURES,
     )
 }
 
@@ -105,4 +108,5 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         ics=assignment.ics,
         ixit=assignment.ixit,
     )
-    return PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
+    suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
+    return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if assignment.companions else suite

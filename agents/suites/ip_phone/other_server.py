@@ -24,6 +24,7 @@ CONNECTS_WITHIN_S = 8.0
 SETTLES_S = 1.0
 HOME_WITHIN_S = 20.0
 LOOK_S = 0.02
+NOT_INSTALLED = "the phone does not register at the good server: is the bench's CA installed?"
 
 
 @dataclass(frozen=True, kw_only=True)

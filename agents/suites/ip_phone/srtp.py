@@ -16,7 +16,14 @@ from agents.instruments.sdp import SECURED, SessionDescription, answer_problems
 from agents.instruments.srtp import SrtpReceiver
 from agents.measure import LabError, Recorder, procedure
 from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_SOON_S, Call, PhoneBench
-from agents.suites.ip_phone.other_server import back_home, bench_authority, point_phone_at, tls_server, visit
+from agents.suites.ip_phone.other_server import (
+    NOT_INSTALLED,
+    back_home,
+    bench_authority,
+    point_phone_at,
+    tls_server,
+    visit,
+)
 from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.measurement import Unit
@@ -33,9 +40,12 @@ WRONG_KEYS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The account the phone calls from: ``server`` is what it dials the bench at, ``note`` how it came about."""
+    """The account the phone calls from: ``server`` is what it dials the bench at, ``note`` how it came about.
 
-    server: str
+    ``server`` is None where the phone has no such account.
+    """
+
+    server: str | None
     note: str
 
 
@@ -55,7 +65,11 @@ async def secured_audio(bench: PhoneBench, recorder: Recorder) -> None:
             bench.measure(quantity, None, "SRTP with SDES is declared absent")
         return
     async with _secured_account(bench) as account:
-        await _offered(bench, account)
+        if account.server is None:
+            for quantity in secured_audio.measures:
+                bench.measure(quantity, None, account.note)
+            return
+        await _offered(bench, account.server, account.note)
         call = await _call_with(bench, new_key(bench))
         await _secure_call(bench, call)
         await _no_clear_rtp(bench, call)
@@ -83,30 +97,34 @@ async def _secured_account(bench: PhoneBench) -> AsyncIterator[Account]:
     certificate = await asyncio.to_thread(server_certificate, host, now=bench.clock.now(), issuer=authority)
     versions = {"lowest": ssl.TLSVersion.TLSv1_2, "highest": ssl.TLSVersion.TLSv1_3}
     with tls_server(bench, certificate, **versions) as listener:
+        try:
+            await point_phone_at(bench, listener, srtp=Srtp.MANDATORY)
+        except DriverRefused as error:
+            yield Account(server=f"sip:bench@{host}:{port}", note=f"as configured: {error.detail}")
+            return
         async with back_home(bench):
-            try:
-                await point_phone_at(bench, listener, srtp=Srtp.MANDATORY)
-            except DriverRefused as error:
-                yield Account(server=f"sip:bench@{host}:{port}", note=f"as configured: {error.detail}")
-                return
             seen = await visit(bench, listener)
-            if not seen.registered:
-                raise LabError(f"the phone does not register at the TLS server of the bench: {seen.words}")
-            yield Account(server=f"sip:bench@{host}:{listener.address[1]}", note="told to secure its audio, over TLS")
+            if seen.registered:
+                note = "told to secure its audio, over TLS"
+                yield Account(server=f"sip:bench@{host}:{listener.address[1]}", note=note)
+            elif bench.ics.get("tls") is True:
+                raise LabError(f"{NOT_INSTALLED} ({seen.words})")
+            else:
+                yield Account(server=None, note=f"the phone does not register at the TLS server: {seen.words}")
 
 
-async def _offered(bench: PhoneBench, account: Account) -> None:
-    """What the phone offers when it calls."""
+async def _offered(bench: PhoneBench, server: str, note: str) -> None:
+    """What the phone offers when it calls the bench at ``server``."""
     port, audio = bench.open_call_audio()
     try:
         with expecting_calls(bench.endpoint, audio=replace(audio, key=new_key(bench))) as arrived:
-            await bench.driver.dial(account.server)
+            await bench.driver.dial(server)
             dialog = await arrived.first(lambda _: True, timeout_s=INVITE_TIMEOUT_S)
         if dialog is None:
-            bench.measure("sdes_offered", None, f"no INVITE came; the phone is {account.note}")
+            bench.measure("sdes_offered", None, f"no INVITE came; the phone is {note}")
             return
         offered, words = sdes_in(dialog.remote)
-        bench.measure("sdes_offered", offered, f"{words}; the phone is {account.note}")
+        bench.measure("sdes_offered", offered, f"{words}; the phone is {note}")
         dialog.refuse(486)
     finally:
         port.close()

@@ -8,6 +8,7 @@ from agents.bench_ca import Authority, ServerCertificate, new_authority, server_
 from agents.measure import LabError, Recorder, procedure
 from agents.suites.ip_phone.bench import PhoneBench
 from agents.suites.ip_phone.other_server import (
+    NOT_INSTALLED,
     Visit,
     back_home,
     bench_authority,
@@ -22,7 +23,6 @@ WRONG_HOST = "wrong-host.invalid"
 """A name that no server has (RFC 6761, 6.4)."""
 OLD_VERSIONS = ("SSL 3.0", "TLS 1.0", "TLS 1.1")
 _V12, _V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-_NOT_INSTALLED = "the phone does not register at the good server: is the bench's CA installed?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ async def tls_signalling(bench: PhoneBench, recorder: Recorder) -> None:
                 await leave_server(bench)
             lines += visits[name].lines(name)
             if len(visits) == 1 and not visits[name].registered and bench.ics.get("tls") is True:
-                raise LabError(f"{_NOT_INSTALLED} ({visits[name].words})")
+                raise LabError(f"{NOT_INSTALLED} ({visits[name].words})")
     recorder.attach("TLS handshakes", "application/jsonl", lines)
     _measure(bench, visits, tuple(certificates.bad))
 

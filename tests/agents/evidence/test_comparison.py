@@ -61,6 +61,7 @@ ANSWERED = measured("answered", True, Unit.BOOL)
         ),
         (ended(measured("ringing_ms", 900.0, bench_stall=200.0), ANSWERED), 2, "this machine itself stalled by 200 ms"),
         (ended(measured("ringing_ms", 0.9, Unit.SECOND), ANSWERED), 2, "it was measured in s"),
+        (ended(measured("ringing_ms", 100.0), ANSWERED, reason="1 window was thrown away"), 0, "\n1 window was thrown"),
         (ended(ANSWERED), 2, "here: unknown (it was not measured)"),
         (ended(status=CaseStatus.ERROR, reason="no phone"), 2, "Nothing was measured here (error): no phone"),
         (ended(measured("ringing_ms", 900.0), status=CaseStatus.ERROR, reason="no phone"), 2, "no phone"),

@@ -33,6 +33,25 @@ def test_every_digit_is_one_key_with_its_ends_and_duration() -> None:
     assert {(key.end_packets, key.duration_ticks, key.timestamp_constant) for key in keys} == {(3, 800, True)}
 
 
+def test_a_duration_that_grows_as_time_does_has_no_error_and_one_that_does_not_has_it_beyond_one_packet() -> None:
+    packets = packets_of("7")
+    stretched = [
+        replace(packet, payload=packet.payload[:2] + struct.pack("!H", 2 * struct.unpack("!H", packet.payload[2:])[0]))
+        for packet in packets
+    ]
+
+    (right,), (wrong,) = key_events(packets, EVENT), key_events(stretched, EVENT)
+
+    assert right.duration_error_ms == 0
+    assert wrong.duration_error_ms == 80 - 20  # four packets after the first: 80 ms passed, and 160 ms were told
+
+
+def test_an_event_without_an_end_has_no_duration_to_be_wrong() -> None:
+    kept = [packet for packet in packets_of("7") if not packet.payload[1] & 0x80]
+
+    assert [key.duration_error_ms for key in key_events(kept, EVENT)] == [None]
+
+
 def test_the_same_digit_twice_is_two_keys() -> None:
     assert [key.digit for key in key_events(packets_of("55"), EVENT)] == ["5", "5"]
 

@@ -126,6 +126,8 @@ def test_a_batch_under_the_shipped_phone_programme_is_planned(profile: str) -> N
     content = small.content(profile=profile).model_copy(update={"ics": declared})
     got = at("2026-11-01T00:00:00Z", *shipped_programmes(), programme=PHONE.id, submissions=(content,))
     assert isinstance(got, Accepted)
-    (planned,) = plan(content, PHONE)
-    assert planned.cases == tuple(case.id for case in PHONE.suites[0].cases)
-    assert planned.duration_s == pytest.approx(PHONE.suites[0].duration_s)
+    planned = {one.suite: one for one in plan(content, PHONE)}
+    signalling = planned["signalling-and-media"]
+    assert signalling.cases == tuple(case.id for case in PHONE.suites[0].cases)
+    assert signalling.duration_s == pytest.approx(PHONE.suites[0].duration_s)
+    assert [suite for suite, one in planned.items() if one.needs] == ["interoperability"] * (profile == "full")

@@ -65,6 +65,7 @@ REFUSED = [
     ("an open quote in To", 400, "To: <", 'To: "Mr J. User <'),
     ("two To", 400, "To: <", "To: <sip:x@192.0.2.1>\r\nt: <"),
     ("separators without values", 400, "Contact: <", "Contact: ;;,;,, <"),
+    ("separators behind a Via", 400, ";rport\r\n", ";rport;;,;,,\r\n"),
     ("brackets around the Request-URI", 400, "OPTIONS sip:", "OPTIONS <sip:"),
     ("two spaces in the request line", 400, "OPTIONS sip:", "OPTIONS  sip:"),
     ("space behind the version", 400, " SIP/2.0\r\nVia", " SIP/2.0  \r\nVia"),
@@ -109,6 +110,12 @@ async def test_what_a_refusal_must_name_is_in_it() -> None:
         assert value_of(last[0], "Unsupported") == "x, y"
         assert "INVITE" in value_of(last[1], "Allow")
         assert value_of(last[2], "Accept") == "application/sdp"
+
+
+async def test_a_body_that_may_be_passed_over_does_not_stop_a_call() -> None:
+    async with reference_at_wire() as at:
+        body = "Content-Type: a/b\r\nContent-Disposition: x;handling=optional\r\nContent-Length: 1\r\n\r\nx"
+        assert await status_of(at, request(at, "INVITE").replace("Content-Length: 0\r\n\r\n", body)) == 180
 
 
 async def test_the_same_invite_by_two_ways_is_a_loop_once() -> None:

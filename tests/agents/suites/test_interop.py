@@ -1,0 +1,240 @@
+"""Two real phones that call each other through the bench: healthy, with a defect in the one under test, and with one in
+the companion, which is the lab's fault.
+"""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from agent_nouns import INSTRUMENT, assignment, registration, slot
+from phone_wire import free_port
+
+from agents.measure import LabError, Recorder
+from agents.simulated.bench_phones import BenchPhone
+from agents.suites.ip_phone import PROCEDURES, open_phone_suite
+from agents.suites.ip_phone.pair import PairSuite
+from lab_inventory.clock import SystemClock
+from lab_inventory.device import Identity, IdentityKind, Registration
+from lab_inventory.lab import Role, Slot
+from lab_inventory.measurement import Measurement, Value
+from lab_inventory.messages import Assignment, CompanionDevice, DeviceUnderTest
+from lab_inventory.programme import TestCase
+from lab_inventory.shipped import shipped_programmes
+
+PHONES = Path(__file__).parents[3] / "deploy" / "demo" / "phones"
+CASES = {
+    case.procedure: case
+    for programme in shipped_programmes()
+    if programme.id == "skype-for-business.ip-phone"
+    for suite in programme.suites
+    if suite.id == "interoperability"
+    for case in suite.cases
+}
+USER_AGENTS = {"baresip": "baresip v1.0.0 (x86_64/linux)", "reference": "Assay-Reference-Phone/1.0"}
+
+
+def a_place(number: int) -> Slot:
+    registrar = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    made = slot(f"slot-{number}", registrar=registrar, control=f"127.0.0.1:{free_port()}")
+    return made.model_copy(update={"account": made.account.model_copy(update={"user": f"100{number}"})})
+
+
+def instance(number: int) -> str:
+    return f"b7430ca5-0000-4000-8000-00000000000{number}"
+
+
+def a_unit(number: int, kind: str) -> Registration:
+    identity = Identity(kind=IdentityKind.SIP_INSTANCE, value=f"urn:uuid:{instance(number)}")
+    said = {"identity": identity, "user_agent": USER_AGENTS[kind], "slot": f"slot-{number}"}
+    return registration(driver=kind).model_copy(update=said)
+
+
+def a_phone(folder: Path, number: int, kind: str, place: Slot, defects: Sequence[str]) -> BenchPhone:
+    configuration, work = folder / f"configuration-{number}", folder / f"phone-{number}"
+    work.mkdir()
+    (work / "uuid").write_text(instance(number))
+    configuration.mkdir()
+    if kind == "baresip":
+        for source in (PHONES / "phone-1").iterdir():
+            (configuration / source.name).write_bytes(source.read_bytes())
+    (configuration / "kind").write_text(kind)
+    (configuration / "defects").write_text("\n".join(defects))
+    return BenchPhone(place, configuration, work)
+
+
+@asynccontextmanager
+async def two_phones(
+    folder: Path,
+    *,
+    dut: str = "reference",
+    companion: str = "reference",
+    defects: Sequence[str] = (),
+    companion_defects: Sequence[str] = (),
+) -> AsyncIterator[PairSuite]:
+    """The suite holds both slots before the phones are switched on."""
+    places = [a_place(1), a_place(2)]
+    assigned: Assignment = assignment(
+        slot=places[0],
+        dut=DeviceUnderTest(device="device-1", registration=a_unit(1, dut)),
+        companions=(
+            CompanionDevice(role=Role.COMPANION, slot=places[1], device="device-2", registration=a_unit(2, companion)),
+        ),
+        cases=(*CASES.values(),),
+    )
+    suite = await open_phone_suite(assigned, SystemClock())
+    assert isinstance(suite, PairSuite)
+    phones = [
+        a_phone(folder, 1, dut, places[0], defects),
+        a_phone(folder, 2, companion, places[1], companion_defects),
+    ]
+    try:
+        for phone in phones:
+            await phone.start()
+        assert (await suite.identify_device()).same
+        yield suite
+    finally:
+        for phone in phones:
+            await phone.stop()
+        await suite.close()
+
+
+async def measured(suite: PairSuite, procedure: str, folder: Path) -> dict[str, Measurement]:
+    case: TestCase = CASES[procedure]
+    evidence = folder / "evidence"
+    evidence.mkdir(exist_ok=True)
+    recorder = Recorder(declared=PROCEDURES[procedure].measures, instrument=INSTRUMENT, folder=evidence)
+    await suite.carry_out(case, recorder)
+    (folder / f"{procedure}.json").write_text(json.dumps([one.name for one in recorder.evidence()]))
+    return {found.quantity: found for found in recorder.measurements()}
+
+
+async def values(suite: PairSuite, procedure: str, folder: Path) -> dict[str, Value | None]:
+    return {name: found.value for name, found in (await measured(suite, procedure, folder)).items()}
+
+
+HEALTHY = {
+    "interop-call-out": {"call_established": True, "audio_both_ways": True, "call_ended": True},
+    "interop-call-in": {"call_established": True, "audio_both_ways": True, "call_ended": True},
+    "interop-hold": {"hold_by_phone": True, "hold_by_companion": True},
+    "interop-dtmf": {"digits_to_companion": True, "digits_from_companion": True},
+    "interop-transfer": {"transfers_companion": True},
+    "interop-transferred": {"is_transferred": True},
+}
+TIMED = {"ringing_ms", "resume_by_phone_ms", "resume_by_companion_ms"}
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(("dut", "companion"), [("reference", "reference"), ("baresip", "reference")])
+async def test_two_healthy_phones_work_together_in_every_case(tmp_path: Path, dut: str, companion: str) -> None:
+    async with two_phones(tmp_path, dut=dut, companion=companion) as suite:
+        seen = {procedure: await measured(suite, procedure, tmp_path) for procedure in HEALTHY}
+    for procedure, found in seen.items():
+        print(procedure, {name: (one.value, one.note) for name, one in found.items()})
+    plain = {p: {q: one.value for q, one in found.items() if q not in TIMED} for p, found in seen.items()}
+    assert plain == HEALTHY
+    times_ms = [one.value for found in seen.values() for name, one in found.items() if name in TIMED]
+    assert len(times_ms) == 3
+    assert all(isinstance(value, float) and 0 <= value < 1500 for value in times_ms)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("defect", "procedure", "wrong"),
+    [
+        (
+            "ack-never",
+            "interop-call-out",
+            {"call_established": False, "audio_both_ways": False, "call_ended": False},
+        ),
+        ("bye-not-sent", "interop-call-out", {"call_ended": False}),
+        ("media-after-bye=1500", "interop-call-in", {"call_ended": False}),
+        ("ringing-never", "interop-call-in", {"ringing_ms": None}),
+        ("hold-as-sendrecv", "interop-hold", {"hold_by_phone": False, "hold_by_companion": False}),
+        ("resume-silent", "interop-hold", {"resume_by_phone_ms": None, "resume_by_companion_ms": None}),
+        ("microphone-quiet=60", "interop-call-in", {"audio_both_ways": False}),
+        ("dtmf-digit-lost", "interop-dtmf", {"digits_to_companion": False}),
+    ],
+)
+async def test_what_the_phone_does_wrong_is_measured_as_wrong(
+    tmp_path: Path, defect: str, procedure: str, wrong: dict[str, Value | None]
+) -> None:
+    async with two_phones(tmp_path, defects=(defect,)) as suite:
+        found = await values(suite, procedure, tmp_path)
+    assert {name: value for name, value in found.items() if value in (None, False)} == wrong
+    assert set(found) == set(PROCEDURES[procedure].measures)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("defect", "procedure", "words"),
+    [
+        ("bye-unanswered", "interop-call-out", "answered the BYE of the other not at all"),
+        ("bye-not-sent", "interop-call-in", "sent no BYE after its hang-up key"),
+        ("hold-as-sendrecv", "interop-hold", "answered sendonly with sendrecv"),
+        ("microphone-quiet=60", "interop-call-in", "dBFS"),
+        ("dtmf-digit-lost", "interop-dtmf", "of 159#, pressed at"),
+    ],
+)
+async def test_what_the_companion_does_wrong_is_the_labs_fault_and_says_so(
+    tmp_path: Path, defect: str, procedure: str, words: str
+) -> None:
+    async with two_phones(tmp_path, companion_defects=(defect,)) as suite:
+        with pytest.raises(LabError, match="the companion") as raised:
+            await values(suite, procedure, tmp_path)
+        assert words in str(raised.value)
+        again = await values(suite, "interop-dtmf", tmp_path) if defect == "bye-unanswered" else None
+    assert again in (None, HEALTHY["interop-dtmf"])
+
+
+@pytest.mark.alone
+async def test_what_both_sides_said_is_kept_without_registrations(tmp_path: Path) -> None:
+    async with two_phones(tmp_path) as suite:
+        await measured(suite, "interop-call-out", tmp_path)
+    names = json.loads((tmp_path / "interop-call-out.json").read_text())
+    assert {"TC-INT-01 companion SIP messages", "TC-INT-01 RTP packets between"} < set(names)
+    starts: set[str] = set()
+    for file in (tmp_path / "evidence").iterdir():
+        for line in file.read_text().splitlines():
+            starts.add(json.loads(line).get("raw", "").split(" ", 1)[0])
+    assert {"INVITE", "ACK", "BYE", "SIP/2.0"} <= starts
+
+
+@pytest.mark.alone
+async def test_a_companion_that_is_another_unit_than_was_granted_is_the_labs_fault(tmp_path: Path) -> None:
+    places = [a_place(1), a_place(2)]
+    wrong = a_unit(2, "reference").model_copy(update={"user_agent": "Assay-Reference-Phone/0.9"})
+    beside = CompanionDevice(role=Role.COMPANION, slot=places[1], device="device-2", registration=wrong)
+    dut = DeviceUnderTest(device="device-1", registration=a_unit(1, "reference"))
+    suite = await open_phone_suite(
+        assignment(slot=places[0], dut=dut, companions=(beside,), cases=(*CASES.values(),)), SystemClock()
+    )
+    phones = [a_phone(tmp_path, n, "reference", place, ()) for n, place in enumerate(places, 1)]
+    try:
+        for phone in phones:
+            await phone.start()
+        with pytest.raises(LabError, match="granted was"):
+            await suite.identify_device()
+    finally:
+        for phone in phones:
+            await phone.stop()
+        await suite.close()
+
+
+async def test_without_the_driver_of_the_companion_the_run_is_the_labs_fault_and_the_address_is_free(
+    tmp_path: Path,
+) -> None:
+    places = [a_place(1), a_place(2)]
+    beside = CompanionDevice(
+        role=Role.COMPANION,
+        slot=places[1],
+        device="device-2",
+        registration=a_unit(2, "reference").model_copy(update={"driver": "none-such"}),
+    )
+    dut = DeviceUnderTest(device="device-1", registration=a_unit(1, "reference"))
+    assigned = assignment(slot=places[0], dut=dut, companions=(beside,), cases=(*CASES.values(),))
+    for _ in range(2):
+        with pytest.raises(LabError, match="no driver none-such for the companion in slot slot-2"):
+            await open_phone_suite(assigned, SystemClock())
