@@ -16,6 +16,7 @@ from agents.instruments.arrivals import Arrivals
 from agents.instruments.dialog import SilentLeg
 from agents.instruments.sip_answers import answer_peer
 from agents.instruments.sip_message import MalformedMessage, Request, Response, parse
+from agents.instruments.sip_streams import Transport, transport_of
 from agents.instruments.sip_transactions import ServerTransaction
 from agents.instruments.sip_transport import TraceEntry
 from agents.instruments.sip_values import address, contacts, cseq
@@ -54,6 +55,10 @@ class Came:
 )
 async def torture_messages(bench: PhoneBench, recorder: Recorder) -> None:
     """Every torture message in turn, and after each a call."""
+    if transport_of(bench.registered().peer) is not Transport.UDP:
+        for quantity in torture_messages.measures:
+            bench.leave_unmeasured(quantity, "the phone is registered over a stream, and the messages are for UDP")
+        return
     if not await whole_call(bench):
         bench.measure_rest(torture_messages, "the phone took no call before the first message")
         return
@@ -233,7 +238,7 @@ async def _end(bench: PhoneBench, scene: Scene, raw: bytes, arrived: Arrivals[Tr
     taken = response.status < 300
     via = bench.endpoint.via() if taken else response.get("Via") or scene.via
     ack = [("Via", via), ("Max-Forwards", "70"), *copied, ("CSeq", f"{number} ACK")]
-    bench.endpoint.send_ack(target if taken else scene.target, ack, peer=bench.registered().peer)
+    bench.endpoint.send_ack(target if taken else _uri(scene, raw), ack, peer=bench.registered().peer)
     if taken:
         bye = [("Via", bench.endpoint.via()), ("Max-Forwards", "70"), *copied, ("CSeq", f"{number + 1} BYE")]
         asked = bench.endpoint.send_request("BYE", target, bye, peer=bench.registered().peer)
@@ -250,15 +255,20 @@ def _cancel(scene: Scene, raw: bytes) -> bytes:
     cannot be read with what they should have been.
     """
     values = {"Via": scene.via, "From": scene.sender, "To": f"<{scene.target}>", "Call-ID": scene.mark}
-    uri, number = scene.target, 1
-    try:
+    number = 1
+    with suppress(MalformedMessage):
         invite = parse(raw)
         values = {name: invite.get(name) or value for name, value in values.items()}
         number = cseq(invite).sequence
-        if isinstance(invite, Request):
-            uri = invite.uri
-    except MalformedMessage:
-        pass
-    lines = [f"CANCEL {uri} SIP/2.0", *(f"{name}: {value}" for name, value in values.items())]
+    lines = [f"CANCEL {_uri(scene, raw)} SIP/2.0", *(f"{name}: {value}" for name, value in values.items())]
     lines += ["Max-Forwards: 70", f"CSeq: {number} CANCEL", "Content-Length: 0"]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+
+
+def _uri(scene: Scene, raw: bytes) -> str:
+    """The Request-URI of a request, which its ACK and CANCEL have too; where it cannot be read the phone's contact."""
+    with suppress(MalformedMessage):
+        request = parse(raw)
+        if isinstance(request, Request):
+            return request.uri
+    return scene.target

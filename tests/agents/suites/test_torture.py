@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from agents.instruments.packets import Peer
 from agents.instruments.registrar import Binding, RegisterRecord, Registrar
 from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, LocalAudio
 from agents.instruments.sip_endpoint import SipEndpoint
+from agents.instruments.sip_streams import Flow, Transport
 from agents.instruments.sip_transactions import ServerTransaction
 from agents.instruments.stall import StallMeter
 from agents.instruments.torture import ANSWERS, MESSAGES
@@ -292,3 +293,16 @@ async def test_nothing_of_a_call_that_was_taken_stays(tmp_path: Path, sends: Cal
 
     assert len(phone.ringing) >= 5
     assert all(call.ended for call in phone.ringing)
+
+
+async def test_a_phone_that_registered_over_a_stream_is_left_unmeasured(tmp_path: Path) -> None:
+    phone = StandIn()
+    async with bench_of(phone) as bench:
+        host, port = phone.endpoint.address
+        flow = Flow((host, port), transport=Transport.TCP, local=LOOPBACK)
+        (binding,) = bench.registrar.bindings(0)
+        bench.registrar.bindings = lambda _: (replace(binding, peer=flow),)  # type: ignore[method-assign]
+        found = await found_at(bench, tmp_path / "evidence")
+
+        assert found == {}
+        assert set(bench.unmeasured) == set(torture.torture_messages.measures)
