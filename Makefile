@@ -39,7 +39,7 @@ faults: setup ## real processes under real faults: N=200 kills and others betwee
 	$(BIN)/python -m tests.faults $(if $(OUTAGE_S),--outage-s $(OUTAGE_S),--kills $(or $(N),200) $(if $(SEED),--seed $(SEED)))
 
 fuzz: setup ## the parsers of the instruments under random input: N=10000 examples for each property
-	FUZZ_EXAMPLES=$(or $(N),10000) $(BIN)/pytest -q tests/agents/instruments/test_fuzz.py
+	FUZZ_EXAMPLES=$(or $(N),10000) $(BIN)/pytest -q tests/agents/instruments/test_fuzz*.py
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 

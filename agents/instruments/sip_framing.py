@@ -15,7 +15,7 @@ PING = b"\r\n\r\n"
 PONG = b"\r\n"
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
-_FIRST_LINE = re.compile(rb"SIP/2\.0 [0-9]{3}.*|\S+ \S+ SIP/2\.0")
+_FIRST_LINE = re.compile(rb"(?i:SIP)/2\.0 [0-9]{3}(?: .*)?|\S+ \S+ (?i:SIP)/2\.0")
 _LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:((?:[^\n]|\n[ \t])*)$", re.IGNORECASE | re.MULTILINE)
 _NUMBER = re.compile(rb"[0-9]{1,9}")
 

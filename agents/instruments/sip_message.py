@@ -22,7 +22,7 @@ HEADERS_MAX = 256
 
 _TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"  # noqa: S105 - a grammar, not a secret
 _REQUEST_LINE = re.compile(rf"({_TOKEN}) (\S+) (?i:SIP)/2\.0")
-_STATUS_LINE = re.compile(r"(?i:SIP)/2\.0 ([1-6][0-9]{2}) ?(.*)")
+_STATUS_LINE = re.compile(r"(?i:SIP)/2\.0 ([1-6][0-9]{2})(?: (.*))?")
 _HEADER_NAME = re.compile(rf"({_TOKEN})[ \t]*:")
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")
@@ -97,7 +97,7 @@ def parse(raw: bytes) -> Request | Response:
     body = _cut_body(headers, raw[end.end() :])
     if match := _STATUS_LINE.fullmatch(start_line):
         return Response(
-            start_line=start_line, headers=headers, body=body, raw=raw, status=int(match[1]), reason=match[2]
+            start_line=start_line, headers=headers, body=body, raw=raw, status=int(match[1]), reason=match[2] or ""
         )
     if match := _REQUEST_LINE.fullmatch(start_line):
         return Request(start_line=start_line, headers=headers, body=body, raw=raw, method=match[1], uri=match[2])

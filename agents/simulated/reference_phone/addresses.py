@@ -141,8 +141,9 @@ def top_via(message: Message) -> Via:
     return Via(transport=match[1].upper(), host=match[2], port=port, parameters=parameters)
 
 
-def check_vias(message: Message) -> None:
-    """Raise Unreadable unless every value of every Via can be read to its end."""
+def count_vias(message: Message) -> int:
+    """How many values of Via there are; raises Unreadable unless each can be read to its end."""
+    count = 0
     for value in message.all("Via"):
         place = 0
         while True:
@@ -150,11 +151,13 @@ def check_vias(message: Message) -> None:
             if match is None:
                 raise Unreadable("a Via cannot be read")
             _, place = _parameters(value, match.end())
+            count += 1
             if place == len(value):
                 break
             if value[place] != ",":
                 raise Unreadable("something stands behind a Via")
             place += 1
+    return count
 
 
 def cseq(message: Message) -> tuple[int, str]:

@@ -7,7 +7,7 @@ RFC 3261, 8.2: form, method, target, extensions, content.
 import asyncio
 from dataclasses import replace
 
-from agents.simulated.reference_phone.addresses import addresses, check_vias, cseq, parameters_of, scheme_of, tag
+from agents.simulated.reference_phone.addresses import addresses, count_vias, cseq, parameters_of, scheme_of, tag
 from agents.simulated.reference_phone.behaviour import HEALTHY, Behaviour
 from agents.simulated.reference_phone.call import Call, CallState
 from agents.simulated.reference_phone.digest import Credentials
@@ -267,7 +267,7 @@ class ReferencePhone:
         found = fault_of(asked)
         if found is not None and (self._behaviour.checks_content_length or "Content-Length" not in found[1]):
             return found
-        check_vias(asked)
+        count_vias(asked)
         for name in ("From", "To"):
             if len(addresses(asked.all(name))) != 1:
                 return 400, f"{name} has more than one value"

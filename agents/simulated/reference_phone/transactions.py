@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from agents.simulated.reference_phone.addresses import SIP_PORT, cseq, tag, top_via
+from agents.simulated.reference_phone.addresses import SIP_PORT, count_vias, cseq, tag, top_via
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.message import Message, Unreadable, read, request, response
 from agents.simulated.reference_phone.transport import Hop
@@ -258,6 +258,8 @@ class Endpoint:
         via = top_via(message)
         number, method = cseq(message)
         if len(message.all("CSeq")) != 1 or message.surplus < 0 or not number:
+            return
+        if count_vias(message) != 1:  # it is for somebody else (RFC 3261, 8.1.3.3)
             return
         found = self._clients.get((via.parameters.get("branch", ""), method))
         if found is not None and (via.host, via.port or SIP_PORT) == self.address:

@@ -2,56 +2,51 @@
 
 Every message goes out with a mark of its own; what comes back with that mark is its answer. A request that is not
 answered is sent again, as any request over UDP is. Then its transaction or call is ended properly, and a short call
-(INVITE, ringing, CANCEL, 487) shows that the phone is still there; after every tenth and the last message a whole one.
+(INVITE, ringing, CANCEL, 487) shows that the phone is still there; now and then a whole one.
+At last the phone calls the bench, and is answered oddly.
 """
 
-import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from agents.instruments.arrivals import Arrivals
-from agents.instruments.registrar import RegisterRecord
+from agents.instruments.dialog import SilentLeg
+from agents.instruments.sip_answers import answer_peer
 from agents.instruments.sip_message import MalformedMessage, Request, Response, parse
+from agents.instruments.sip_streams import Transport, transport_of
+from agents.instruments.sip_transactions import ServerTransaction
 from agents.instruments.sip_transport import TraceEntry
 from agents.instruments.sip_values import address, contacts, cseq
-from agents.instruments.torture import MESSAGES, Scene, TortureMessage
-from agents.measure import Recorder, procedure
-from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, PhoneBench
-from lab_inventory.clock import boottime_ns
-from lab_inventory.errors import AssayError
+from agents.instruments.torture import ANSWERS, MESSAGES, Scene, TortureAnswer, TortureMessage
+from agents.measure import LabError, Recorder, procedure
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.torture_watch import CALL_WITHIN_S, Watch, whole_call
 from lab_inventory.measurement import Unit
 
 SENT_AT_S = (0.0, 0.5)
 ANSWER_WITHIN_S = 1.5
 SILENT_FOR_S = 0.4
-CALL_WITHIN_S = 2.0
-BACK_WITHIN_S = 10.0
-BUDGET_S = 75.0
 WHOLE_CALL_EVERY = 10
-CRASHES_MAX = 3
+CALLS_MAX = 64
+INVITE_WITHIN_S = 5.0
 _STATUS = re.compile(rb"SIP/2\.0 ([0-9]{3})(?![0-9])")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Came:
-    """What came for one message: the first status above 100 (None: nothing), and which of its headers were missing."""
+    """What came for one message or answer, beside what was due; ``success``: it was answered below 300."""
 
-    message: TortureMessage
-    status: int | None
-    lacks: tuple[str, ...] = ()
-
-    @property
-    def as_said(self) -> bool:
-        """Whether the phone did what was due."""
-        return self.message.due.allows(self.status) and not self.lacks
+    message: TortureMessage | TortureAnswer
+    due: str
+    came: str
+    as_said: bool
+    success: bool = False
 
     def __str__(self) -> str:
-        came = "no answer" if self.status is None else str(self.status)
-        if self.lacks:
-            came += f" without {' and '.join(self.lacks)}"
-        return f"{self.message.slug}: {self.message.due} was due, {came} came ({self.message.clause})"
+        return f"{self.message.slug}: {self.due} was due, {self.came} came ({self.message.clause})"
 
 
 @procedure(
@@ -60,53 +55,41 @@ class Came:
 )
 async def torture_messages(bench: PhoneBench, recorder: Recorder) -> None:
     """Every torture message in turn, and after each a call."""
-    until_ns = boottime_ns() + int(BUDGET_S * 1e9)
-    came: list[Came] = []
-    crashes: list[str] = []
-    seen = len(bench.registrar.records)
-    if not await _whole_call(bench):
+    if transport_of(bench.registered().peer) is not Transport.UDP:
+        for quantity in torture_messages.measures:
+            bench.leave_unmeasured(quantity, "the phone is registered over a stream, and the messages are for UDP")
+        return
+    if not await whole_call(bench):
         bench.measure_rest(torture_messages, "the phone took no call before the first message")
         return
+    watch = Watch(bench)
+    came: list[Came] = []
     for place, message in enumerate(MESSAGES, 1):
         came.append(await _send(bench, message))
-        whole = place % WHOLE_CALL_EVERY == 0 or place == len(MESSAGES)
-        works = await (_whole_call(bench) if whole else _short_call(bench)) or await _short_call(bench)
-        records = bench.registrar.records.all()
-        if restarts(records, seen):
-            crashes.append(f"after {message.slug} the phone registered as after a restart")
-        elif not works:
-            crashes.append(f"after {message.slug} a call no longer worked")
-        seen = len(records)
-        bench.phone_gone = not works and not await _back(bench)
-        if bench.phone_gone or len(crashes) >= CRASHES_MAX or boottime_ns() > until_ns:
+        await watch.look(message.slug, whole=place % WHOLE_CALL_EVERY == 0)
+        if watch.over:
             break
-    _measure(bench, came, crashes)
+    else:
+        async for answered in _answer_calls(bench, watch):
+            came.append(answered)
+    _measure(bench, came, watch.crashes)
     recorder.attach("torture messages", "application/jsonl", _table(came))
-
-
-def restarts(records: Sequence[RegisterRecord], since: int) -> bool:
-    """Whether a REGISTER from index ``since`` on is that of a phone that began anew: another Call-ID and a low CSeq.
-
-    A phone keeps its Call-ID until it boots (RFC 3261, 10.2). Of one that had several before, nothing is said.
-    """
-    before = {record.call_id for record in records[:since]}
-    return len(before) == 1 and any(record.call_id not in before and record.cseq <= 2 for record in records[since:])
 
 
 def _measure(bench: PhoneBench, came: Sequence[Came], crashes: Sequence[str]) -> None:
     bench.measure("no_crash", not crashes, "; ".join(crashes))
     wrong = [found for found in came if not found.as_said]
     words = "; ".join(map(str, wrong))
-    unsent = len(MESSAGES) - len(came)
-    if unsent:
-        note = f"{unsent} of {len(MESSAGES)} messages were not sent, because the phone was gone or too slow; {words}"
+    whole = len(MESSAGES) + len(ANSWERS)
+    if unsent := whole - len(came):
+        note = f"{unsent} of {whole} messages were not sent, because the phone was gone or too slow; {words}"
         bench.measure("handled_as_said_percent", None, note)
         bench.measure("invalid_taken", None, note)
         return
-    taken = [found for found in wrong if not found.message.valid and found.status is not None and found.status < 300]
+    taken = [found for found in wrong if not found.message.valid and found.success]
     bench.measure("invalid_taken", len(taken), "; ".join(map(str, taken)))
-    right = len(came) - len(wrong)
-    bench.measure("handled_as_said_percent", 100 * right / len(came), f"{right} of {len(came)} messages; {words}")
+    right = whole - len(wrong)
+    bench.measure("handled_as_said_percent", 100 * right / whole, f"{right} of {whole} messages; {words}")
 
 
 def _table(came: Sequence[Came]) -> bytes:
@@ -118,9 +101,8 @@ def _table(came: Sequence[Came]) -> bytes:
                 "odd": found.message.odd,
                 "clause": found.message.clause,
                 "valid": found.message.valid,
-                "due": str(found.message.due),
-                "came": found.status,
-                "lacks": found.lacks,
+                "due": found.due,
+                "came": found.came,
                 "as_said": found.as_said,
             },
             ensure_ascii=False,
@@ -153,7 +135,64 @@ async def _send(bench: PhoneBench, message: TortureMessage) -> Came:
                 await _end(bench, scene, raw, arrived)
     finally:
         port.close()
-    return Came(message=message, status=status, lacks=lacks)
+    came = "no answer" if status is None else str(status)
+    return Came(
+        message=message,
+        due=str(message.due),
+        came=f"{came} without {' and '.join(lacks)}" if lacks else came,
+        as_said=message.due.allows(status) and not lacks,
+        success=status is not None and status < 300,
+    )
+
+
+async def _answer_calls(bench: PhoneBench, watch: Watch) -> AsyncIterator[Came]:
+    """Let the phone call the bench, as often as is needed, and answer it oddly."""
+    arrived: Arrivals[ServerTransaction] = Arrivals(most=CALLS_MAX)
+
+    def on_call(invitation: ServerTransaction) -> SilentLeg:
+        arrived.add(invitation)
+        return SilentLeg()
+
+    host, port = bench.endpoint.address
+    waiting: ServerTransaction | None = None
+    with bench.endpoint.expecting_calls(on_call):
+        for place, answer in enumerate(ANSWERS, 1):
+            if waiting is None:
+                known = len(arrived)
+                await watch.press(bench.driver.dial(f"sip:bench@{host}:{port}"))
+                waiting = await arrived.first(lambda _: True, timeout_s=INVITE_WITHIN_S, skip=known)
+                if waiting is None:  # a phone that does not call is found by another case
+                    return
+                bench.endpoint.respond(waiting, 100)
+            acknowledged = await _answer_oddly(bench, waiting, answer)
+            words = {True: "ACK", False: "no ACK"}
+            yield Came(
+                message=answer,
+                due=words[answer.taken],
+                came=words[acknowledged],
+                as_said=acknowledged is answer.taken,
+            )
+            if acknowledged or answer.taken:
+                if not acknowledged:
+                    bench.endpoint.respond(waiting, 486)
+                    await waiting.acknowledged(timeout_s=CALL_WITHIN_S)
+                waiting.stop()
+                waiting = None
+                with suppress(LabError):  # of a phone that has died of the answer; the call that follows shows it
+                    await watch.press(bench.driver.reset())
+                await watch.look(answer.slug, whole=place == len(ANSWERS))
+            if watch.over:
+                return
+
+
+async def _answer_oddly(bench: PhoneBench, waiting: ServerTransaction, answer: TortureAnswer) -> bool:
+    """Whether the phone acknowledges this answer; one that it should take is sent again, as over UDP it is."""
+    raw, peer = answer.build(waiting.request), answer_peer(waiting.received)
+    for wait_s in _waits_s() if answer.taken else (SILENT_FOR_S,):
+        bench.endpoint.transport.send(raw, peer)
+        if await waiting.acknowledged(timeout_s=wait_s) is not None:
+            return True
+    return False
 
 
 def _waits_s() -> tuple[float, ...]:
@@ -199,7 +238,7 @@ async def _end(bench: PhoneBench, scene: Scene, raw: bytes, arrived: Arrivals[Tr
     taken = response.status < 300
     via = bench.endpoint.via() if taken else response.get("Via") or scene.via
     ack = [("Via", via), ("Max-Forwards", "70"), *copied, ("CSeq", f"{number} ACK")]
-    bench.endpoint.send_ack(target if taken else scene.target, ack, peer=bench.registered().peer)
+    bench.endpoint.send_ack(target if taken else _uri(scene, raw), ack, peer=bench.registered().peer)
     if taken:
         bye = [("Via", bench.endpoint.via()), ("Max-Forwards", "70"), *copied, ("CSeq", f"{number + 1} BYE")]
         asked = bench.endpoint.send_request("BYE", target, bye, peer=bench.registered().peer)
@@ -216,63 +255,20 @@ def _cancel(scene: Scene, raw: bytes) -> bytes:
     cannot be read with what they should have been.
     """
     values = {"Via": scene.via, "From": scene.sender, "To": f"<{scene.target}>", "Call-ID": scene.mark}
-    uri, number = scene.target, 1
-    try:
+    number = 1
+    with suppress(MalformedMessage):
         invite = parse(raw)
         values = {name: invite.get(name) or value for name, value in values.items()}
         number = cseq(invite).sequence
-        if isinstance(invite, Request):
-            uri = invite.uri
-    except MalformedMessage:
-        pass
-    lines = [f"CANCEL {uri} SIP/2.0", *(f"{name}: {value}" for name, value in values.items())]
+    lines = [f"CANCEL {_uri(scene, raw)} SIP/2.0", *(f"{name}: {value}" for name, value in values.items())]
     lines += ["Max-Forwards: 70", f"CSeq: {number} CANCEL", "Content-Length: 0"]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
-async def _short_call(bench: PhoneBench) -> bool:
-    """Whether a call rings and can be given up."""
-    call, invite = bench.call_phone()
-    try:
-        rang = await invite.responses.first(lambda seen: seen.message.status > 100, timeout_s=CALL_WITHIN_S)
-        if rang is None or rang.message.status >= 200:
-            return False
-        call.dialog.cancel()
-        final = await invite.final(timeout_s=CALL_WITHIN_S)
-        return final is not None and final.message.status == 487
-    finally:
-        invite.stop()
-        call.end()
-
-
-async def _whole_call(bench: PhoneBench) -> bool:
-    """Whether a call is taken by the key and ended by the bench."""
-    call, invite = bench.call_phone()
-    try:
-        rang = await invite.responses.first(lambda seen: seen.message.status > 100, timeout_s=CALL_WITHIN_S)
-        if rang is None:  # nobody is there whose keys could be pressed
-            return False
-        if rang.message.status < 200:
-            await bench.driver.answer()
-        final = await invite.final(timeout_s=ANSWER_TIMEOUT_S)
-        if final is None or final.message.status != 200:
-            return False
-        ended = await call.dialog.bye().final(timeout_s=CALL_WITHIN_S)
-        return ended is not None and ended.message.status == 200
-    finally:
-        invite.stop()
-        call.end()
-
-
-async def _back(bench: PhoneBench) -> bool:
-    """Whether a phone that did not take a call takes one again, all keys released, before it is given up."""
-    until_ns = boottime_ns() + int(BACK_WITHIN_S * 1e9)
-    while boottime_ns() < until_ns:
-        try:
-            await bench.driver.reset()
-        except AssayError:
-            await asyncio.sleep(0.5)
-            continue
-        if await _short_call(bench):
-            return True
-    return False
+def _uri(scene: Scene, raw: bytes) -> str:
+    """The Request-URI of a request, which its ACK and CANCEL have too; where it cannot be read the phone's contact."""
+    with suppress(MalformedMessage):
+        request = parse(raw)
+        if isinstance(request, Request):
+            return request.uri
+    return scene.target

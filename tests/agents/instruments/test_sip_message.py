@@ -64,6 +64,7 @@ def test_bytes_after_the_content_length_are_no_part_of_the_body() -> None:
         (b"", "no empty line"),
         (b"INVITE sip:x SIP/2.0\r\nCall-ID: x\r\n", "no empty line"),
         (b"HELLO\r\n\r\n", "neither a request line nor a status line"),
+        (b"SIP/2.0 4294967301 Overlarge\r\n\r\n", "neither a request line nor a status line"),
         (b"SIP/2.0 099 Low\r\n\r\n", "neither a request line nor a status line"),
         (b"SIP/2.0 200 OK\r\n folded: first\r\n\r\n", "begins with white space"),
         (b"SIP/2.0 200 OK\r\nno colon\r\n\r\n", "no name before a colon"),

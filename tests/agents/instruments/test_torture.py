@@ -3,9 +3,9 @@ import re
 import pytest
 
 from agents.instruments.sdp import PCMU, LocalAudio
-from agents.instruments.sip_message import MalformedMessage, parse
-from agents.instruments.sip_values import check_routable
-from agents.instruments.torture import MESSAGES, Due, Scene, TortureMessage
+from agents.instruments.sip_message import MalformedMessage, Request, parse
+from agents.instruments.sip_values import branch, call_id, check_routable, cseq, tag
+from agents.instruments.torture import ANSWERS, MESSAGES, Due, Scene, TortureAnswer, TortureMessage
 
 SCENE = Scene(
     target="sip:1001-0xab@192.0.2.7:5062",
@@ -65,3 +65,30 @@ def test_what_is_due_reads_as_words() -> None:
     assert str(by_slug["no-to"].due) == "400 or no answer"
     assert Due(statuses=frozenset({481})).allows(481)
     assert not Due(statuses=frozenset({481})).allows(None)
+
+
+INVITE = (
+    b"INVITE sip:bench@192.0.2.1 SIP/2.0\r\nv: SIP/2.0/UDP 192.0.2.7:5062;branch=z9hG4bKphone;rport\r\n"
+    b"Max-Forwards: 70\r\nFrom: <sip:1001@192.0.2.1>;tag=one\r\nTo: <sip:bench@192.0.2.1>\r\nCall-ID: call\r\n"
+    b"CSeq: 7 INVITE\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.slug)
+def test_an_answer_says_what_is_odd_and_keeps_to_the_call_where_it_must_be_taken(answer: TortureAnswer) -> None:
+    invite = parse(INVITE)
+    assert isinstance(invite, Request)
+    raw = answer.build(invite)
+
+    assert answer.odd.endswith(".")
+    assert re.search(r"RFC \d{4}, \d+", answer.clause)
+    if answer.taken:
+        read = parse(raw)
+        check_routable(read)
+        assert (branch(read), call_id(read), cseq(read)) == (branch(invite), call_id(invite), cseq(invite))
+        assert tag(read, "From") == tag(invite, "From")
+
+
+def test_answers_that_must_be_passed_over_stand_first_so_that_one_call_serves_for_all() -> None:
+    assert [answer.taken for answer in ANSWERS] == sorted(answer.taken for answer in ANSWERS)
+    assert len({one.slug for one in (*ANSWERS, *MESSAGES)}) == len(ANSWERS) + len(MESSAGES)

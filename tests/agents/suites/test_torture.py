@@ -1,10 +1,11 @@
 """Torture messages against phones of a few lines that break in ways of their own, and against a real one."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,15 +17,18 @@ from agents.drivers import DriverUnreachable, PhoneDriver
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.dialog import Dialog
 from agents.instruments.digest import DigestVerdict
+from agents.instruments.packets import Peer
 from agents.instruments.registrar import Binding, RegisterRecord, Registrar
 from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, LocalAudio
 from agents.instruments.sip_endpoint import SipEndpoint
+from agents.instruments.sip_streams import Flow, Transport
 from agents.instruments.sip_transactions import ServerTransaction
 from agents.instruments.stall import StallMeter
-from agents.instruments.torture import MESSAGES
+from agents.instruments.torture import ANSWERS, MESSAGES
 from agents.measure import Recorder
-from agents.suites.ip_phone import torture
+from agents.suites.ip_phone import torture, torture_watch
 from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.torture_watch import restarts
 from lab_inventory.clock import SystemClock
 from lab_inventory.programme import TestCase
 from tests.agents.suites.test_ip_phone import an_assignment, measured, phone_on_bench
@@ -32,7 +36,7 @@ from tests.agents.suites.test_ip_phone import an_assignment, measured, phone_on_
 CASE = TestCase(id="TC-SIP-17", title="Torture messages", procedure="torture-messages", duration_s=30)
 LOOPBACK = ("127.0.0.1", 0)
 FINDINGS = Path(__file__).parents[3] / "docs" / "findings" / "baresip-1.0.0.md"
-BY_SLUG = {message.slug: message for message in MESSAGES}
+EVERY_SLUG = [one.slug for one in (*MESSAGES, *ANSWERS)]
 
 
 def a_record(call_id: str, cseq: int) -> RegisterRecord:
@@ -57,13 +61,13 @@ def a_record(call_id: str, cseq: int) -> RegisterRecord:
 def test_a_phone_that_registers_anew_with_another_call_id_has_restarted() -> None:
     records = (a_record("a", 4), a_record("a", 5), a_record("b", 1))
 
-    assert torture.restarts(records, 2)
-    assert not torture.restarts(records, 3)
-    assert not torture.restarts((a_record("a", 4), a_record("a", 5)), 1)
+    assert restarts(records, 2)
+    assert not restarts(records, 3)
+    assert not restarts((a_record("a", 4), a_record("a", 5)), 1)
 
 
 def test_of_a_phone_that_changes_its_call_id_by_itself_no_restart_is_said() -> None:
-    assert not torture.restarts((a_record("a", 1), a_record("b", 1), a_record("c", 1)), 2)
+    assert not restarts((a_record("a", 1), a_record("b", 1), a_record("c", 1)), 2)
 
 
 @dataclass
@@ -75,7 +79,14 @@ class Keys:
     async def answer(self) -> None:
         if self.phone.dead:
             raise DriverUnreachable("nobody answers")
+        await asyncio.sleep(self.phone.answers_after_s)
         self.phone.ringing[-1].accept()
+
+    async def dial(self, uri: str) -> None:
+        peer = self.phone.bench
+        call = Dialog.outgoing(self.phone.endpoint, audio=self.phone.audio, peer=peer, target=uri)
+        self.phone.dialled.append(call)
+        call.invite()
 
     async def reset(self) -> None:
         if self.phone.dead:
@@ -89,6 +100,9 @@ class StandIn:
     fatal: str = ""
     at_fatal: Callable[["StandIn"], None] = lambda phone: phone.die()
     dead: bool = False
+    answers_after_s: float = 0.0
+    bench: Peer = LOOPBACK
+    dialled: list[Dialog] = field(default_factory=list)
     ringing: list[Dialog] = field(default_factory=list)
 
     def open(self) -> None:
@@ -148,6 +162,7 @@ async def bench_of(phone: StandIn) -> AsyncIterator[PhoneBench]:
         ics={},
         ixit={},
     )
+    phone.bench = endpoint.address
     try:
         with phone.endpoint.expecting_calls(phone.on_call):
             yield bench
@@ -158,8 +173,13 @@ async def bench_of(phone: StandIn) -> AsyncIterator[PhoneBench]:
 
 @pytest.fixture
 def sends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Lets the procedure send only these messages."""
-    return lambda *slugs: monkeypatch.setattr(torture, "MESSAGES", tuple(BY_SLUG[slug] for slug in slugs))
+    """Lets the procedure send only these messages and answers."""
+
+    def only(*slugs: str) -> None:
+        for name, whole in (("MESSAGES", MESSAGES), ("ANSWERS", ANSWERS)):
+            monkeypatch.setattr(torture, name, tuple(one for one in whole if one.slug in slugs))
+
+    return only
 
 
 async def found_at(bench: PhoneBench, folder: Path) -> dict[str, Any]:
@@ -186,15 +206,15 @@ async def test_what_is_handled_otherwise_is_named_with_what_was_due_what_came_an
 async def test_a_message_after_which_no_call_works_is_named(
     tmp_path: Path, sends: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torture, "CALL_WITHIN_S", 0.2)
-    monkeypatch.setattr(torture, "BACK_WITHIN_S", 0.1)
+    monkeypatch.setattr(torture_watch, "CALL_WITHIN_S", 0.2)
+    monkeypatch.setattr(torture_watch, "BACK_WITHIN_S", 0.1)
     sends("max-forwards-zero", "unknown-authorization", "bye-in-no-dialog")
     async with bench_of(StandIn(fatal="NoOneKnowsThisScheme")) as bench:
         found = await found_at(bench, tmp_path / "evidence")
 
     assert (found["no_crash"].value, found["handled_as_said_percent"].value) == (False, None)
     assert found["no_crash"].note == "after unknown-authorization a call no longer worked"
-    assert "1 of 3 messages were not sent" in found["handled_as_said_percent"].note
+    assert "2 of 3 messages were not sent" in found["handled_as_said_percent"].note
 
 
 async def test_a_phone_that_restarts_is_seen_by_its_registration(tmp_path: Path, sends: Callable[..., None]) -> None:
@@ -223,9 +243,9 @@ async def test_a_real_phone_survives_every_message_and_departs_where_the_finding
     assert found["no_crash"].value is True
     told = set(re.findall(r"^\| `([a-z0-9-]+)` \|", FINDINGS.read_text(encoding="utf-8"), re.MULTILINE))
     table = [json.loads(line) for line in evidence_of(tmp_path / "evidence", "slug")]
-    assert {line["slug"] for line in table} == set(BY_SLUG)
+    assert [line["slug"] for line in table] == EVERY_SLUG
     assert {line["slug"] for line in table if not line["as_said"]} == told
-    assert found["handled_as_said_percent"].value == pytest.approx(100 * (1 - len(told) / len(BY_SLUG)))
+    assert found["handled_as_said_percent"].value == pytest.approx(100 * (1 - len(told) / len(EVERY_SLUG)))
 
 
 async def test_the_reference_phone_handles_at_least_what_the_certified_level_asks(tmp_path: Path) -> None:
@@ -238,6 +258,33 @@ async def test_the_reference_phone_handles_at_least_what_the_certified_level_ask
     assert share >= 95, found["handled_as_said_percent"].note
 
 
+async def test_calls_of_the_phone_are_answered_oddly_and_each_acknowledgement_is_told(
+    tmp_path: Path, sends: Callable[..., None]
+) -> None:
+    # The stand-in reads a length that is too large as it must, and does not look at how many Vias there are.
+    sends("max-forwards-zero", "answer-content-length-too-large", "answer-with-two-vias", "answer-tortuous")
+    phone = StandIn()
+    async with bench_of(phone) as bench:
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert found["no_crash"].value is True
+    assert found["handled_as_said_percent"].value == 75
+    assert "answer-with-two-vias: no ACK was due, ACK came" in found["handled_as_said_percent"].note
+    assert len(phone.dialled) == 2
+
+
+async def test_a_person_who_is_slow_at_the_keys_takes_no_time_from_the_phone(
+    tmp_path: Path, sends: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torture, "WHOLE_CALL_EVERY", 1)
+    monkeypatch.setattr(torture_watch, "BUDGET_S", 0.5)
+    sends("max-forwards-zero", "unknown-authorization", "bye-in-no-dialog")
+    async with bench_of(StandIn(answers_after_s=0.3)) as bench:
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert (found["no_crash"].value, found["handled_as_said_percent"].value) == (True, 100)
+
+
 async def test_nothing_of_a_call_that_was_taken_stays(tmp_path: Path, sends: Callable[..., None]) -> None:
     sends("tortuous-invite", "no-content-length")
     phone = StandIn()
@@ -246,3 +293,16 @@ async def test_nothing_of_a_call_that_was_taken_stays(tmp_path: Path, sends: Cal
 
     assert len(phone.ringing) >= 5
     assert all(call.ended for call in phone.ringing)
+
+
+async def test_a_phone_that_registered_over_a_stream_is_left_unmeasured(tmp_path: Path) -> None:
+    phone = StandIn()
+    async with bench_of(phone) as bench:
+        host, port = phone.endpoint.address
+        flow = Flow((host, port), transport=Transport.TCP, local=LOOPBACK)
+        (binding,) = bench.registrar.bindings(0)
+        bench.registrar.bindings = lambda _: (replace(binding, peer=flow),)  # type: ignore[method-assign]
+        found = await found_at(bench, tmp_path / "evidence")
+
+        assert found == {}
+        assert set(bench.unmeasured) == set(torture.torture_messages.measures)
