@@ -37,13 +37,13 @@ _STATUS = re.compile(rb"SIP/2\.0 ([0-9]{3})(?![0-9])")
 
 @dataclass(frozen=True, kw_only=True)
 class Came:
-    """What came for one message or answer, beside what was due; ``success``: it was answered below 300."""
+    """What came for one message or answer, beside what was due; ``taken``: it had to be refused and was not."""
 
     message: TortureMessage | TortureAnswer
     due: str
     came: str
     as_said: bool
-    success: bool = False
+    taken: bool = False
 
     def __str__(self) -> str:
         return f"{self.message.slug}: {self.due} was due, {self.came} came ({self.message.clause})"
@@ -86,7 +86,7 @@ def _measure(bench: PhoneBench, came: Sequence[Came], crashes: Sequence[str]) ->
         bench.measure("handled_as_said_percent", None, note)
         bench.measure("invalid_taken", None, note)
         return
-    taken = [found for found in wrong if not found.message.valid and found.success]
+    taken = [found for found in wrong if found.taken]
     bench.measure("invalid_taken", len(taken), "; ".join(map(str, taken)))
     right = whole - len(wrong)
     bench.measure("handled_as_said_percent", 100 * right / whole, f"{right} of {whole} messages; {words}")
@@ -141,7 +141,7 @@ async def _send(bench: PhoneBench, message: TortureMessage) -> Came:
         due=str(message.due),
         came=f"{came} without {' and '.join(lacks)}" if lacks else came,
         as_said=message.due.allows(status) and not lacks,
-        success=status is not None and status < 300,
+        taken=status is not None and status < 300 and message.due.refuses,
     )
 
 

@@ -1,6 +1,7 @@
 """Torture messages against phones of a few lines that break in ways of their own, and against a real one."""
 
 import asyncio
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -283,6 +284,27 @@ async def test_a_person_who_is_slow_at_the_keys_takes_no_time_from_the_phone(
         found = await found_at(bench, tmp_path / "evidence")
 
     assert (found["no_crash"].value, found["handled_as_said_percent"].value) == (True, 100)
+
+
+async def test_a_phone_that_keeps_restarting_is_not_sent_all(tmp_path: Path, sends: Callable[..., None]) -> None:
+    sends("bye-in-no-dialog", "ack-of-nothing", "info-in-no-dialog", "notify-of-nothing")
+    phone, boots = StandIn(fatal="tag=nobody"), itertools.count()
+    async with bench_of(phone) as bench:
+        bench.registrar.records.add(a_record("before", 7))
+        phone.at_fatal = lambda _: bench.registrar.records.add(a_record(f"boot-{next(boots)}", 1))
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert found["no_crash"].note.count("restart") == torture_watch.CRASHES_MAX
+    assert found["handled_as_said_percent"].value is None
+
+
+async def test_what_had_to_be_refused_and_was_taken_is_counted(tmp_path: Path, sends: Callable[..., None]) -> None:
+    sends("unknown-require", "unknown-scheme-of-target", "max-forwards-zero")
+    async with bench_of(StandIn()) as bench:
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert found["invalid_taken"].value == 2
+    assert "unknown-require" in found["invalid_taken"].note
 
 
 async def test_nothing_of_a_call_that_was_taken_stays(tmp_path: Path, sends: Callable[..., None]) -> None:
