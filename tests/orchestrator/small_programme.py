@@ -190,10 +190,19 @@ def all_well(*but: CaseEnded, leave_out: Iterable[str] = ()) -> tuple[CaseEnded,
 Attempt = tuple[RunView, tuple[RecordedReport, ...]]
 
 
-def attempt(number: int, *bodies: CaseEnded, preamble: bool = True, cases: Iterable[str] = REPEATS) -> Attempt:
+STARTED = Started(suite_version="1", pid=1)
+
+
+def attempt(
+    number: int,
+    *bodies: CaseEnded,
+    preamble: bool = True,
+    cases: Iterable[str] = REPEATS,
+    started: Started = STARTED,
+) -> Attempt:
     """An attempt that completed with these results, after a bench check and an identification that went well."""
     before: tuple[ReportBody, ...] = (
-        Started(suite_version="1", pid=1),
+        started,
         BenchChecked(passed=True, measurements=()),
         DeviceIdentified(same=True, user_agent="Acme One"),
     )

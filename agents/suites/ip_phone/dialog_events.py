@@ -28,6 +28,7 @@ async def dialog_events(bench: PhoneBench, recorder: Recorder) -> None:
     headers = [("Event", "dialog"), ("Accept", "application/dialog-info+xml"), ("Contact", watch.contact)]
     asked = watch.send("SUBSCRIBE", [*headers, ("Expires", str(EXPIRES_S))])
     final = await asked.final(timeout_s=REQUEST_TIMEOUT_S)
+    asked.stop()
     if final is None or final.message.status not in {200, 202}:
         words = f"{in_words('SUBSCRIBE to dialog', final)}; 200 is due (RFC 6665, 4.2.1)"
         for quantity in dialog_events.measures:

@@ -103,6 +103,8 @@ async def request_rules(bench: PhoneBench, recorder: Recorder) -> None:
     answer = await answer_to_ask(ask(bench, "MESSAGE", [("Content-Type", "text/plain")], b"Assay asks."))
     # Taken, or refused in the way that says what is taken instead (RFC 3428, 7; RFC 3261, 8.2.1 and 8.2.3).
     refusal = {405: "Allow", 415: "Accept"}.get(answer.status) if answer else None
-    right = answer is not None and (answer.status in {200, 202} or (refusal is not None and bool(answer.get(refusal))))
-    words = f"{in_words('MESSAGE', answer)}; 200, or 405 with Allow, or 415 with Accept is due"
+    right = answer is not None and (
+        answer.status in {200, 202, 501} or (refusal is not None and bool(answer.get(refusal)))
+    )
+    words = f"{in_words('MESSAGE', answer)}; 200, or 405 with Allow, or 415 with Accept, or 501 is due"
     bench.measure("message_answered", right, f"{words} (RFC 3428, 7; RFC 3261, 8.2.1 and 8.2.3)")

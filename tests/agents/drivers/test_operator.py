@@ -4,12 +4,14 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import pytest
 from person_stand_in import ask, free_address, person
 
 from agents.drivers import DriverRefused, DriverUnreachable, driver_in, traits_of
 from agents.drivers import operator as operator_module
+from agents.drivers import operator_page as page_module
 from agents.drivers.operator import OperatorDriver
 from agents.operator_terminal import ask_at_terminal
 from lab_inventory.lab import Slot
@@ -112,6 +114,46 @@ async def test_a_late_or_foreign_answer_answers_nothing(driver: OperatorDriver) 
     assert not second.done()
     await ask(control(driver), "POST", "/answer", f"prompt={(await asked(driver))['prompt']}&said=done")
     await second
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x00\xff\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"x" * 20_000,
+        b"POST /answer HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+        b"POST /answer HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET /../etc/passwd HTTP/1.1\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_answers_nothing_and_the_page_serves_on(driver: OperatorDriver, said: bytes) -> None:
+    press = asyncio.create_task(driver.hold())
+    shown = await asked(driver)
+    host, _, port = control(driver).rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(said)
+    with suppress(ConnectionError):
+        assert b"200 OK" not in await asyncio.wait_for(reader.read(), 2)
+    writer.close()
+    assert not press.done()
+    await ask(control(driver), "POST", "/answer", f"prompt={shown['prompt']}&said=done")
+    await press
+
+
+async def test_more_connections_than_a_person_needs_are_closed_and_the_others_are_served(
+    driver: OperatorDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(page_module, "REQUEST_TIMEOUT_S", 0.3)
+    await driver.open()
+    host, _, port = control(driver).rpartition(":")
+    idle = [await asyncio.open_connection(host, int(port)) for _ in range(4)]
+    await asyncio.wait_for(asyncio.gather(*(reader.read() for reader, _ in idle)), 2)
+    for _, writer in idle:
+        writer.close()
+    status, _ = await ask(control(driver), "GET", "/prompt")
+    assert status == 200
 
 
 async def test_a_person_who_has_just_made_the_phone_idle_is_not_asked_again(

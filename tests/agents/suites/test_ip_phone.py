@@ -240,3 +240,39 @@ async def test_a_slot_whose_address_is_taken_is_the_labs_fault() -> None:
 async def test_a_device_without_a_driver_here_is_the_labs_fault() -> None:
     with pytest.raises(LabError, match="no driver"):
         await open_phone_suite(an_assignment(driver="unheard-of"), SystemClock())
+
+
+BARESIP: dict[str, dict[str, Value | None]] = {
+    "offers": dict.fromkeys(PROCEDURES["offers"].measures, True) | {"unreadable_offer_refused": False},
+    "late-and-changed-offers": dict.fromkeys(PROCEDURES["late-and-changed-offers"].measures, True),
+    "dialog-rules": dict.fromkeys(PROCEDURES["dialog-rules"].measures, True)
+    | {"unknown_require_options_refused": False},
+    "loose-routing": {"route_set_called": True, "route_set_calling": True},
+    "cancel-race": {"cancel_after_ok_survived": True, "crossed_cancel_ended": True},
+    "reliable-provisional": dict.fromkeys(PROCEDURES["reliable-provisional"].measures, False),
+    "blind-transfer": {"blind_transfer": True, "failed_transfer_returns": False},
+    "attended-transfer": {"attended_transfer": False, "replaces_honoured": False},
+    "transferred-by-peer": {"refer_followed": True, "refer_progress_told": True},
+    "session-timer": {"interval_accepted": False, "too_small_refused": False, "retries_after_422": None},
+    "session-timer-refresh": {"refresh_s": None, "refresh_valid": None, "bye_s": None},
+    "message-waiting": {"mwi_answered_ms": None, "unknown_event_refused": True},
+    "dialog-events": dict.fromkeys(PROCEDURES["dialog-events"].measures, False),
+}
+"""What version 1.0.0 does; docs/findings/baresip-1.0.0-signalling.md has the message and clause of what is wrong."""
+
+
+async def test_what_baresip_does_not_do_is_measured_with_its_clause_and_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.suites.ip_phone.dialog_events.REQUEST_TIMEOUT_S", 0.5)
+    assigned = an_assignment().model_copy(update={"ics": {"transfer.attended": False}})
+    plain = CASES["TC-REG-01"]
+    seen: dict[str, dict[str, Measurement]] = {}
+    async with phone_on_bench(tmp_path, assigned) as suite:
+        for procedure in BARESIP:
+            case = plain.model_copy(update={"procedure": procedure, "parameters": {"interval_s": 90}})
+            seen[procedure] = await measured(suite, case, tmp_path)
+
+    assert {procedure: values(found) for procedure, found in seen.items()} == BARESIP
+    notes = [one.note for found in seen.values() for one in found.values() if not one.value]
+    assert all("RFC" in note or "ICS" in note for note in notes), notes

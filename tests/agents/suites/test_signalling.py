@@ -167,7 +167,11 @@ async def test_a_200_is_seen_to_be_repeated_until_it_is_acknowledged(tmp_path: P
     assert found == {"ok_repeats_stop": True, "duplicate_invite_absorbed": True}
 
 
-async def test_a_200_that_is_not_repeated_and_an_invite_that_rings_twice_are_seen(tmp_path: Path) -> None:
+async def test_a_200_that_is_not_repeated_and_an_invite_that_rings_twice_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.suites.ip_phone.dialog_rules.REPEATS_WITHIN_S", 1.2)
+    monkeypatch.setattr("agents.suites.ip_phone.dialog_rules.QUIET_S", 0.1)
     async with phone_on_bench({"ok-not-repeated": 1.0, "repeated-invite-rings-again": 1.0}) as suite:
         found = values(await measured(suite, "answer-repeated", tmp_path))
 
@@ -181,6 +185,7 @@ async def test_the_repeats_of_bye_and_register_are_held_against_timer_e(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t1_s: float, *, right: bool
 ) -> None:
     monkeypatch.setattr(timers, "REPEATS_DUE_S", 1.5)  # two repeats tell the interval as well as four
+    monkeypatch.setattr(timers, "TOLERANCE_S", 0.7)
     async with phone_on_bench(t1_s=t1_s) as suite:
         found = values(await measured(suite, "non-invite-repeats", tmp_path))
 
@@ -219,13 +224,13 @@ async def test_a_phone_that_gives_up_after_491_is_seen(tmp_path: Path, monkeypat
 
 @pytest.mark.alone
 async def test_a_session_is_refreshed_at_half_and_ended_before_its_end(tmp_path: Path) -> None:
-    async with phone_on_bench(min_se_s=3) as suite:
-        found = values(await measured(suite, "session-timer-refresh", tmp_path, {"interval_s": 3}))
+    async with phone_on_bench(min_se_s=2) as suite:
+        found = values(await measured(suite, "session-timer-refresh", tmp_path, {"interval_s": 2}))
 
     assert found == {
-        "refresh_s": pytest.approx(1.5, abs=0.3),
+        "refresh_s": pytest.approx(1.0, abs=0.3),
         "refresh_valid": True,
-        "bye_s": pytest.approx(2.0, abs=0.3),
+        "bye_s": pytest.approx(4 / 3, abs=0.3),
     }
 
 
@@ -268,3 +273,18 @@ async def test_a_phone_comes_back_after_an_outage_and_its_refreshes_are_not_held
     ratio = refresh["refresh_ratio_max"].value
     assert isinstance(ratio, float)
     assert ratio < 1
+
+
+async def test_a_phone_that_tries_again_at_once_is_seen_not_to_wait(tmp_path: Path) -> None:
+    async with phone_on_bench({"register-no-back-off": 1.0}, t1_s=0.01) as suite:
+        found = await measured(suite, "registration-after-outage", tmp_path, {"outage_s": 3.5, "watch_s": 5})
+
+    assert found["backoff_randomised"].value is False, told(found)
+    assert isinstance(found["reregistration_s"].value, float)
+
+
+async def test_a_phone_that_does_not_come_back_is_seen(tmp_path: Path) -> None:
+    async with phone_on_bench({"register-no-return": 1.0}, t1_s=0.01) as suite:
+        found = await measured(suite, "registration-after-outage", tmp_path, {"outage_s": 1.5, "watch_s": 1})
+
+    assert found["reregistration_s"].value is None, told(found)

@@ -9,7 +9,7 @@ from agents.instruments.sip_transport import Received
 from agents.suites.ip_phone import offers
 from agents.suites.ip_phone.dialog_events import states
 from agents.suites.ip_phone.offers import late_offer_problems, offer_answer_problems
-from agents.suites.ip_phone.outage import attempts_ns, randomised
+from agents.suites.ip_phone.outage import attempts_of, randomised, waits_s
 from agents.suites.ip_phone.request_rules import route_problems
 from agents.suites.ip_phone.session_timers import retry_problems
 from agents.suites.ip_phone.transfer import refer_problems
@@ -141,24 +141,40 @@ def test_a_request_to_another_uri_than_the_peers_contact_is_wrong() -> None:
     assert route_problems(None, due=ROUTE, target=TARGET)
 
 
-@pytest.mark.parametrize("waits_s", [[62, 62, 62], [62, 124, 248], [62, 124, 124, 124], [62.5, 62, 62.2]])
-def test_waits_that_are_the_same_or_double_are_not_random(waits_s: list[float]) -> None:
-    assert randomised(waits_s) is False
+@pytest.mark.parametrize("waits", [[30, 30], [30, 60, 120], [30, 60, 60.1], [0, 0, 0], [30.1, 30, 30.2]])
+def test_waits_that_are_the_same_or_double_are_not_random(waits: list[float]) -> None:
+    assert randomised(waits) is False
 
 
 def test_waits_that_follow_no_rule_are_random() -> None:
-    assert randomised([51.0, 77.3, 60.2]) is True
+    assert randomised([48.4, 77.3]) is True
+    assert randomised([30, 60, 77.3]) is True
 
 
-def test_two_waits_say_nothing() -> None:
-    assert randomised([51.0, 77.3]) is None
+def test_one_wait_says_nothing() -> None:
+    assert randomised([51.0]) is None
 
 
-def test_repeats_of_one_register_are_one_attempt() -> None:
-    def came(number: int, at_ns: int) -> Received[Request]:
-        return Received(message=a_request("REGISTER", number=number), at_ns=at_ns, peer=("127.0.0.1", 5062))
+def came(number: int, at_s: float) -> Received[Request]:
+    peer = ("127.0.0.1", 5062)
+    return Received(message=a_request("REGISTER", number=number), at_ns=round(at_s * 1e9), peer=peer)
 
-    assert attempts_ns((came(1, 10), came(1, 20), came(2, 50), came(1, 30))) == [10, 50]
+
+def test_a_wait_counts_from_the_end_of_an_attempt_with_all_its_repeats() -> None:
+    repeats = [came(1, 10 + at) for at in (0, 0.5, 1.5, 3.5, 7.5, 31.5)]
+
+    found = attempts_of((*repeats, came(2, 72), came(3, 172)))
+
+    assert [(one.number, one.began_ns, one.last_ns) for one in found] == [
+        (1, 10_000_000_000, 41_500_000_000),
+        (2, 72_000_000_000, 72_000_000_000),
+        (3, 172_000_000_000, 172_000_000_000),
+    ]
+    assert waits_s(found) == pytest.approx([30, 68])
+
+
+def test_attempts_that_follow_at_once_have_no_wait() -> None:
+    assert waits_s(attempts_of((came(1, 10), came(2, 10.02), came(3, 10.04)))) == [0, 0]
 
 
 @pytest.mark.parametrize(

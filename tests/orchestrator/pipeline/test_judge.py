@@ -176,6 +176,15 @@ def test_a_measured_case_without_the_quantity_is_inconclusive() -> None:
     assert verdict.words == "TC-3 did not measure digits"
 
 
+def test_a_quantity_that_this_bench_cannot_measure_is_inconclusive_with_the_reason_for_it() -> None:
+    why = "digits was not measured: with driver operator nobody knows when the key goes down"
+    bare = small.ended("TC-3").model_copy(update={"measurements": (), "reason": why})
+    judgement = judged(small.attempt(1, *small.all_well(bare)))
+    verdict = small.requirement(judgement, "R-3", "certified")
+    assert verdict.verdict is Verdict.INCONCLUSIVE
+    assert verdict.words == f"TC-3 did not measure digits: {why}"
+
+
 def test_of_two_measurements_of_a_quantity_the_worse_decides() -> None:
     twice = small.ended("TC-3")
     no = small.measured("digits", False)

@@ -11,9 +11,11 @@ from pydantic import ValidationError
 
 from lab_inventory.errors import Problem
 from lab_inventory.lab import Calibration
+from lab_inventory.messages import Started
 from lab_inventory.programme import DecisionRule
+from lab_inventory.suite_score import SuiteScore
 from orchestrator.pipeline.judge import judge
-from orchestrator.reports.content import RULES, Amends, Recorded, TestReport, against, compose
+from orchestrator.reports.content import NOT_SCORED, RULES, Amends, Recorded, TestReport, against, compose
 from orchestrator.reports.sheet import Sheet
 
 
@@ -51,12 +53,32 @@ def test_a_fail_is_reported_as_what_it_is() -> None:
     assert [level.met for level in report.levels] == [True, False]
 
 
+def test_it_quotes_what_the_suite_is_worth_and_says_where_that_was_never_measured() -> None:
+    score = SuiteScore(
+        category="ip-phone",
+        suite_version="1",
+        programme="p 1",
+        profile="digital",
+        made_on=NOW.date(),
+        seeded=60,
+        found=59,
+        healthy_runs=20,
+        departures=0,
+        false_fails_at_most=0.139,
+        digest="sha256:" + "1" * 64,
+    )
+    scored = Started(suite_version="1", pid=1, score=score)
+
+    assert composed().suite_scores == (NOT_SCORED,)
+    assert composed(recorded(small.attempt(1, *small.all_well(), started=scored))).suite_scores == (score.words,)
+
+
 def test_each_rule_that_a_level_may_have_is_told_with_its_risk() -> None:
     assert set(RULES) == set(DecisionRule)
     assert set(composed().decision_rules) == {"works-with", "certified"}
 
 
-@pytest.mark.parametrize("field", sorted(TestReport.model_fields.keys() - {"waived", "samples"}))
+@pytest.mark.parametrize("field", sorted(TestReport.model_fields.keys() - {"waived", "samples", "suite_scores"}))
 def test_each_field_that_is_taken_away_blocks_it_unless_it_says_nothing_by_being_there(field: str) -> None:
     said = composed().model_dump(mode="json")
     if field in {"format", "amends", "amended_because", "by_hand", "drivers"}:
