@@ -71,6 +71,19 @@ def test_of_a_phone_that_changes_its_call_id_by_itself_no_restart_is_said() -> N
     assert not restarts((a_record("a", 1), a_record("b", 1), a_record("c", 1)), 2)
 
 
+def test_a_note_names_every_message_however_many_there_are() -> None:
+    every = [
+        torture.Came(message=one, due="400 or no answer", came="200 without Unsupported", as_said=False)
+        for one in (*MESSAGES, *ANSWERS)
+    ]
+
+    for count in (1, 30, len(every)):
+        words = torture.in_words(every[:count])
+        assert len(words) <= torture.WORDS_CHARACTERS_MAX
+        assert all(one.message.slug in words for one in every[:count])
+    assert "RFC 3261, 7.3.1" in torture.in_words(every[:1])
+
+
 @dataclass
 class Keys:
     """A driver of the stand-in: its answer key takes what rings; a dead phone has no keys."""
@@ -246,6 +259,7 @@ async def test_a_real_phone_survives_every_message_and_departs_where_the_finding
     table = [json.loads(line) for line in evidence_of(tmp_path / "evidence", "slug")]
     assert [line["slug"] for line in table] == EVERY_SLUG
     assert {line["slug"] for line in table if not line["as_said"]} == told
+    assert all(slug in found["handled_as_said_percent"].note for slug in told)
     assert found["handled_as_said_percent"].value == pytest.approx(100 * (1 - len(told) / len(EVERY_SLUG)))
 
 
