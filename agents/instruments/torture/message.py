@@ -50,6 +50,11 @@ class Due:
         """Whether this status, or no answer (None), is as it should be."""
         return self.silence if came is None else came in self.statuses
 
+    @property
+    def refuses(self) -> bool:
+        """Whether only a failure may come."""
+        return bool(self.statuses) and min(self.statuses) >= 300
+
     def __or__(self, other: "Due") -> "Due":
         return Due(statuses=self.statuses | other.statuses, silence=self.silence or other.silence)
 

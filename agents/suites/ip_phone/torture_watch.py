@@ -20,6 +20,7 @@ class Watch:
     def __init__(self, bench: PhoneBench) -> None:
         self.crashes: list[str] = []
         self._bench = bench
+        self._booted = 0
         self._seen = len(bench.registrar.records)
         self._until_ns = boottime_ns() + int(BUDGET_S * 1e9)
 
@@ -38,7 +39,8 @@ class Watch:
         bench = self._bench
         works = await (whole_call(bench, self) if whole else short_call(bench)) or await short_call(bench)
         records = bench.registrar.records.all()
-        if restarts(records, self._seen):
+        if restarts(records[self._booted :], self._seen - self._booted):
+            self._booted = self._seen  # what came before it booted says nothing of the next time
             self.crashes.append(f"after {after} the phone registered as after a restart")
         elif not works:
             self.crashes.append(f"after {after} a call no longer worked")

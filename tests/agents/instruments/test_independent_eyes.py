@@ -1,4 +1,4 @@
-"""Two strangers watch our instrument: SIPp calls it and is called by it, and tshark reads these calls from the wire.
+"""Two strangers watch our instrument: SIPp calls it, is called by it, registers at it; tshark reads that from the wire.
 
 What the instrument recorded of methods, statuses, Call-IDs, CSeqs, their order and times, of media ports and of RTP
 must be what SIPp counted and what tshark dissected from a capture.
@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from agents.instruments.dialog import Dialog, expecting_calls
+from agents.instruments.digest import Account, DigestVerdict
+from agents.instruments.registrar import Registrar
 from agents.instruments.rtp import RtpPort
 from agents.instruments.sdp import PCMU, LocalAudio
 from agents.instruments.sip_endpoint import SipEndpoint
@@ -27,6 +29,7 @@ from lab_inventory.clock import SystemClock, boottime_ns, wall_ns
 
 HERE = Path(__file__).parent
 LOOPBACK = "127.0.0.1"
+ACCOUNT = Account(username="1001", password="secret", realm="bench")
 CALLS = 3
 FRAMES = (bytes([0xFF]) * 160,)
 PACKETS_MIN = 10
@@ -241,6 +244,30 @@ async def calling_sipp(endpoint: SipEndpoint, port: RtpPort, audio: LocalAudio, 
     return await playing
 
 
+async def given_up_by_sipp(endpoint: SipEndpoint, port: RtpPort, audio: LocalAudio, sipp: Sipp) -> dict[str, int]:
+    """SIPp calls and cancels while it rings; our instrument ends the call by itself."""
+    with expecting_calls(endpoint, audio=audio) as arrived:
+        playing = asyncio.create_task(sipp.play(f"{LOOPBACK}:{endpoint.address[1]}", calls=CALLS))
+        for number in range(CALLS):
+            dialog = await arrived.first(lambda _: True, timeout_s=10, skip=number)
+            assert dialog is not None
+            assert dialog.invitation is not None
+            dialog.ring()
+            assert await dialog.invitation.acknowledged(timeout_s=5) is not None
+        return await playing
+
+
+async def registered_by_sipp(endpoint: SipEndpoint, port: RtpPort, audio: LocalAudio, sipp: Sipp) -> dict[str, int]:
+    """SIPp registers with credentials of its own making, and our registrar checks them."""
+    counted = await sipp.play(f"{LOOPBACK}:{endpoint.address[1]}", calls=CALLS)
+    assert endpoint.registrar is not None
+    verdicts = [record.verdict for record in endpoint.registrar.records.all()]
+    assert verdicts == [DigestVerdict.ABSENT, DigestVerdict.CORRECT] * CALLS
+    (binding,) = endpoint.registrar.bindings(boottime_ns())
+    assert binding.peer == (LOOPBACK, sipp.port)
+    return counted
+
+
 Calls = Callable[[SipEndpoint, RtpPort, LocalAudio, Sipp], Awaitable[dict[str, int]]]
 
 
@@ -249,6 +276,8 @@ Calls = Callable[[SipEndpoint, RtpPort, LocalAudio, Sipp], Awaitable[dict[str, i
     [
         ("caller", called_by_sipp, ["INVITE", "100", "180", "200", "ACK", "BYE", "200"]),
         ("callee", calling_sipp, ["INVITE", "180", "200", "ACK", "BYE", "200"]),
+        ("giving-up", given_up_by_sipp, ["INVITE", "100", "180", "CANCEL", "200", "487", "ACK"]),
+        ("registering", registered_by_sipp, ["REGISTER", "401", "REGISTER", "200"]),
     ],
 )
 async def test_sipp_and_tshark_see_what_the_instrument_recorded(
@@ -269,7 +298,8 @@ async def test_sipp_and_tshark_see_what_the_instrument_recorded(
 async def one_window(folder: Path, scenario: str, calls: Calls, each: list[str]) -> tuple[list[Seen], list[Seen]]:
     """Some calls, compared in all but times; gives both views of every message in order."""
     capture = folder / "calls.pcapng"
-    endpoint = SipEndpoint(clock=SystemClock()).open((LOOPBACK, 0))
+    registrar = Registrar(ACCOUNT, expires_s=60, clock=SystemClock())
+    endpoint = SipEndpoint(clock=SystemClock(), registrar=registrar).open((LOOPBACK, 0))
     try:
         with audio_port() as (port, audio):
             first = free_ports(5)  # only now, so that none of them is ours
@@ -285,11 +315,12 @@ async def one_window(folder: Path, scenario: str, calls: Calls, each: list[str])
     assert [seen.line for seen in ours] == [seen.line for seen in messages]
     assert [seen.line.what for seen in ours] == each * CALLS
     assert len({seen.line.call_id for seen in ours}) == CALLS
+    talked = each.count("BYE") > 0
     ports = {seen.line.audio_port for seen in ours} - {""}
-    assert ports == {str(sipp.media_port), str(audio.port)}
+    assert ports == ({str(sipp.media_port), str(audio.port)} if talked else set())
     sent = [int(row["rtp.seq"]) for row in rtp if row["udp.dstport"] == str(sipp.media_port)]
     assert sent == list(port.sent_ns)
-    assert len(sent) >= CALLS * PACKETS_MIN
+    assert len(sent) >= (CALLS * PACKETS_MIN if talked else 0)
     back = [int(row["rtp.seq"]) for row in rtp if row["udp.dstport"] == str(audio.port)]
     assert back == [packet.sequence for packet in port.packets()] == sent
     return ours, messages

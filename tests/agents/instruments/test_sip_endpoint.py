@@ -39,6 +39,23 @@ def call_from(near: SipEndpoint, far: SipEndpoint, audio: LocalAudio = AUDIO) ->
     return Dialog.outgoing(near, audio=audio, peer=far.address, target=target)
 
 
+async def test_what_is_watched_for_arrives_even_where_nobody_else_would_be_given_it(
+    near: SipEndpoint, far: SipEndpoint
+) -> None:
+    with near.transport.trace.watching("mark-1") as arrived:
+        for raw in (b"SIP/2.0 200 OK\r\nCall-ID: mark-1\r\n\r\n", b"no SIP, but mark-1", b"something else"):
+            far.transport.send(raw, near.address)
+        last = await arrived.first(lambda entry: b"no SIP" in entry.raw, timeout_s=WAIT_S)
+        near.transport.send(b"mark-1 goes out", far.address)
+
+    assert last is not None
+    assert [entry.fault != "" for entry in arrived.all()] == [True, True]
+    with near.transport.trace.watching("too late") as later:
+        far.transport.send(b"mark-1 too late", near.address)
+        assert await later.first(lambda _: True, timeout_s=WAIT_S) is not None
+    assert len(arrived) == 2
+
+
 async def established(near: SipEndpoint, far: SipEndpoint) -> tuple[Dialog, Dialog]:
     call = call_from(near, far)
     with expecting_calls(far, audio=AUDIO) as arrived:

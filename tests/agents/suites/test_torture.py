@@ -1,6 +1,7 @@
 """Torture messages against phones of a few lines that break in ways of their own, and against a real one."""
 
 import asyncio
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -68,6 +69,19 @@ def test_a_phone_that_registers_anew_with_another_call_id_has_restarted() -> Non
 
 def test_of_a_phone_that_changes_its_call_id_by_itself_no_restart_is_said() -> None:
     assert not restarts((a_record("a", 1), a_record("b", 1), a_record("c", 1)), 2)
+
+
+def test_a_note_names_every_message_however_many_there_are() -> None:
+    every = [
+        torture.Came(message=one, due="400 or no answer", came="200 without Unsupported", as_said=False)
+        for one in (*MESSAGES, *ANSWERS)
+    ]
+
+    for count in (1, 30, len(every)):
+        words = torture.in_words(every[:count])
+        assert len(words) <= torture.WORDS_CHARACTERS_MAX
+        assert all(one.message.slug in words for one in every[:count])
+    assert "RFC 3261, 7.3.1" in torture.in_words(every[:1])
 
 
 @dataclass
@@ -245,6 +259,7 @@ async def test_a_real_phone_survives_every_message_and_departs_where_the_finding
     table = [json.loads(line) for line in evidence_of(tmp_path / "evidence", "slug")]
     assert [line["slug"] for line in table] == EVERY_SLUG
     assert {line["slug"] for line in table if not line["as_said"]} == told
+    assert all(slug in found["handled_as_said_percent"].note for slug in told)
     assert found["handled_as_said_percent"].value == pytest.approx(100 * (1 - len(told) / len(EVERY_SLUG)))
 
 
@@ -283,6 +298,27 @@ async def test_a_person_who_is_slow_at_the_keys_takes_no_time_from_the_phone(
         found = await found_at(bench, tmp_path / "evidence")
 
     assert (found["no_crash"].value, found["handled_as_said_percent"].value) == (True, 100)
+
+
+async def test_a_phone_that_keeps_restarting_is_not_sent_all(tmp_path: Path, sends: Callable[..., None]) -> None:
+    sends("bye-in-no-dialog", "ack-of-nothing", "info-in-no-dialog", "notify-of-nothing")
+    phone, boots = StandIn(fatal="tag=nobody"), itertools.count()
+    async with bench_of(phone) as bench:
+        bench.registrar.records.add(a_record("before", 7))
+        phone.at_fatal = lambda _: bench.registrar.records.add(a_record(f"boot-{next(boots)}", 1))
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert found["no_crash"].note.count("restart") == torture_watch.CRASHES_MAX
+    assert found["handled_as_said_percent"].value is None
+
+
+async def test_what_had_to_be_refused_and_was_taken_is_counted(tmp_path: Path, sends: Callable[..., None]) -> None:
+    sends("unknown-require", "unknown-scheme-of-target", "max-forwards-zero")
+    async with bench_of(StandIn()) as bench:
+        found = await found_at(bench, tmp_path / "evidence")
+
+    assert found["invalid_taken"].value == 2
+    assert "unknown-require" in found["invalid_taken"].note
 
 
 async def test_nothing_of_a_call_that_was_taken_stays(tmp_path: Path, sends: Callable[..., None]) -> None:
