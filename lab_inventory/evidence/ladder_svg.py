@@ -7,7 +7,7 @@ from html import escape
 
 from lab_inventory.evidence.ladder import Arrow, Ladder
 
-TIME_WIDTH, COLUMN_WIDTH, NOTE_WIDTH = 110, 330, 420
+TIME_WIDTH, COLUMN_WIDTH, NOTE_WIDTH = 110, 330, 560
 TITLE_HEIGHT, HEAD_HEIGHT, ROW_HEIGHT = 28, 48, 34
 _TEXT_MAX = 54
 _NOTE_MAX = 74
@@ -28,8 +28,9 @@ def ladder_svg(ladder: Ladder, *, alone: bool = False) -> str:
         parts.append(f'<rect width="{width}" height="{height}" fill="white"/>')
         parts.append(_text(12, 20, ladder.title, weight="bold"))
     for party, x in columns.items():
-        parts.append(_text(x, 20, party, anchor="middle", weight="bold"))
-        parts.append(f'<line x1="{x}" y1="28" x2="{x}" y2="{height - 8}" stroke="currentColor" stroke-opacity="0.35"/>')
+        parts.append(_text(x, top + 20, party, anchor="middle", weight="bold"))
+        ends = f'y1="{top + 28}" x2="{x}" y2="{height - 8}"'
+        parts.append(f'<line x1="{x}" {ends} stroke="currentColor" stroke-opacity="0.35"/>')
     for row, arrow in enumerate(ladder.arrows):
         parts += _row(arrow, top + HEAD_HEIGHT + ROW_HEIGHT * row + ROW_HEIGHT // 2, columns, width)
     return "\n".join([*parts, "</svg>"]) + "\n"
