@@ -100,8 +100,8 @@ class PhoneBench:
             )
         )
 
-    async def timed(self, verb: Awaitable[None]) -> Press:
-        """Press a key, as in ``await bench.timed(bench.driver.hold())``, and keep when."""
+    async def press(self, verb: Awaitable[None]) -> Press:
+        """Press a key, as in ``await bench.press(bench.driver.hold())``, and keep when."""
         called_ns = boottime_ns()
         await verb
         return Press(called_ns=called_ns, returned_ns=boottime_ns())

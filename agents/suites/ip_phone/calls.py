@@ -74,7 +74,7 @@ async def outgoing_call(bench: PhoneBench, recorder: Recorder) -> None:
     port, audio = bench.open_call_audio()
     host, number = bench.endpoint.address
     with expecting_calls(bench.endpoint, audio=audio) as arrived:
-        press = await bench.timed(bench.driver.dial(f"sip:bench@{host}:{number}"))
+        press = await bench.press(bench.driver.dial(f"sip:bench@{host}:{number}"))
         dialog = await arrived.first(lambda _: True, timeout_s=INVITE_TIMEOUT_S)
         if dialog is None or dialog.invitation is None:
             port.close()

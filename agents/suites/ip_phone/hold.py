@@ -45,7 +45,7 @@ async def _hold_by_phone(bench: PhoneBench, call: Call) -> None:
         offered = _direction(hold.request.body)
         bench.measure("hold_offer_valid", offered in _HELD, f"hold was offered as {offered or 'nothing'}")
     await asyncio.sleep(0.5)
-    press = await bench.timed(bench.driver.resume())
+    press = await bench.press(bench.driver.resume())
     first = await call.first_packet(press.called_ns, RESUME_TIMEOUT_S) if bench.knows_the_press else None
     words = f"no audio came within {RESUME_TIMEOUT_S:g} s after the resume key"
     bench.measure_from_press("resume_media_ms", press, first.at_ns if first else None, words)
