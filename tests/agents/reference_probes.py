@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from itertools import pairwise
 
 from phone_wire import Wire, value_of
@@ -489,6 +490,30 @@ async def peak(at: AtWire) -> int:
     """The highest level of the mu-law audio, linear (ITU-T G.711)."""
     codes = {byte for _, packet in await _audio(at, 0.1) for byte in packet[12:]}
     return max((((~code & 15) << 3) + 132 << (~code >> 4 & 7)) - 132 for code in codes)
+
+
+async def reported(at: AtWire) -> tuple[int, int] | None:
+    """The highest sequence number in the phone's first report on what it hears, and how many it counts as lost."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as beside:
+        beside.bind(("127.0.0.1", 0))
+        beside.setblocking(False)
+        await at.invite(body=at.wire.sdp("0") + f"a=rtcp:{beside.getsockname()[1]}\r\n".encode())
+        await at.first(is_answer(180, "INVITE"))
+        at.phone.answer()
+        final = await at.first(is_answer(200, "INVITE"))
+        found = re.search(rb"m=audio (\d+)", final.data if final else b"")
+        assert found
+        for number in (65_534, 65_535, 1):
+            packet = b"\x80\0" + number.to_bytes(2) + bytes(4) + b"mine" + bytes(160)
+            at.wire.rtp.send(packet, ("127.0.0.1", int(found[1])))
+        try:
+            async with asyncio.timeout(2):  # the soonest that the first may come: 1.03 s (RFC 3550, 6.3.1)
+                data = await asyncio.get_running_loop().sock_recv(beside, 2000)
+        except TimeoutError:
+            return None
+    assert data[:2] == b"\x81\xc8"  # a sender report with one block
+    assert data[28:32] == b"mine"
+    return int.from_bytes(data[36:40]), int.from_bytes(data[33:36])
 
 
 async def _events(at: AtWire, keys: str) -> list[bytes]:

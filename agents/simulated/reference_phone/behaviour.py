@@ -96,11 +96,14 @@ class Behaviour:
     event_ends: int = 3
     event_timestamp_moves: bool = False
     event_extra_s: float = 0.0
+    sends_reports: bool = True
     # Security (RFC 5922, RFC 4568)
     checks_certificate: bool = True
     checks_expiry: bool = True
     checks_host: bool = True
     encrypts_audio: bool = True
+    takes_new_key: bool = True
+    """Whether what comes is looked at under the last key that was told."""
     refuses_clear_audio: bool = True
     """Where the account is told to secure its audio."""
 

@@ -268,6 +268,7 @@ _MEDIA = (
     _sized("rtp-slow", "percent", 2, "packets leave further apart than 20 ms (RFC 3551, 4.2)", "pace_stretch", 0.01),
     _sized("microphone-quiet", "dB", 12, "the audio is quieter than it was spoken (ITU-T G.711, digital level)",
            "microphone_loss_db", 1.0),
+    _plain("rtcp-absent", "no report is sent on what is heard (RFC 3550, 6.1)", sends_reports=False),
     _plain("dtmf-digit-lost", "the key 5 sends nothing (RFC 4733, 2.5.1)", lost_key="5"),
     _plain("dtmf-digit-doubled", "the key 7 is sent twice (RFC 4733, 2.5.1)", doubled_key="7"),
     _plain("dtmf-end-once", "the end of an event is sent once and not three times (RFC 4733, 2.5.1.4)", event_ends=1),
@@ -287,6 +288,11 @@ _SECURITY = (
         "srtp-sent-clear",
         "keys are agreed on and the audio is sent in clear (RFC 3711, 3.3; RFC 4568, 5.1.2)",
         encrypts_audio=False,
+    ),
+    _plain(
+        "srtp-old-key-kept",
+        "another key of the other side is not taken, and its audio not heard any more (RFC 4568, 7.1.4)",
+        takes_new_key=False,
     ),
     _plain(
         "srtp-not-mandatory",

@@ -1,6 +1,7 @@
 """RTP of one call (RFC 3550, RFC 3551, RFC 4733): one packet each 20 ms, the tone or the keys that were pressed.
 
-What comes in is read and thrown away. Packets are due by the loop's clock, so that lateness does not add up.
+What comes in is counted for the reports (RTCP) and thrown away. Packets are due by the clock of the loop, so that
+lateness does not add up.
 """
 
 import asyncio
@@ -8,10 +9,12 @@ import socket
 import struct
 from collections import deque
 from dataclasses import dataclass
+from itertools import count
 
 from agents.simulated.reference_phone.behaviour import Behaviour
+from agents.simulated.reference_phone.hearing import HEADER_BYTES, Heard, Sent, report
 from agents.simulated.reference_phone.session import Section
-from agents.simulated.reference_phone.srtp import SrtpSender
+from agents.simulated.reference_phone.srtp import SrtpReceiver, SrtpSender
 from agents.simulated.reference_phone.tones import LEVEL_DBFS, tone_frames
 from lab_inventory.clock import Clock
 
@@ -22,6 +25,11 @@ CLOCK_HZ = 8000
 DURATION_MAX = 0xFFFF
 GAP_FRAMES = 4
 VOLUME = 10
+PORTS_TRIED = 64
+DATAGRAM_BYTES_MAX = 65_535
+REPORT_S = 5.0
+REPORT_SPREAD = (0.5 / 1.21828, 1.5 / 1.21828)
+"""The interval of reports is drawn anew each time, as a share of 5 s, and halved for the first (RFC 3550, 6.3.1)."""
 KEYS = "0123456789*#ABCD"
 
 
@@ -42,6 +50,13 @@ class MediaStream:
         self._clock = clock
         self._tone_hz = tone_hz
         self._socket: socket.socket | None = None
+        self._report_socket: socket.socket | None = None
+        self._reports_to: tuple[str, int] | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._heard = Heard()
+        self._their_master: bytes | None = None
+        self._sent = 0
+        self._sent_bytes = 0
         self._sending: asyncio.Task[None] | None = None
         self._target: tuple[str, int] | None = None
         self._codec: tuple[int, str] = (0, "PCMU/8000")
@@ -60,30 +75,42 @@ class MediaStream:
 
     def open(self, host: str) -> int:
         """Bind a free even port, and give it."""
-        for _ in range(64):
-            found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        loop = asyncio.get_running_loop()
+        for _ in range(PORTS_TRIED):
+            found, beside = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
             found.setblocking(False)
-            found.bind((host, 0))
-            port = int(found.getsockname()[1])
-            if port % 2 == 0:
-                self._socket = found
-                asyncio.get_running_loop().add_reader(found, self._drop)
-                return port
-            found.close()
-        raise OSError("no even port was free")
-
-    def _drop(self) -> None:
-        if self._socket is not None:
+            beside.setblocking(False)
             try:
-                self._socket.recv(65_535)
+                found.bind((host, 0))
+                port = int(found.getsockname()[1])
+                if port % 2 == 0:
+                    beside.bind((host, port + 1))
+                    self._socket, self._report_socket = found, beside
+                    loop.add_reader(found, self._hear)
+                    loop.add_reader(beside, self._read, beside)
+                    return port
             except OSError:
-                return
+                pass  # the port beside it is taken
+            found.close()
+            beside.close()
+        raise OSError("no pair of ports was free")
+
+    def _read(self, beside: socket.socket) -> bytes:
+        try:
+            return beside.recv(DATAGRAM_BYTES_MAX)
+        except OSError:
+            return b""
+
+    def _hear(self) -> None:
+        if self._socket is not None:
+            self._heard.take(self._read(self._socket), asyncio.get_running_loop().time(), CLOCK_HZ)
 
     def follow(self, remote: Section | None, sends: bool, master: bytes | None = None) -> None:
         """Send to where the other side wants it, or be silent; under a master key, where there is one."""
         if master != self._master:
             self._master = master
             self._secured = SrtpSender(master) if master else None
+        self._listen_to(remote, secured=master is not None)
         codec = remote.codec if remote else None
         if not sends or remote is None or codec is None or not remote.host:
             self._target = None
@@ -95,6 +122,37 @@ class MediaStream:
         self._codec, self._target = codec, (remote.host, remote.port)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
+
+    def _listen_to(self, remote: Section | None, *, secured: bool) -> None:
+        """Count what comes under the key of the other side, and report to it, also while nothing is sent."""
+        usable = remote is not None and remote.port and remote.host
+        self._reports_to = (remote.host, remote.report_port) if remote is not None and usable else None
+        key = remote.key if remote is not None and secured else None
+        theirs = key[1] if key else None
+        if theirs != self._their_master and (self._their_master is None or self._behaviour.takes_new_key):
+            self._their_master = theirs
+            self._heard.secured = SrtpReceiver(theirs) if theirs else None
+        if self._reporting is None and self._behaviour.sends_reports and usable:
+            self._reporting = asyncio.create_task(self._report())
+
+    async def _report(self) -> None:
+        for number in count():
+            share = self._clock.uniform(*REPORT_SPREAD)
+            await asyncio.sleep(REPORT_S * share * (1 if number else 0.5))
+            self._send_report(ends=False)
+
+    def _send_report(self, *, ends: bool) -> None:
+        if self._report_socket is None or self._reports_to is None:
+            return
+        sent = Sent(source=self._ssrc, packets=self._sent, payload_bytes=self._sent_bytes, timestamp=self._timestamp)
+        wall_s = self._clock.now().timestamp()
+        packet = report(sent, self._heard, wall_s, "phone", sends=self._target is not None, ends=ends)
+        if self._secured is not None:
+            packet = self._secured.protect_report(packet)
+        try:
+            self._report_socket.sendto(packet, self._reports_to)
+        except OSError:
+            return
 
     def press(self, keys: str) -> bool:
         """Queue keys; whether events were agreed on and every key is one."""
@@ -122,6 +180,8 @@ class MediaStream:
         packet = self._key_packet() or self._tone_packet()
         if packet is None:
             return
+        self._sent += 1
+        self._sent_bytes += len(packet) - HEADER_BYTES
         if self._secured is not None:
             packet = self._secured.protect(packet)
         self._lost += self._behaviour.loss_share
@@ -178,11 +238,15 @@ class MediaStream:
         return self._target is not None
 
     def close(self) -> None:
-        """Stop, and let go of the port."""
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
+        """Stop, say so where reports were sent, and let go of the ports."""
+        if self._reporting is not None:
+            self._send_report(ends=True)
+        for task in (self._sending, self._reporting):
+            if task is not None:
+                task.cancel()
+        self._sending = self._reporting = None
+        for found in (self._socket, self._report_socket):
+            if found is not None:
+                asyncio.get_running_loop().remove_reader(found)
+                found.close()
+        self._socket = self._report_socket = None

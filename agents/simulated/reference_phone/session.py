@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.message import Unreadable
-from agents.simulated.reference_phone.srtp import crypto_line, crypto_tag
+from agents.simulated.reference_phone.srtp import crypto_line, read_crypto
 
 SPOKEN = {9: "G722/8000", 0: "PCMU/8000", 8: "PCMA/8000", 101: "telephone-event/8000"}
 EVENT = "telephone-event/8000"
@@ -54,9 +54,15 @@ class Section:
         return next((found for found in self.formats if found[1] != EVENT), None)
 
     @property
-    def key_tag(self) -> int | None:
-        """The tag of the first key that the phone can use; raises Unreadable."""
-        return next((tag for line in self.lines if (tag := crypto_tag(line)) is not None), None)
+    def key(self) -> tuple[int, bytes] | None:
+        """Tag and master of the first key that the phone can use; raises Unreadable."""
+        return next((found for line in self.lines if (found := read_crypto(line)) is not None), None)
+
+    @property
+    def report_port(self) -> int:
+        """Where RTCP goes: the next port, or what is told (RFC 3605, 2.1)."""
+        told = next((line.removeprefix("a=rtcp:").split()[0] for line in self.lines if line.startswith("a=rtcp:")), "")
+        return int(told) if told.isdecimal() and 0 < int(told) < 1 << 16 else self.port + 1
 
     @property
     def event(self) -> int | None:
@@ -145,7 +151,7 @@ class Session:
         audio = next((found for found in sections if found.kind == "audio" and found.port and found.codec), None)
         if audio is None:
             raise Unreadable("the answer takes no audio")
-        if audio.protocol != (SECURED if self.secured else CLEAR) or (self.secured and audio.key_tag is None):
+        if audio.protocol != (SECURED if self.secured else CLEAR) or (self.secured and audio.key is None):
             raise Unreadable("the answer has another transport than was offered, or no key")
         self.remote = audio
 
@@ -175,7 +181,7 @@ class Session:
         if found.kind != "audio" or not found.port or found.codec is None:
             return False
         if found.protocol == SECURED:
-            return found.key_tag is not None
+            return found.key is not None
         return found.protocol == CLEAR and not (self.secures and self.behaviour.refuses_clear_audio)
 
     def _audio(self, formats: tuple[tuple[int, str], ...], way: str) -> list[str]:
@@ -185,8 +191,8 @@ class Session:
             numbers.append(str(NEVER_OFFERED))
         lines = [f"m=audio {self.port} {SECURED if self.secured else CLEAR} {' '.join(numbers)}"]
         if self.secured:
-            tag = self.remote.key_tag if self.remote is not None else None
-            lines.append(crypto_line(tag or 1, self.master))
+            theirs = self.remote.key if self.remote is not None else None
+            lines.append(crypto_line(theirs[0] if theirs else 1, self.master))
         lines += [f"a=rtpmap:{number} {name}" for number, name in formats]
         lines += [f"a=fmtp:{number} 0-15" for number, name in formats if name == EVENT]
         return [*lines, "a=ptime:20", f"a={way}"]

@@ -68,6 +68,7 @@ PLAIN: list[tuple[str, Look, Any, Any, dict[str, Any]]] = [
     ("transfer-failure-drops-call", look.after_failed_transfer, b"INVITE", b"BYE", {}),
     ("message-summary-481", look.message_summary, b"200", b"481", {}),
     ("g722-silent", look.g722_heard, True, False, {}),
+    ("rtcp-absent", look.reported, (65_537, 1), None, {}),
     ("dtmf-digit-lost", look.keys_57, [5, 7], [7], {}),
     ("dtmf-digit-doubled", look.keys_57, [5, 7], [5, 7, 7], {}),
     ("dtmf-end-once", look.event_ends, 3, 1, {}),

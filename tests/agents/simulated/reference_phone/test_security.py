@@ -16,7 +16,7 @@ from stream_wire import Stream, new_authority, server_context
 from agents.simulated.reference_phone.accounts import Accounts
 from agents.simulated.reference_phone.behaviour import HEALTHY
 from agents.simulated.reference_phone.equipment import Settings
-from agents.simulated.reference_phone.srtp import SrtpSender, _derive
+from agents.simulated.reference_phone.srtp import SrtpReceiver, SrtpSender, _derive
 from lab_inventory.clock import SystemClock
 
 KEY = bytes(range(30))
@@ -109,6 +109,22 @@ async def test_secured_audio_is_answered_with_a_key_and_sent_under_it() -> None:
     assert all(is_under(packet, base64.b64decode(found[1])) for packet in packets)
 
 
+@pytest.mark.parametrize(("defects", "hears"), [({}, True), ({"srtp-old-key-kept": 0.0}, False)])
+async def test_another_key_of_the_other_side_is_taken(defects: dict[str, float], hears: bool) -> None:
+    async with reference_at_wire(defects) as at:
+        await secure_call(at)
+        stream = next(iter(at.phone.equipment.streams))
+        other = stream._heard
+        call = at.phone._calls[0]
+        key = base64.b64encode(KEY[::-1]).decode().encode()
+        offer = secured(at).replace(base64.b64encode(KEY), key)
+        assert call.session.answer(offer)
+        call.follow()
+        packet = SrtpSender(KEY[::-1]).protect(b"\x80\0\0\1" + bytes(4) + b"abcd" + b"x" * 20)
+        other.take(packet, 0.0, 8000)
+        assert (other.source is not None) is hears
+
+
 async def test_audio_is_sent_in_clear_under_keys_with_its_defect() -> None:
     async with reference_at_wire({"srtp-sent-clear": 0}) as at:
         answer, packets = await secure_call(at)
@@ -135,6 +151,13 @@ def test_session_keys_are_those_of_the_standard() -> None:
     assert _derive(master, 0, 16).hex() == "c61e7a93744f39ee10734afe3ff7a087"
     assert _derive(master, 2, 14).hex() == "30cbbc08863d8c85d49db34a9ae1"
     assert _derive(master, 1, 20).hex() == "cebe321f6ff7716b6fd4ab49af256a156d38baa4"
+
+
+def test_what_a_receiver_takes_is_under_its_key() -> None:
+    packet = SrtpSender(KEY).protect(b"\x80\0\0\1" + bytes(8) + b"x" * 20)
+    assert SrtpReceiver(KEY).is_authentic(packet)
+    assert not SrtpReceiver(KEY[::-1]).is_authentic(packet)
+    assert not SrtpReceiver(KEY).is_authentic(packet[:12] + b"y" + packet[13:])
 
 
 def test_a_counter_that_rolls_over_is_counted() -> None:
