@@ -1,10 +1,12 @@
 """Reading what a test report is put together from, and the reports that were issued."""
 
+import json
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from orchestrator.lifecycle.run import PlacedCompanion
 from orchestrator.reports.content import Recorded, RunRecord
 from orchestrator.store import sample_views, views
 from orchestrator.store import tables as t
@@ -48,9 +50,16 @@ def _runs(connection: Connection, submission: str) -> tuple[RunRecord, ...]:
             identity=row.identity_value or "",
             started_at=_time(row.started_at),
             ended_at=_time(row.ended_at),
+            beside=tuple(_in_words(PlacedCompanion.model_validate(one)) for one in json.loads(row.companions or "[]")),
         )
         for row in rows
     )
+
+
+def _in_words(beside: PlacedCompanion) -> str:
+    unit = beside.registration
+    what = f"{unit.product.maker} {unit.product.model} {unit.product.firmware}"
+    return f"{beside.role} {what} ({unit.identity.value}) in {beside.slot}"
 
 
 def _time(text: str | None) -> datetime | None:

@@ -16,7 +16,7 @@ PROGRAMME = "skype-for-business.ip-phone"
 
 def test_the_healthy_phone_has_its_golden_profile_of_verdicts(lab: Callable[..., Stack]) -> None:
     stack = lab(Phone())
-    more = {"rel100": False, "codec.opus": False, "transfer.blind": False}
+    more = {"rel100": False, "codec.opus": False, "transfer.blind": False, "transfer.attended": False}
     batch = stack.submit(Phone(), programme=PROGRAMME, ics={**WIDEBAND, **more})
     (judgement,) = stack.judgements(batch).values()
     found = []
