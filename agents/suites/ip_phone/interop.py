@@ -49,7 +49,7 @@ async def connected(bench: PairBench, caller: Party) -> PassedCall:
     """One phone dials the other, which rings and answers. Raises as :meth:`PairBench.fail`."""
     callee = bench.party_across(caller)
     if not callee.registrar.bindings(0):
-        bench.fail(callee, "is not registered, so that it cannot be called")
+        raise LabError(f"{callee.name} is not registered, so that it cannot be called")
     known = len(bench.passed)
     await caller.driver.dial(caller.uri(callee.registrar.account.username))
     call = await bench.passed.first(lambda _: True, timeout_s=INVITE_TIMEOUT_S, skip=known)
