@@ -12,10 +12,11 @@ import pytest
 from agent_nouns import INSTRUMENT, assignment, registration, slot
 from phone_wire import free_port
 
+from agents.instruments.sip_transport import Direction, Trace, TraceEntry
 from agents.measure import LabError, Recorder
 from agents.simulated.bench_phones import BenchPhone
 from agents.suites.ip_phone import PROCEDURES, open_phone_suite
-from agents.suites.ip_phone.pair import PairSuite
+from agents.suites.ip_phone.pair import PairSuite, calls_alone
 from lab_inventory.clock import SystemClock
 from lab_inventory.device import Identity, IdentityKind, Registration
 from lab_inventory.lab import Role, Slot
@@ -225,3 +226,15 @@ async def test_without_the_driver_of_the_companion_the_run_is_the_labs_fault_and
     for _ in range(2):
         with pytest.raises(LabError, match="no driver none-such for the companion in slot slot-2"):
             await open_phone_suite(assigned, SystemClock())
+
+
+def test_what_is_kept_of_the_companion_has_neither_registrations_nor_keys() -> None:
+    trace = Trace()
+    for raw in (
+        b"REGISTER sip:a SIP/2.0\r\nCSeq: 1 REGISTER\r\nAuthorization: Digest response=secret\r\n\r\n",
+        b"SIP/2.0 200 OK\r\nCSeq: 1 REGISTER\r\n\r\n",
+        b"INVITE sip:b SIP/2.0\r\nCSeq: 2 INVITE\r\n\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0+/=|2^20\r\n",
+    ):
+        trace.add(TraceEntry(at_ns=5, direction=Direction.IN, peer=("127.0.0.1", 5060), raw=raw))
+    (kept,) = calls_alone(trace, 5).splitlines()
+    assert json.loads(kept)["raw"].endswith("inline:***********|2^20\r\n")
