@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.drivers.baresip import BaresipDriver
+from agents.drivers.reference import ReferenceDriver
 from agents.simulated.baresip_phone import BaresipPhone
 from agents.simulated.defect_proxy import DefectProxy
+from agents.simulated.reference_program import ReferenceProgram
 from lab_inventory.clock import SystemClock, boottime_ns
 
 PHONES = Path(__file__).parents[2] / "deploy" / "demo" / "phones"
@@ -156,7 +158,7 @@ class Wire:
         self.calls += 1
         return Call(call_id=f"call{self.calls}", to=f"<{self.contact}>", target=self.contact)
 
-    async def call(self, driver: BaresipDriver, formats: str) -> tuple[Call, float, bytes]:
+    async def call(self, driver: BaresipDriver | ReferenceDriver, formats: str) -> tuple[Call, float, bytes]:
         """Call the phone and press its key when it rings, or in 0.5 s: the call, when it rang (s, or inf), its 200."""
         call, since, sent_s = self.new_call(), len(self.sip.seen), boottime_ns() / 1e9
         mine = f"Call-ID: {call.call_id}\r\n".encode()
@@ -217,8 +219,8 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
 @dataclass
 class PhoneAtWire:
     wire: Wire
-    phone: BaresipPhone
-    driver: BaresipDriver
+    phone: BaresipPhone | ReferenceProgram
+    driver: BaresipDriver | ReferenceDriver
     control: str
 
 
@@ -248,4 +250,23 @@ async def phone_at_wire(
         await phone.stop()
         if proxy is not None:
             proxy.close()
+        wire.close()
+
+
+@contextlib.asynccontextmanager
+async def reference_phone_at_wire(work: Path) -> AsyncIterator[PhoneAtWire]:
+    """The reference phone as a process, registered."""
+    wire = Wire()
+    await wire.open()
+    control = f"127.0.0.1:{free_port()}"
+    values = {"registrar": wire.registrar, "outbound": wire.registrar, "control": control}
+    values |= {"user": "1001", "password": "secret"}
+    phone, driver = ReferenceProgram("dut", work, values, [], SystemClock()), ReferenceDriver(control)
+    try:
+        await phone.start()
+        await wire.phone_registered()
+        yield PhoneAtWire(wire, phone, driver, control)
+    finally:
+        await driver.close()
+        await phone.stop()
         wire.close()

@@ -11,12 +11,15 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from phone_wire import PhoneAtWire, free_port, phone_at_wire
+from phone_wire import PhoneAtWire, free_port, phone_at_wire, reference_phone_at_wire
 
 from agents.drivers import DriverRefused, DriverUnreachable, PhoneDriver, installed_drivers
 from lab_inventory.clock import boottime_ns
 
-PHONE_FOR: dict[str, Callable[[Path], AbstractAsyncContextManager[PhoneAtWire]]] = {"baresip": phone_at_wire}
+PHONE_FOR: dict[str, Callable[[Path], AbstractAsyncContextManager[PhoneAtWire]]] = {
+    "baresip": phone_at_wire,
+    "reference": reference_phone_at_wire,
+}
 VERBS = ("open", "close", "dial", "answer", "hang_up", "hold", "resume", "press_keys", "reset")
 
 

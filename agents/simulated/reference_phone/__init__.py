@@ -3,9 +3,10 @@
 It is a device under test, so it shares no protocol code with the instruments: what both got wrong nobody would see.
 
 - ``message``: SIP messages read and written; ``addresses``: the values in their headers
-- ``transport``, ``transactions``: datagrams, retransmission (RFC 3261, 17)
+- ``transport``, ``streams``: UDP, TCP and TLS; ``transactions``: what is repeated and matched (RFC 3261, 17)
 - ``behaviour``: what the phone does at its points of decision; ``defects``: what can be wrong there
-- ``phone``: requests that come, and the keys; ``call``, ``dialog``: one call; ``registration``, ``digest``
-- ``session``: SDP offers and answers; ``media``, ``tones``: RTP
-- ``control``: the keys by TCP
+- ``phone``: the keys, and what comes; ``call``, ``dialog``: one call; ``registration``, ``digest``, ``accounts``
+- ``renegotiation``, ``session_timer``, ``reliable``, ``transfer``, ``replaces``, ``subscriptions``: what a call may do
+- ``session``: SDP offers and answers; ``media``, ``tones``, ``hearing``, ``srtp``: RTP and RTCP
+- ``control``: the keys by TCP; ``equipment``: what all parts share
 """

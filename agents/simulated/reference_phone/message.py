@@ -66,15 +66,6 @@ class Message:
         words = (word.strip().lower() for value in self.all(name) for word in value.split(","))
         return frozenset(word for word in words if word)
 
-    def with_headers(self, *headers: tuple[str, str]) -> "Message":
-        """With these behind the others."""
-        return replace(self, headers=(*self.headers, *headers))
-
-    def without(self, *names: str) -> "Message":
-        """Without the headers of these names."""
-        lower = {name.lower() for name in names}
-        return replace(self, headers=tuple(pair for pair in self.headers if pair[0].lower() not in lower))
-
     def encode(self) -> bytes:
         """The bytes, with Content-Length."""
         lines = [self.start, *(f"{name}: {value}" for name, value in self.headers)]

@@ -151,14 +151,12 @@ class ServerTransaction:
         self._endpoint = endpoint
         self._last: Message | None = None
 
-    def respond(
-        self, status: int, *headers: tuple[str, str], to_tag: str = "", body: bytes = b"", plain: bool = False
-    ) -> None:
-        """Answer. A second final answer is not sent. ``plain``: without User-Agent, for what cannot be read."""
+    def respond(self, status: int, *headers: tuple[str, str], to_tag: str = "", body: bytes = b"") -> None:
+        """Answer. A second final answer is not sent."""
         if self.final is not None:
             return
-        own = () if plain else (("User-Agent", self._endpoint.user_agent),)
-        answer = response(status, [*_copied(self.request, self.hop, to_tag, status), *headers, *own], body)
+        own = ("User-Agent", self._endpoint.user_agent)
+        answer = response(status, [*_copied(self.request, self.hop, to_tag, status), *headers, own], body)
         if not self._endpoint.behaviour.echoes_from_tag and status >= 200:
             answer = _with_other_from_tag(answer)
         self._last = answer
