@@ -121,6 +121,8 @@ def capture(seen: Seen, lines: Iterable[SipLine]) -> bytes:
 
 def _sip_packets(seen: Seen, lines: Iterable[SipLine]) -> Iterator[CapturedPacket]:
     for line in lines:
+        if line.fault and not line.incoming:  # it was not sent
+            continue
         peer = host_and_port(line.peer)
         transport = "udp" if line.transport == "udp" else "tcp"
         said = [f"cannot be read: {line.fault}"] if line.fault else []

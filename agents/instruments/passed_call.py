@@ -15,7 +15,7 @@ from agents.instruments.rtp_relay import RelayPort, description_of, led_over
 from agents.instruments.sdp import AudioFormat, SessionDescription
 from agents.instruments.sip_answers import answer_to
 from agents.instruments.sip_endpoint import ALLOW, SipEndpoint
-from agents.instruments.sip_message import MalformedMessage, Request, Response
+from agents.instruments.sip_message import MalformedMessage, Request, Response, request_bytes
 from agents.instruments.sip_transactions import ClientTransaction, ServerTransaction
 from agents.instruments.sip_transport import Received
 from agents.instruments.sip_values import address, call_id, cseq
@@ -58,6 +58,7 @@ class Side:
         self.asked: Arrivals[ClientTransaction] = Arrivals(most=REQUESTS_MAX)
         self.call: PassedCall | None = None
         self._cseq = 0
+        self._answers: dict[int, bytes] = {}
 
     @property
     def formats(self) -> tuple[AudioFormat, ...]:
@@ -126,11 +127,14 @@ class Side:
         """ACK: of the transaction for a failure, with a branch of its own for a 2xx (RFC 3261, 17.1.1.3, 13.2.2.4)."""
         response = received.message
         sequence = cseq(response).sequence
+        answer = self._answers.get(sequence, b"")
         invite = next(
             sent.request
             for sent in reversed(self.asked.all())
             if sent.request.method == "INVITE" and cseq(sent.request).sequence == sequence
         )
+        if response.status < 300 and not invite.body and not answer:
+            return  # its 200 has the offer; until the ACK across brings the answer, the 200 comes again
         if response.status < 300:
             self.remote = response.get("To") or self.remote
             with suppress(MalformedMessage):  # without a Contact the target stays; the answer is in the trace
@@ -139,7 +143,15 @@ class Side:
         headers = self.headers("ACK", sequence, via)
         headers[3] = ("To", response.get("To") or self.remote)
         uri = self.target if response.status < 300 else invite.uri
-        self.endpoint.send_ack(uri, headers, peer=self.peer)
+        kind = [("Content-Type", "application/sdp")] if answer else []
+        self.endpoint.transport.send(request_bytes("ACK", uri, [*headers, *kind], answer), self.peer)
+
+    def answer_offer(self, sent: ClientTransaction, answer: bytes) -> None:
+        """Acknowledge the 200 to an INVITE without a description with the answer to its offer (RFC 3261, 13.2.2.4)."""
+        self._answers[cseq(sent.request).sequence] = answer
+        final = sent.responses.find(lambda response: 200 <= response.message.status < 300)
+        if final is not None:
+            self._acknowledge(final)
 
 
 class PassedCall:
@@ -207,10 +219,19 @@ class PassedCall:
         ]
         body = led_over(request.body, across.port.address) if _is_sdp(request.get("Content-Type")) else request.body
         sent = across.ask(request.method, headers, body)
+        if request.method == "INVITE" and not request.body:
+            transaction.on_ack = lambda ack: self._offer_answered(side, across, sent, ack.message)
         task = asyncio.create_task(self._answer_back(side, across, transaction, sent))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return sent
+
+    @staticmethod
+    def _offer_answered(side: Side, across: Side, sent: ClientTransaction, ack: Request) -> None:
+        """The ACK of the phone that asked without a description has its answer to the other's offer."""
+        if _is_sdp(ack.get("Content-Type")):
+            side.learn(ack.body)
+            across.answer_offer(sent, led_over(ack.body, across.port.address))
 
     async def _answer_back(
         self, side: Side, across: Side, transaction: ServerTransaction, sent: ClientTransaction
@@ -247,8 +268,7 @@ def passed_call(
 ) -> PassedCall:
     """The call of a phone at ``here`` on to the one at ``there``, that is registered with ``target`` from ``peer``.
 
-    ``ports``: of the relay, that which faces the caller first. An INVITE without a description is passed on too; then
-    the ACK with the answer is not, and the call has no audio from the bench's side to the callee.
+    ``ports``: of the relay, that which faces the caller first.
     """
     request = invitation.request
     try:

@@ -8,7 +8,7 @@ import re
 
 from agents.instruments.packets import Packet, Peer
 from agents.instruments.rtp import RtpPort
-from agents.instruments.sdp import MalformedSdp, SessionDescription, parse_sdp
+from agents.instruments.sdp import TELEPHONE_EVENT, MalformedSdp, SessionDescription, parse_sdp
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Unavailable
 
@@ -79,13 +79,11 @@ def led_over(body: bytes, address: Peer) -> bytes:
     lines = body.decode("utf-8", "surrogateescape").replace("\r\n", "\n").rstrip("\n").split("\n")
     starts = [at for at, line in enumerate(lines) if line.startswith("m=")] + [len(lines)]
     led = [_here(line, address) for line in lines[: starts[0]] if not line.startswith(_LEADS_PAST)]
-    audio_seen = False
     for media, start, end in zip(described.media, starts, starts[1:], strict=False):
         section = lines[start:end]
-        if media is described.audio and not audio_seen:
-            audio_seen = True
-            kept = {str(one.payload_type) for one in media.formats if one.encoding in HEARD}
-            led += _audio(section, address, kept)
+        kept = [one for one in media.formats if one.encoding in HEARD]
+        if media is described.audio and any(one.codec != TELEPHONE_EVENT.codec for one in kept):
+            led += _audio(section, address, {str(one.payload_type) for one in kept})
         else:
             led.append(re.sub(r"^(m=\S+) \d+(?:/\d+)?", r"\1 0", section[0]))
     return ("\r\n".join(led) + "\r\n").encode("utf-8", "surrogateescape")
@@ -95,7 +93,7 @@ def _audio(section: list[str], address: Peer, kept: set[str]) -> list[str]:
     kind, _, rest = section[0].partition(" ")
     _, protocol, *formats = rest.split()
     formats = [number for number in formats if number in kept]
-    led = [f"{kind} {address[1]} {protocol} {' '.join(formats or ['0'])}"]
+    led = [f"{kind} {address[1]} {protocol} {' '.join(formats)}"]
     for line in section[1:]:
         numbered = _NUMBERED.match(line)
         if line.startswith(_LEADS_PAST) or (numbered is not None and numbered[1] not in kept):

@@ -103,7 +103,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-SIP-08", "transfer-failure-drops-call"),
     **_plainly("IP-SIP-10-W", "message-summary-481"),
     **_plainly("IP-SEC-01", "tls-any-certificate", "tls-expired", "tls-wrong-host"),
-    **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory"),
+    **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory", "srtp-old-key-kept"),
     **_plainly("IP-MED-01", "g722-silent"),
     **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),
@@ -116,6 +116,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
 
 NOT_SCORED: Mapping[str, str] = {
     "register-no-removal": "shows only when the phone is switched off, and a scoring has no switch for its power",
+    "rtcp-absent": "no requirement asks for reception reports yet",
 }
 """Defects of the reference phone that no requirement of these profiles can find, and why."""
 

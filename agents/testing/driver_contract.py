@@ -39,19 +39,16 @@ from agents.drivers import (
 from lab_inventory.clock import boottime_ns
 from lab_inventory.device import Product
 
-PRESSES: dict[str, tuple[str, ...]] = {
-    "dial": ("sip:somebody@127.0.0.1:5060",),
-    "answer": (),
-    "hang_up": (),
-    "hold": (),
-    "resume": (),
-    "press_keys": ("1",),
-    "transfer": ("sip:somebody@127.0.0.1:5060",),
-    "consult": ("sip:somebody@127.0.0.1:5060",),
-    "complete_transfer": (),
-    "reset": (),
+EXAMPLES = {"uri": "sip:somebody@127.0.0.1:5060", "digits": "1"}
+"""What a verb is given by the name of its parameter; None where nothing is said here."""
+
+PORT = {name: member for name, member in vars(PhoneDriver).items() if not name.startswith("_")}
+PRESSES: dict[str, tuple[str | None, ...]] = {
+    verb: tuple(EXAMPLES.get(parameter) for parameter in list(inspect.signature(method).parameters)[1:])
+    for verb, method in PORT.items()
+    if inspect.iscoroutinefunction(method) and verb not in ("open", "close")
 }
-"""Every verb that presses keys, with something to press it with."""
+"""Every verb of the port that presses keys, with something to press it with."""
 
 VERBS = ("open", "close", *PRESSES)
 ALWAYS_TAKEN = ("dial", "hang_up", "reset")
@@ -121,7 +118,7 @@ class DriverContract(ABC):
         assert annotated in (None, "None", inspect.Signature.empty), "a driver says nothing of what the phone did"
 
     def test_it_presses_keys_and_reads_no_state(self) -> None:
-        known = {*VERBS, *MEMBERS, "press_timeout_s", "key_goes_down"}
+        known = {*VERBS, *MEMBERS, *PORT, "press_timeout_s", "key_goes_down"}
         known |= {name for port in (FromSlot, Reboots, TellsFirmware) for name in vars(port) if name[0] != "_"}
         more = sorted(name for name in vars(self.driver) if not name.startswith("_") and name not in known)
         assert not more, f"the port has no {', '.join(more)}: what a phone did is for the instruments to see"

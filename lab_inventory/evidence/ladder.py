@@ -72,12 +72,12 @@ def ladder(title: str, messages: Sequence[SipLine], streams: Sequence[RtpStream]
     seen: set[tuple[bool, str, bytes]] = set()
     for line in messages:
         call_id = _found(_CALL_ID, line.raw)
-        party = line.peer if line.peer in parties else OTHERS
+        party = _party(line) if _party(line) in parties else OTHERS
         if call_id:
             calls.setdefault(call_id, len(calls) + 1)
             reached[call_id] = party
         key = (line.incoming, line.peer, line.raw)
-        again = key in seen and line.raw not in _SPARE
+        again = key in seen and line.raw not in _SPARE and line.raw != b""
         seen.add(key)
         found.append((line.at_ns, _message(line, party, calls.get(call_id, 0), began_ns, again=again)))
     for stream in streams:
@@ -104,8 +104,15 @@ def printable(raw: bytes, most: int = TEXT_MAX) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def _party(line: SipLine) -> str:
+    """The other end. Over TCP and TLS its port is another with each connection, so it is the host that is named."""
+    if line.transport == "udp":
+        return line.peer
+    return f"{line.peer.rpartition(':')[0]} {printable(line.transport.upper().encode(), 10)}"
+
+
 def _parties(messages: Iterable[SipLine]) -> tuple[str, ...]:
-    peers = tuple(dict.fromkeys(line.peer for line in messages))
+    peers = tuple(dict.fromkeys(_party(line) for line in messages))
     return (BENCH, *peers[: PARTIES_MAX - 1])
 
 
@@ -114,10 +121,11 @@ def _message(line: SipLine, party: str, call: int, began_ns: int, *, again: bool
     spare = line.raw in _SPARE
     text = f"keep-alive of {len(line.raw)} bytes" if spare else printable(first.rstrip(b"\r"))
     if not text:
-        text = f"{len(line.raw)} bytes"
+        text = f"{len(line.raw)} bytes" if line.raw else "no message"
+    unread = "cannot be read: " if line.raw and line.incoming else ""
     marks = (
         *(["retransmission"] if again else []),
-        *([f"cannot be read: {printable(line.fault.encode())}"] if line.fault else []),
+        *([f"{unread}{printable(line.fault.encode())}"] if line.fault else []),
         *([f"credentials {printable(line.digest.encode())}"] if line.digest else []),
         *([printable(line.transport.upper().encode(), 10)] if line.transport != "udp" else []),
         *(["SDP"] if _SDP.search(line.raw) else []),

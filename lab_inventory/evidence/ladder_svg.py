@@ -1,14 +1,14 @@
 """A ladder as SVG: no script, no style, no link, nothing from elsewhere; every text is escaped. Pure.
 
-The picture stands in a page (its colours are the page's: ``currentColor``) or alone (``alone``: black on white).
+The picture stands in a page, whose colours it has (``currentColor``), or alone: black on white, under its title.
 """
 
 from html import escape
 
 from lab_inventory.evidence.ladder import Arrow, Ladder
 
-TIME_WIDTH, COLUMN_WIDTH, NOTE_WIDTH = 110, 330, 420
-HEAD_HEIGHT, ROW_HEIGHT = 48, 34
+TIME_WIDTH, COLUMN_WIDTH, NOTE_WIDTH = 110, 330, 560
+TITLE_HEIGHT, HEAD_HEIGHT, ROW_HEIGHT = 28, 48, 34
 _TEXT_MAX = 54
 _NOTE_MAX = 74
 
@@ -17,7 +17,8 @@ def ladder_svg(ladder: Ladder, *, alone: bool = False) -> str:
     """The picture; its height grows with the arrows."""
     columns = {party: TIME_WIDTH + 60 + COLUMN_WIDTH * n for n, party in enumerate(ladder.parties)}
     width = TIME_WIDTH + 60 + COLUMN_WIDTH * max(0, len(columns) - 1) + NOTE_WIDTH
-    height = HEAD_HEIGHT + ROW_HEIGHT * (len(ladder.arrows) + 1)
+    top = TITLE_HEIGHT if alone else 0
+    height = top + HEAD_HEIGHT + ROW_HEIGHT * (len(ladder.arrows) + 1)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ladder" role="img" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="monospace" font-size="12" fill="currentColor">',
@@ -25,11 +26,13 @@ def ladder_svg(ladder: Ladder, *, alone: bool = False) -> str:
     ]
     if alone:
         parts.append(f'<rect width="{width}" height="{height}" fill="white"/>')
+        parts.append(_text(12, 20, ladder.title, weight="bold"))
     for party, x in columns.items():
-        parts.append(_text(x, 20, party, anchor="middle", weight="bold"))
-        parts.append(f'<line x1="{x}" y1="28" x2="{x}" y2="{height - 8}" stroke="currentColor" stroke-opacity="0.35"/>')
+        parts.append(_text(x, top + 20, party, anchor="middle", weight="bold"))
+        ends = f'y1="{top + 28}" x2="{x}" y2="{height - 8}"'
+        parts.append(f'<line x1="{x}" {ends} stroke="currentColor" stroke-opacity="0.35"/>')
     for row, arrow in enumerate(ladder.arrows):
-        parts += _row(arrow, HEAD_HEIGHT + ROW_HEIGHT * row + ROW_HEIGHT // 2, columns, width)
+        parts += _row(arrow, top + HEAD_HEIGHT + ROW_HEIGHT * row + ROW_HEIGHT // 2, columns, width)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

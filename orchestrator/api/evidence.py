@@ -86,7 +86,7 @@ def case_of(parts: Parts, asking: Principal, run: str, case: str, repeat: int) -
     with parts.store.reading() as connection:
         view = case_views.case(connection, run, case, repeat, asking.vendor)
     if view is None:
-        raise NotFound(f"nothing is on record of repeat {repeat} of {case} in run {run}")
+        raise NotFound(f"nothing is on record of repeat {repeat} of {case[:80]} in run {run[:80]}")
     return view
 
 

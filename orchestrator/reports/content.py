@@ -60,13 +60,14 @@ class Customer(Noun):
 
 
 class Item(Noun):
-    """A unit that was tested (7.8.2.1 g), where and by which runs."""
+    """A unit that was tested (7.8.2.1 g), where and by which runs; ``beside``: the devices that they had beside it."""
 
     unit: Label
     serial: Label
     host: Label
     slot: Label
     runs: tuple[Name, ...]
+    beside: tuple[Text, ...] = Field(default=(), exclude_if=lambda given: not given)
 
 
 class Method(Noun):
@@ -223,7 +224,9 @@ class TestReport(Noun):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What is on record of a run beside its reports. ``driver``: what pressed its keys, in words."""
+    """What is on record of a run beside its reports. ``driver``: what pressed its keys, in words; ``beside``: its
+    companions in words, each with its identity.
+    """
 
     run: str
     state: str
@@ -235,6 +238,7 @@ class RunRecord:
     started_at: datetime | None
     ended_at: datetime | None
     driver: str = ""
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -474,6 +478,7 @@ def _items(judged: Sequence[RunRecord]) -> Iterator[Item]:
             host=of[-1].host,
             slot=of[-1].slot,
             runs=tuple(run.run for run in of),
+            beside=tuple(dict.fromkeys(words for run in of for words in run.beside)),
         )
 
 

@@ -7,6 +7,8 @@ from orchestrator.lifecycle.recorded_case import CaseView
 from orchestrator.store import tables as t
 from orchestrator.store import views
 
+KINDS = ("started", "device-identified", "case-ended")
+
 
 def case(connection: Connection, run: str, case_id: str, repeat: int, vendor: str | None = None) -> CaseView | None:
     """The repeat of a case of a run, or None where nothing counts of it; for a vendor only of its own products.
@@ -18,7 +20,8 @@ def case(connection: Connection, run: str, case_id: str, repeat: int, vendor: st
     if found is None or content is None or (vendor is not None and content[0].vendor != vendor):
         return None
     programme = views.programme(connection, content[1])
-    rows = connection.execute(select(t.reports.c.body).where(t.reports.c.run == run).order_by(t.reports.c.seq))
+    told = (t.reports.c.run == run) & t.reports.c.kind.in_(KINDS)
+    rows = connection.execute(select(t.reports.c.body).where(told).order_by(t.reports.c.seq))
     bodies = [RunReport.model_validate_json(row).body for row in rows.scalars()]
     of_case = {body.repeat: body for body in bodies if isinstance(body, CaseEnded) and body.case == case_id}
     if programme is None or repeat not in of_case:

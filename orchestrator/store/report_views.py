@@ -1,11 +1,13 @@
 """Reading what a test report is put together from, and the reports that were issued."""
 
+import json
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from lab_inventory.device import Registration
+from orchestrator.lifecycle.run import PlacedCompanion
 from orchestrator.reports.content import Recorded, RunRecord
 from orchestrator.store import sample_views, views
 from orchestrator.store import tables as t
@@ -50,6 +52,7 @@ def _runs(connection: Connection, submission: str) -> tuple[RunRecord, ...]:
             started_at=_time(row.started_at),
             ended_at=_time(row.ended_at),
             driver=_driver(row.registration),
+            beside=tuple(_in_words(PlacedCompanion.model_validate(one)) for one in json.loads(row.companions or "[]")),
         )
         for row in rows
     )
@@ -64,6 +67,12 @@ def drivers(connection: Connection, submission: str) -> tuple[str, ...]:
 
 def _driver(registration: str | None) -> str:
     return Registration.model_validate_json(registration).driver_in_words() if registration else ""
+
+
+def _in_words(beside: PlacedCompanion) -> str:
+    unit = beside.registration
+    what = f"{unit.product.maker} {unit.product.model} {unit.product.firmware}"
+    return f"{beside.role} {what} ({unit.identity.value}) in {beside.slot}"
 
 
 def _time(text: str | None) -> datetime | None:

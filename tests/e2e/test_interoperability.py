@@ -28,10 +28,12 @@ def test_two_phones_call_each_other_through_the_bench_and_the_batch_is_judged(la
 
     (judgement,) = stack.judgements(batch, 120).values()
     print(judgement)
-    assert failed(judgement) == {}
+    assert failed(judgement) == {}  # attended transfer does not apply to this phone
     assert judgement["earned"] == "certified"
     seen = {requirement["requirement"] for level in judgement["levels"] for requirement in level["requirements"]}
-    assert seen == {f"IP-INT-0{number}" for number in range(1, 7)}
+    assert seen == {f"IP-INT-0{number}" for number in range(1, 8)}
+    page = stack.http.get(f"/batches/{batch}").text
+    assert "with the companion Assay Reference Phone 1.0 in slot-02" in page
     reports = stack.call("GET", f"/v1/runs/{run['run']}")["reports"]
     ended = [report["body"] for report in reports if report["body"]["kind"] == "case-ended"]
     assert len(ended) == 6

@@ -5,6 +5,7 @@ What is measured is what the device under test does. Where the companion fails i
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
 from agents.drivers import DriverRefused
 from agents.instruments.dtmf import key_events
@@ -13,7 +14,7 @@ from agents.instruments.sdp import TELEPHONE_EVENT, MalformedSdp, MediaDirection
 from agents.instruments.sip_transactions import ClientTransaction, ServerTransaction
 from agents.measure import LabError, Procedure, Recorder, procedure
 from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_TIMEOUT_S, Call
-from agents.suites.ip_phone.pair import THIRD, Failed, PairBench, Party
+from agents.suites.ip_phone.pair import AUDIO_WITHIN_S, THIRD, Failed, PairBench, Party
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit, Value
 
@@ -48,7 +49,7 @@ async def connected(bench: PairBench, caller: Party) -> PassedCall:
     """One phone dials the other, which rings and answers. Raises as :meth:`PairBench.fail`."""
     callee = bench.party_across(caller)
     if not callee.registrar.bindings(0):
-        bench.fail(callee, "is not registered, so that it cannot be called")
+        raise LabError(f"{callee.name} is not registered, so that it cannot be called")
     known = len(bench.passed)
     await caller.driver.dial(caller.uri(callee.registrar.account.username))
     call = await bench.passed.first(lambda _: True, timeout_s=INVITE_TIMEOUT_S, skip=known)
@@ -287,7 +288,7 @@ async def _blind(bench: PairBench, by: Party, quantity: str) -> None:
     if wrong:
         raise Failed(wrong)
     side, other = bench.side_of(call, by), bench.side_of(call, sent_on)
-    await _press_transfer(by, by.uri(THIRD))
+    await _press(by, "transfer", by.driver.transfer(by.uri(THIRD)))
     await _refer_passed(bench, by, sent_on, side, other)
     third = await _third_answers(bench, sent_on)
     heard, words = await third.audio_heard(float(bench.ixit.get("tone", 1000)))
@@ -302,11 +303,48 @@ async def _blind(bench: PairBench, by: Party, quantity: str) -> None:
     bench.measure(quantity, True, f"{by.name} sent {sent_on.name} to a third party, which answered")
 
 
-async def _press_transfer(party: Party, uri: str) -> None:
+@procedure("interop-attended-transfer", measures={"transfers_after_asking": Unit.BOOL})
+async def attended_transfer(bench: PairBench, recorder: Recorder) -> None:
+    """The companion calls the phone, which asks a third party and then joins both (RFC 5589, 7; RFC 3891)."""
+    await _as_far_as_it_goes(bench, attended_transfer, _attended)
+
+
+async def _attended(bench: PairBench) -> None:
+    by, sent_on = bench.phone, bench.companion
+    call = await connected(bench, sent_on)
+    wrong = await _talk(bench, call)
+    if wrong:
+        raise Failed(wrong)
+    side, other = bench.side_of(call, by), bench.side_of(call, sent_on)
+    await _press(by, "consultation", by.driver.consult(by.uri(THIRD)))
+    asked = await _third_answers(bench, by)
+    await asked.first_packet(0, AUDIO_WITHIN_S)
+    await _press(by, "transfer", by.driver.complete_transfer())
+    await _refer_passed(bench, by, sent_on, side, other)
+    refer = next(one.request for one in side.requests.all() if one.request.method == "REFER")
+    if f"Replaces={asked.dialog.call_id}" not in unquote(refer.get("Refer-To") or ""):
+        raise Failed("the Refer-To of the phone does not name the call with the third party (RFC 5589, 7)")
+    joined = await _third_answers(bench, sent_on, skip=1)
+    invitation = joined.dialog.invitation
+    replaces = (invitation.request.get("Replaces") if invitation else None) or "nothing"
+    if not replaces.startswith(asked.dialog.call_id):
+        bench.fail(sent_on, f"called the third party in place of {replaces}, which is not the call that was named")
+    # The third party takes the new call in place of the one that it had, and ends that (RFC 3891, 3).
+    if not asked.dialog.ended:
+        await asked.dialog.bye().final(timeout_s=REQUEST_TIMEOUT_S)
+    if await other.requests.first(_tells_success, timeout_s=TRANSFER_TIMEOUT_S) is None:
+        bench.fail(sent_on, "did not tell by NOTIFY that the third party answered (RFC 3515, 2.4.4)")
+    if await _bye(side, other) is None:
+        bench.fail(by, "did not end its call after the transfer (RFC 5589, 7)")
+    bench.measure("transfers_after_asking", True, f"{by.name} joined {sent_on.name} with a third party")
+
+
+async def _press(party: Party, key: str, pressing: Awaitable[None]) -> None:
+    """Press a key that not every driver has."""
     try:
-        await party.driver.transfer(uri)
+        await pressing
     except DriverRefused as error:
-        raise LabError(f"{party.name}: its transfer key cannot be pressed: {error}") from error
+        raise LabError(f"the {key} key of {party.name} cannot be pressed: {error}") from error
 
 
 async def _refer_passed(bench: PairBench, by: Party, sent_on: Party, side: Side, other: Side) -> None:
@@ -320,10 +358,11 @@ async def _refer_passed(bench: PairBench, by: Party, sent_on: Party, side: Side,
         bench.fail(sent_on, f"answered the REFER {status} (RFC 3515, 2.4.2)")
 
 
-async def _third_answers(bench: PairBench, caller: Party) -> Call:
-    third = await bench.third.first(lambda _: True, timeout_s=TRANSFER_TIMEOUT_S)
+async def _third_answers(bench: PairBench, caller: Party, *, skip: int = 0) -> Call:
+    """The next call to the third party, after ``skip`` others, which is answered."""
+    third = await bench.third.first(lambda _: True, timeout_s=TRANSFER_TIMEOUT_S, skip=skip)
     if third is None or third.dialog.invitation is None:
-        bench.fail(caller, "did not call the third party that it was sent to (RFC 3515, 2.4.2)")
+        bench.fail(caller, "did not call the third party")
     third.dialog.ring()
     third.dialog.accept()
     return third
@@ -361,4 +400,4 @@ def _direction(body: bytes) -> MediaDirection | None:
     return audio.direction if audio else None
 
 
-PROCEDURES = (call_out, call_in, hold, dtmf, transfer, transferred)
+PROCEDURES = (call_out, call_in, hold, dtmf, transfer, transferred, attended_transfer)

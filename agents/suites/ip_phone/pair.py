@@ -7,6 +7,7 @@ fails to do is no fault of the device under test: it is the lab's, and an error.
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -42,6 +43,7 @@ from lab_inventory.programme import TestCase
 THIRD = "third-party"
 """Whom the bench plays: the user part of the number that is dialled for it."""
 CALLS_MAX = 64
+_KEY = re.compile(rb"(inline:)([A-Za-z0-9+/=]+)")
 AUDIO_WITHIN_S = 2.0
 
 
@@ -287,9 +289,12 @@ class PairSuite(PhoneSuite):
 
 
 def calls_alone(trace: Trace, since_ns: int) -> bytes:
-    """A trace as evidence without the registrations: they are the lab's own, and have its credentials."""
+    """A trace as evidence without the registrations, which are the lab's own and have its credentials, and with stars
+    in place of the keys of secured media (RFC 4568, 9).
+    """
     lines = trace.json_lines(since_ns=since_ns).splitlines(keepends=True)
-    return b"".join(line for line in lines if b" REGISTER\\r\\n" not in line)
+    kept = b"".join(line for line in lines if b" REGISTER\\r\\n" not in line)
+    return _KEY.sub(lambda found: found[1] + b"*" * len(found[2]), kept)
 
 
 def pair_suite(

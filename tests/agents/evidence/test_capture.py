@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,17 @@ def test_messages_over_tcp_and_tls_stand_in_a_stream(tmp_path: Path) -> None:
     assert [row[:4] for row in rows[:3]] == [["0", "INVITE", "", ""]] * 3
     assert rows[3][:4] == ["0", "REGISTER", "", ""]
     assert "came over TLS" in rows[3][4]
+
+
+@NEEDS_TSHARK
+def test_what_could_not_be_sent_is_in_the_lines_and_in_no_packet(tmp_path: Path) -> None:
+    found = files((replace(LINES[0], fault="not sent: the connection is closed", transport="tcp"), LINES[2]))
+
+    assert dissected(found["capture"].data, tmp_path, "sip.Status-Code") == [["180"]]
+    assert [line.fault for line in read_sip(found["SIP messages"].data).lines] == [
+        "not sent: the connection is closed",
+        "",
+    ]
 
 
 def test_no_file_holds_the_response_and_the_lines_say_that_it_was_replaced() -> None:

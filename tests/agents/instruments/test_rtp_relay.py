@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.instruments.packets import Packet, PacketPort
 from agents.instruments.rtp import build_rtp
@@ -18,6 +20,9 @@ OFFER = (
     b"a=candidate:1 1 UDP 1 10.0.0.7 7000 typ host\r\na=sendonly\r\n"
     b"m=video 7002 RTP/AVP 97\r\nc=IN IP4 10.0.0.8\r\na=rtpmap:97 H264/90000\r\n"
 )
+
+
+LINES = [*OFFER.split(b"\r\n")[5:], b"m=audio 0 RTP/AVP 0", b"m=audio 9 RTP/AVP 8", b"c=IN IP6 ::1"]
 
 
 def test_the_audio_comes_to_the_bench_in_formats_that_it_hears_and_the_rest_stays() -> None:
@@ -47,6 +52,20 @@ def test_what_cannot_be_read_is_passed_on_as_it_is(body: bytes) -> None:
 def test_audio_that_was_refused_stays_refused() -> None:
     refused = OFFER.replace(b"m=audio 7000", b"m=audio 0")
     assert not any(media.accepted for media in parse_sdp(led_over(refused, HERE)).media)
+
+
+def test_audio_without_a_codec_that_the_bench_hears_is_refused() -> None:
+    unheard = OFFER.replace(b"RTP/AVP 96 0 101", b"RTP/AVP 96 101")
+    assert parse_sdp(led_over(unheard, HERE)).audio is None
+
+
+@given(st.lists(st.sampled_from(LINES)))
+def test_whatever_is_described_no_audio_goes_past_the_bench(lines: list[bytes]) -> None:
+    body = b"\r\n".join([*OFFER.split(b"\r\n")[:5], *(line for line in lines if line)]) + b"\r\n"
+    before, after = parse_sdp(body), parse_sdp(led_over(body, HERE))
+    assert [media.kind for media in after.media] == [media.kind for media in before.media]
+    assert all(media.destination == HERE for media in after.media if media.accepted)
+    assert sum(media.accepted for media in after.media) <= 1
 
 
 async def test_packets_go_on_byte_for_byte_both_ways_and_are_kept() -> None:

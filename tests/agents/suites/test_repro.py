@@ -126,6 +126,34 @@ async def test_the_same_failure_is_seen_again_and_without_the_defect_it_is_not(t
     assert PASSWORD.encode() not in everything
 
 
+async def repro(path: Path, options: dict[str, str]) -> asyncio.subprocess.Process:
+    """The command in a process of its own."""
+    words = [word for pair in options.items() for word in pair]
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-u", "-m", "agents.cli", "repro", str(path), *words,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")},
+    )  # fmt: skip
+
+
+async def test_the_command_ends_when_it_is_told_to_and_says_so(tmp_path: Path) -> None:
+    path, slot = tmp_path / "pack.zip", an_assignment().slot
+    path.write_bytes(a_pack_without_evidence())
+    options = {"--registrar": slot.registrar, "--user": "1001", "--driver": "baresip", "--control": slot.control or ""}
+    process = await repro(path, options | {"--out": str(tmp_path / "out")})
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"secret\n")
+    async with asyncio.timeout(60):
+        while not (await process.stdout.readline()).startswith(b"listening"):
+            pass
+        process.terminate()
+        _, err = await process.communicate()
+
+    assert process.returncode == 2
+    assert err.decode() == f"{NOTICE}: it was told to stop before the case had ended\n"
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -145,11 +173,7 @@ async def test_the_command_refuses_in_words_after_saying_that_it_grants_nothing(
         path = Path(changed[1])
     else:
         options[changed[0]] = changed[1]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agents.cli", "repro", str(path), *[word for pair in options.items() for word in pair],
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")},
-    )  # fmt: skip
+    process = await repro(path, options)
 
     out, err = await asyncio.wait_for(process.communicate(b"secret\n"), 60)
 

@@ -78,6 +78,18 @@ def test_more_parties_than_columns_share_one() -> None:
     parsed(ladder_svg(made))
 
 
+def test_connections_of_one_host_share_a_column_and_one_that_brought_nothing_says_why() -> None:
+    said = [
+        SipLine(at_ns=at, incoming=True, peer=f"192.0.2.7:{50000 + at}", raw=b"", fault="unknown_ca", transport="tls")
+        for at in range(10)
+    ]
+
+    made = ladder("", said)
+
+    assert made.parties == (BENCH, "192.0.2.7 TLS")
+    assert {(arrow.text, arrow.marks) for arrow in made.arrows} == {("no message", ("unknown_ca", "TLS"))}
+
+
 def test_the_text_has_each_message_in_full_and_nothing_that_steers_a_terminal() -> None:
     evil = SipLine(
         at_ns=1, incoming=True, peer=PHONE, raw=b"OPTIONS sip:a SIP/2.0\r\nSubject: \x1b[2J\xe2\x80\xae\r\n\r\n"

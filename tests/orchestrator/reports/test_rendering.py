@@ -1,6 +1,7 @@
 """A report as pages: everything of it is on them, and nothing from outside becomes markup or code."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import small_programme as small
@@ -82,3 +83,12 @@ def test_a_report_of_many_rows_has_many_pages() -> None:
 def pages(made: bytes) -> int:
     (count,) = re.findall(rb"/Type/Pages/Count (\d+)", made)
     return int(count)
+
+
+def test_the_devices_that_a_run_had_beside_the_one_under_test_are_named() -> None:
+    words = "companion Assay Reference Phone 1.0 (urn:uuid:2) in slot-2"
+    alone = recorded()
+    report = composed(recorded(runs=[replace(run, beside=(words,)) for run in alone.runs]))
+    assert f"host-1 slot-1 with the {words}" in Words(html(report)).text
+    assert pdf(report).startswith(b"%PDF")
+    assert "beside" not in composed(alone).model_dump_json()
