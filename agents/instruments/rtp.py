@@ -6,7 +6,7 @@ depend on it. What the packets say is found out in ``rtp_analysis``, ``dtmf`` an
 
 import asyncio
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -90,7 +90,8 @@ class Outgoing:
 class RtpPort:
     """An even UDP port for RTP with the next one for RTCP; keeps what comes and sends frames every 20 ms.
 
-    ``heard`` is what came; ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port,
+    ``heard`` is what came; ``unsendable`` counts by host what could not even be sent (a phone may name any address);
+    ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port,
     ``reports`` has what the phone says there of what it hears.
     ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number. Once it is ``secured``,
     only what authenticates is ``heard``; the rest is ``unauthentic``, but for copies of what was heard, and so it is
@@ -103,6 +104,7 @@ class RtpPort:
         self.heard: Arrivals[RtpPacket] = Arrivals(most=PACKETS_MAX)
         self.sent_ns: dict[int, int] = {}
         self.foreign = 0
+        self.unsendable: Counter[str] = Counter()
         self.rtcp_packets = 0
         self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
         self._sequence = int(clock.uniform(0, 0x7FFF))  # the lower half, as RFC 3550 has it for SRTP's sake
@@ -236,9 +238,13 @@ class RtpPort:
                 raise InvariantBroken("a secured call sends before its keys are agreed on")
             data = self._sender.protect(data)
             self.first_under.setdefault(self._sender.crypto.fingerprint, self._sequence)
-        at_ns = self._media().send(data, destination)
-        if len(self.sent_ns) < PACKETS_MAX:
-            self.sent_ns[self._sequence] = at_ns
+        try:
+            at_ns = self._media().send(data, destination)
+        except (OSError, Unavailable):
+            self.unsendable[destination[0]] += 1  # as if it had been lost; whose fault it is shows by the host
+        else:
+            if len(self.sent_ns) < PACKETS_MAX:
+                self.sent_ns[self._sequence] = at_ns
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._timestamp = (self._timestamp + TICKS_PER_FRAME) & 0xFFFF_FFFF
 

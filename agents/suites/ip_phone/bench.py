@@ -260,6 +260,10 @@ class PhoneBench:
         unkept += sum(call.port.heard.dropped for call in self.calls) - before[1]
         if lost or unkept:
             raise LabError(f"the bench lost {lost} datagrams and had no room for {unkept}")
+        for host in {binding.peer[0] for binding in self.registrar.bindings(0)}:
+            unsent = sum(call.port.unsendable[host] for call in self.calls)
+            if unsent:  # to any other host it is the phone that named what cannot be reached
+                raise LabError(f"{unsent} audio packets could not be sent to the phone's own host {host}")
         steps = stepped - before[2] + sum(call.port.clock_steps for call in self.calls)
         if steps:
             raise LabError(

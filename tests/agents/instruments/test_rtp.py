@@ -134,3 +134,15 @@ async def test_a_stream_that_is_stopped_and_started_again_is_one_stream() -> Non
     assert len({packet.ssrc for packet in far.packets()}) == 1
     assert missing(far.packets()) == 0
     assert [packet.marker for packet in far.packets()].count(True) == 2
+
+
+async def test_an_address_to_which_nothing_can_be_sent_is_counted_and_the_stream_goes_on() -> None:
+    port = RtpPort(clock=SystemClock()).open("127.0.0.1")
+    port.start_sending(("255.255.255.255", 4000), payload_type=0, frames=[b"x" * 160])  # refused: no broadcast
+    port.start_sending(port.address, payload_type=0, frames=[b"x" * 160])
+    heard = await port.heard.first(lambda _: True, timeout_s=2)
+    port.close()
+
+    assert heard is not None
+    assert port.unsendable == {"255.255.255.255": 1}
+    assert next(iter(port.sent_ns)) == heard.sequence
