@@ -26,7 +26,6 @@ GOOD_SRTP: dict[str, Value | None] = {
 def ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "ca"))
     monkeypatch.setattr(other_server, "SETTLES_S", 0.1)
-    monkeypatch.setattr(srtp, "REPORT_TIMEOUT_S", 0.2)  # this phone sends none
     return make_ca(tmp_path / "ca", "tests", SystemClock().now())
 
 
@@ -42,12 +41,35 @@ async def test_a_phone_that_takes_bad_certificates_is_found(ca: Path, tmp_path: 
         assert await values_of(suite, TLS, tmp_path) == GOOD_TLS | {"bad_certificates_rejected": False}
 
 
+@pytest.fixture
+def _without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(srtp, "REPORT_TIMEOUT_S", 0.1)  # they take seconds, and what is tried here needs none
+
+
+async def test_a_phone_that_does_not_take_another_key_is_found(ca: Path, tmp_path: Path) -> None:
+    async with reference_on_bench(tmp_path, ca=ca, defects=["srtp-old-key-kept"]) as suite:
+        assert await values_of(suite, SRTP, tmp_path) == GOOD_SRTP | {"rekeyed": False}
+
+
+@pytest.mark.usefixtures("_without_reports")
+async def test_a_phone_whose_reports_do_not_come_has_not_shown_that_it_takes_another_key(
+    ca: Path, tmp_path: Path
+) -> None:
+    async with reference_on_bench(tmp_path, ca=ca, defects=["rtcp-absent"]) as suite:
+        assert await values_of(suite, SRTP, tmp_path) == GOOD_SRTP | {"rekeyed": None}
+
+
+@pytest.mark.usefixtures("_without_reports")
 async def test_a_phone_that_agrees_on_keys_and_sends_in_clear_is_found(ca: Path, tmp_path: Path) -> None:
     async with reference_on_bench(tmp_path, ca=ca, defects=["srtp-sent-clear"]) as suite:
         found = await values_of(suite, SRTP, tmp_path)
     assert found == GOOD_SRTP | {"secure_audio": False, "no_clear_rtp_when_mandatory": False, "rekeyed": False}
 
 
+@pytest.mark.usefixtures("_without_reports")
 async def test_a_phone_that_takes_audio_in_clear_where_it_must_not_is_found(ca: Path, tmp_path: Path) -> None:
-    async with reference_on_bench(tmp_path, ca=ca, defects=["srtp-not-mandatory"]) as suite:
-        assert await values_of(suite, SRTP, tmp_path) == GOOD_SRTP | {"no_clear_rtp_when_mandatory": False}
+    async with reference_on_bench(tmp_path, ca=ca, defects=["srtp-not-mandatory", "rtcp-absent"]) as suite:
+        assert await values_of(suite, SRTP, tmp_path) == GOOD_SRTP | {
+            "no_clear_rtp_when_mandatory": False,
+            "rekeyed": None,
+        }
