@@ -182,7 +182,7 @@ async def test_what_both_sides_said_is_kept_without_registrations(tmp_path: Path
     async with two_phones(tmp_path) as suite:
         await measured(suite, "interop-call-out", tmp_path)
     kept = json.loads((tmp_path / "interop-call-out.json").read_text())
-    said, passed = (kept[f"TC-INT-01 {name}"] for name in ("companion SIP messages", "RTP packets between"))
+    said, passed = (kept[f"TC-INT-01 {name}"] for name in ("companion SIP messages", "passed RTP packets"))
     lines = {
         name: [json.loads(line) for line in evidence_path(tmp_path / "evidence", name).read_text().splitlines()]
         for name in (said, passed)
