@@ -146,6 +146,10 @@ class Requirement(RequirementCore):
     profiles: tuple[Name, ...] = Field(min_length=1)
 
 
+ROLES_PER_CASE_MAX = 5
+"""Devices of one test case, that under test among them."""
+
+
 class TestCase(Noun):
     """How something is measured: a procedure, how often, with which devices and parameters."""
 
@@ -156,7 +160,7 @@ class TestCase(Noun):
     procedure: Name
     method_version: int = Field(ge=1, default=1)
     repeats: int = Field(ge=1, le=100, default=1)
-    roles: tuple[Role, ...] = (Role.DUT,)
+    roles: tuple[Role, ...] = Field(default=(Role.DUT,), min_length=1, max_length=ROLES_PER_CASE_MAX)
     duration_s: float = Field(gt=0)
     parameters: dict[Name, float | int | bool | Label] = Field(default_factory=dict)
     condition: Label | None = None

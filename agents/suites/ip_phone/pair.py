@@ -267,7 +267,7 @@ class PairSuite(PhoneSuite):
             await super().carry_out(case, recorder)
         finally:
             messages = calls_alone(self._pair.companion.endpoint.transport.trace, began_ns)
-            kept = (("companion SIP messages", messages), ("RTP packets between", self._pair.pair_rtp_lines()))
+            kept = (("companion SIP messages", messages), ("passed RTP packets", self._pair.pair_rtp_lines()))
             for name, data in kept:
                 if data:
                     recorder.attach(f"{case.id} {name}", "application/jsonl", data)

@@ -3,13 +3,14 @@
 import pytest
 import small_lab
 import small_programme as small
+from pydantic import ValidationError
 
 from lab_inventory.clock import ManualClock
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.lab import Host, Role
-from lab_inventory.messages import Assignment
+from lab_inventory.messages import COMPANIONS_MAX, Assignment
 from lab_inventory.outcome import stall_budget
-from lab_inventory.programme import Programme, TestCase
+from lab_inventory.programme import ROLES_PER_CASE_MAX, Programme, TestCase
 from orchestrator.lifecycle.run import RunQueued
 from orchestrator.lifecycle.snapshot import SubmissionView
 from orchestrator.pipeline.plan import (
@@ -138,6 +139,14 @@ def test_a_run_needs_as_many_of_each_role_as_its_most_demanding_case() -> None:
     (planned,) = plan(small.content(), programme)
     assert [need.role for need in planned.needs] == [Role.COMPANION, Role.COMPANION, Role.REFERENCE]
     assert {need.category for need in planned.needs} == {"ip-phone"}
+
+
+def test_no_run_needs_more_devices_than_an_assignment_holds() -> None:
+    most = [("dut", *[role] * (ROLES_PER_CASE_MAX - 1)) for role in ("companion", "reference")]
+    (planned,) = plan(small.content(), paired(("dut",), *most))
+    assert len(planned.needs) == COMPANIONS_MAX
+    with pytest.raises(ValidationError):
+        paired(("dut",), ("dut",), ("dut", *["companion"] * ROLES_PER_CASE_MAX))
 
 
 def test_an_attempt_at_the_cases_that_need_one_device_needs_no_other() -> None:
