@@ -187,6 +187,9 @@ def repro(
     user: Annotated[str, typer.Option(help="The user name with which the phone registers.")],
     driver: Annotated[str, typer.Option(help="What presses the phone's keys.")],
     control: Annotated[str, typer.Option(help="HOST:PORT of the phone's control.")],
+    control_user: Annotated[
+        str | None, typer.Option(help="The control's user, with its password in ASSAY_REPRO_CONTROL_PASSWORD.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="A new folder for the evidence; else one named after the case.")
     ] = None,
@@ -199,21 +202,24 @@ def repro(
 
     typer.echo(NOTICE)
     try:
-        status = _repro(pack, registrar, user, driver, control, out)
+        from agents.repro import desk_of  # noqa: PLC0415
+        from agents.repro import main as carry_out  # noqa: PLC0415
+
+        clock = SystemClock()
+        desk = desk_of(
+            registrar=registrar,
+            user=user,
+            password=os.environ.get("ASSAY_REPRO_PASSWORD") or _password_from_input(),
+            driver=driver,
+            control=control,
+            control_user=control_user,
+            control_password=os.environ.get("ASSAY_REPRO_CONTROL_PASSWORD", ""),
+        )
+        status = carry_out(pack, desk, out or Path(f"reproduction-{clock.now():%Y%m%d-%H%M%S}"), clock, typer.echo)
     except (AssayError, OSError) as error:
         typer.echo(f"{NOTICE}: {error}", err=True)
         status = 2
     sys.exit(status)
-
-
-def _repro(pack: Path, registrar: str, user: str, driver: str, control: str, out: Path | None) -> int:
-    from agents.repro import Desk, desk_of, main  # noqa: PLC0415
-
-    clock = SystemClock()
-    password = os.environ.get("ASSAY_REPRO_PASSWORD") or _password_from_input()
-    desk: Desk = desk_of(registrar=registrar, user=user, password=password, driver=driver, control=control)
-    folder = out or Path(f"reproduction-{clock.now():%Y%m%d-%H%M%S}")
-    return main(pack, desk, folder, clock, typer.echo)
 
 
 def _password_from_input() -> str:

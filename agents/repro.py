@@ -43,13 +43,16 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """Where the phone is. ``registrar``: of this machine, where it registers; ``control``: what its driver reaches."""
+    """Where the phone is. ``registrar``: of this machine, where it registers; ``control``: what its driver reaches,
+    with ``control_account`` where that asks for one.
+    """
 
     registrar: str
     user: str
     password: SecretStr
     driver: str
     control: str
+    control_account: Account | None = None
 
 
 class _Checked(Noun):
@@ -61,7 +64,16 @@ class _Checked(Noun):
     control: Address
 
 
-def desk_of(*, registrar: str, user: str, password: str, driver: str, control: str) -> Desk:
+def desk_of(
+    *,
+    registrar: str,
+    user: str,
+    password: str,
+    driver: str,
+    control: str,
+    control_user: str | None = None,
+    control_password: str = "",
+) -> Desk:
     """Where the phone is, from what was typed; raises BadInput that says what is expected."""
     try:
         _Checked(registrar=registrar, user=user, driver=driver, control=control)
@@ -69,7 +81,16 @@ def desk_of(*, registrar: str, user: str, password: str, driver: str, control: s
         raise BadInput("the desk cannot be used", problems=problems_of(error.errors(include_url=False))) from error
     if not password:
         raise BadInput("there is no password; expected it in ASSAY_REPRO_PASSWORD or as a line on standard input")
-    return Desk(registrar=registrar, user=user, password=SecretStr(password), driver=driver, control=control)
+    if control_user is not None and not control_password:
+        raise BadInput("there is no password of the control; expected it in ASSAY_REPRO_CONTROL_PASSWORD")
+    return Desk(
+        registrar=registrar,
+        user=user,
+        password=SecretStr(password),
+        driver=driver,
+        control=control,
+        control_account=Account(user=control_user, password=SecretStr(control_password)) if control_user else None,
+    )
 
 
 class Result(Noun):
@@ -198,6 +219,7 @@ def assignment_of(wanted: Reproduction, desk: Desk, clock: Clock) -> Assignment:
             registrar=desk.registrar,
             account=Account(user=desk.user, password=desk.password),
             control=desk.control,
+            control_account=desk.control_account,
             unit=UnitLabel(hardware_revision=wanted.hardware_revision, mode=wanted.mode),
         ),
         instruments=(Instrument(name=DESK, kind="sip-rtp", calibration=Calibration(method="none: a desk, no bench")),),

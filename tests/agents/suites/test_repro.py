@@ -13,10 +13,11 @@ from agent_nouns import INSTRUMENT
 from agents.cases import carry_out_case
 from agents.evidence.comparison import Comparison
 from agents.measure import evidence_path
-from agents.repro import Desk, reproduce
+from agents.repro import Desk, desk_of, reproduce
 from agents.simulated.bench_phones import BenchPhone
 from agents.version import VERSION
 from lab_inventory.clock import SystemClock
+from lab_inventory.errors import BadInput
 from lab_inventory.evidence.pack import NOTICE, read_pack
 from lab_inventory.messages import Assignment, CaseEnded, CaseStatus
 from lab_inventory.programme import Programme
@@ -187,6 +188,18 @@ async def test_the_command_refuses_in_words_after_saying_that_it_grants_nothing(
 def a_pack_without_evidence() -> bytes:
     ended = CaseEnded(case=CASE.id, repeat=1, status=CaseStatus.MEASURED, duration_s=1.0)
     return exported(an_assignment(), ended, Path())
+
+
+def test_a_control_that_asks_for_an_account_gets_it_and_never_without_its_password() -> None:
+    at = {"registrar": "127.0.0.1:1", "user": "1001", "password": "p", "driver": "yealink", "control": "127.0.0.1:2"}
+
+    desk = desk_of(**at, control_user="admin", control_password="secret")
+
+    assert desk.control_account is not None
+    assert desk.control_account.password.get_secret_value() == "secret"
+    assert desk_of(**at).control_account is None
+    with pytest.raises(BadInput, match="ASSAY_REPRO_CONTROL_PASSWORD"):
+        desk_of(**at, control_user="admin")
 
 
 def test_the_instrument_of_a_desk_claims_no_uncertainty() -> None:
