@@ -82,6 +82,11 @@ class Dialog:
         dialog._learn(request.body)
         return dialog
 
+    @property
+    def sent_from(self) -> str:
+        """The From of this side's requests."""
+        return self._local
+
     # What the bench does.
 
     def invite(

@@ -36,7 +36,7 @@ def score_suite(
     only: Annotated[list[str] | None, typer.Option(help="Only this defect; may be given several times.")] = None,
     without_reference: Annotated[bool, typer.Option(help="Leave the reference phone out.")] = False,
     scope: Annotated[Scope, typer.Option(help="Which cases a phone with a defect gets.")] = Scope.ALL,
-    at_once: Annotated[int, typer.Option(min=1, max=AT_ONCE_MAX, help="How many runs at once.")] = 0,
+    at_once: Annotated[int | None, typer.Option(min=1, max=AT_ONCE_MAX, help="How many runs at once.")] = None,
     seed: Annotated[int | None, typer.Option(help="The order of an earlier scoring again.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the table is kept, as JSON.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep runs and evidence in this new directory.")] = None,
@@ -77,10 +77,11 @@ def score_suite(
     else:
         keep.mkdir(parents=True)
         table = run(keep.absolute())
-    print_table(table)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, table.model_dump_json(indent=1).encode(), clock)
+    print_table(table)
+    if out is not None:
         typer.echo(f"kept in {out}")
     wrong = any(not row.right for row in table.rows) or any(run.departures for run in table.healthy)
     raise typer.Exit(1 if wrong else 0)
@@ -104,7 +105,8 @@ def print_table(table: ScoreTable) -> None:
 
     shown = Table("phone", "defect", "size", "must", "requirement", "is", "failed as well", "undecided")
     for row in table.rows:
-        sized = "" if row.size is None else f"{row.size:.4g} (x {row.share:g})"
+        share = "" if row.share is None else f" (x {row.share:g})"
+        sized = "" if row.size is None else f"{row.size:.4g}{share}"
         verdict = str(row.verdict) if row.right else f"WRONG: {row.verdict}"
         shown.add_row(
             row.phone, Text(row.defect), sized, str(row.must), row.requirement, verdict,

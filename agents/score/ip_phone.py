@@ -54,7 +54,8 @@ def _plainly(requirement: str, *defects: str) -> dict[str, FoundBy]:
 
 
 BY_REFERENCE: Mapping[str, FoundBy] = {
-    **_plainly("IP-REG-01", "register-wrong-digest", "register-nonce-count-stuck"),
+    **_plainly("IP-REG-01", "register-wrong-digest"),
+    **_plainly("IP-REG-07", "register-nonce-count-stuck"),
     "register-refresh-late": FoundBy(requirement="IP-REG-02", quantity="refresh_ratio_max", healthy=0.7),
     "register-refresh-eager": FoundBy(requirement="IP-REG-02", size=0.4),
     **{

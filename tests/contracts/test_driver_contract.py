@@ -12,6 +12,7 @@ from yealink_stand_in import YealinkStandIn, yealink_stand_in
 from agents.drivers import installed_drivers
 from agents.drivers.baresip import BaresipDriver
 from agents.drivers.operator import OperatorDriver
+from agents.drivers.reference import ReferenceDriver
 from agents.drivers.yealink import YealinkDriver
 from agents.testing.driver_contract import DriverContract, listening
 
@@ -38,6 +39,28 @@ class TestBaresipDriver(DriverContract):
     @asynccontextmanager
     async def refusing_phone(self) -> AsyncIterator[str]:
         async with listening(lambda reader, writer: control_port(reader, writer, ok=False)) as control:
+            yield control
+
+
+async def json_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, ok: bool = True) -> None:
+    """What the reference phone answers: a line of JSON for each key."""
+    while await reader.readline():
+        writer.write(b'{"ok": true}\n' if ok else b'{"ok": false, "why": "not now"}\n')
+        await writer.drain()
+
+
+class TestReferenceDriver(DriverContract):
+    driver = ReferenceDriver
+    user_agents = ("Assay-Reference-Phone/1.0",)
+
+    @asynccontextmanager
+    async def phone(self) -> AsyncIterator[str]:
+        async with listening(json_lines) as control:
+            yield control
+
+    @asynccontextmanager
+    async def refusing_phone(self) -> AsyncIterator[str]:
+        async with listening(lambda reader, writer: json_lines(reader, writer, ok=False)) as control:
             yield control
 
 

@@ -56,6 +56,8 @@ def answer_faults(dialog: Dialog, final: Received[Response] | None) -> list[str]
     if response.status != 200:
         return [f"the INVITE was answered {response.status}"]
     problems: list[str] = []
+    if response.get("From") != dialog.sent_from:
+        problems.append("From is not the one that was sent (RFC 3261, 8.2.6.2)")
     if tag(response, "To") is None:
         problems.append("To has no tag (RFC 3261, 12.1.1)")
     try:

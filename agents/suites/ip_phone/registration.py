@@ -24,8 +24,7 @@ async def digest_registration(bench: PhoneBench, recorder: Recorder) -> None:
     """The phone answers a challenge rightly, every time, and is bound after it."""
     await bench.registrar.records.first(lambda record: record.binds, timeout_s=REGISTERS_WITHIN_S)
     records = bench.registrar.records.all()
-    bad = [f"{record.verdict}: {record.reason}" for record in records if record.verdict in _BAD]
-    bad += nonce_count_faults(records)
+    bad = credential_faults(records)
     right = [record for record in records if record.verdict is DigestVerdict.CORRECT]
     challenged = [record for record in records if record.status == 401]
     note = f"{len(records)} REGISTER, {len(challenged)} challenged, {len(right)} answered rightly"
@@ -36,6 +35,12 @@ async def digest_registration(bench: PhoneBench, recorder: Recorder) -> None:
     bench.measure("binding_present", bool(bindings), bindings[0].uri if bindings else "no binding")
     instance = bindings[0].instance if bindings else None
     bench.measure("instance_present", bool(instance), instance or "no +sip.instance in the Contact (RFC 5626, 4.1)")
+
+
+def credential_faults(records: tuple[RegisterRecord, ...]) -> list[str]:
+    """What is wrong with the answers to challenges; a nonce that the registrar took back is nobody's fault."""
+    bad = [f"{record.verdict}: {record.reason}" for record in records if record.verdict in _BAD]
+    return bad + nonce_count_faults(records)
 
 
 def nonce_count_faults(records: tuple[RegisterRecord, ...]) -> list[str]:
@@ -52,7 +57,10 @@ def nonce_count_faults(records: tuple[RegisterRecord, ...]) -> list[str]:
     return faults
 
 
-@procedure("registration-refresh", measures={"refresh_ratio_max": Unit.RATIO, "refresh_ratio_min": Unit.RATIO})
+@procedure(
+    "registration-refresh",
+    measures={"refresh_ratio_max": Unit.RATIO, "refresh_ratio_min": Unit.RATIO, "credentials_right": Unit.BOOL},
+)
 async def registration_refresh(bench: PhoneBench, recorder: Recorder) -> None:
     """From each grant to the next REGISTER, as a share of the granted expiry, over the whole run.
 
@@ -73,6 +81,10 @@ async def registration_refresh(bench: PhoneBench, recorder: Recorder) -> None:
         note += f"; {cycles} were to be seen"
     bench.measure("refresh_ratio_max", max(ratios) if enough else None, note, bench_stall=stall)
     bench.measure("refresh_ratio_min", min(ratios) if enough else None, note, bench_stall=stall)
+    bad = credential_faults(records.all())
+    bench.measure(
+        "credentials_right", not bad, "; ".join(dict.fromkeys(bad)) or f"{len(records)} REGISTER were looked at"
+    )
 
 
 def refresh_ratios(
