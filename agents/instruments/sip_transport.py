@@ -4,7 +4,6 @@ Takes and gives raw messages. What cannot be read is kept in the trace with the 
 is a :class:`Flow` is answered on its connection, any other by UDP. More addresses are opened for TLS when a case asks.
 """
 
-import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,6 +108,7 @@ class SipTransport:
         self._on_response = on_response
         self._port: PacketPort | None = None
         self._listeners: list[StreamListener] = []
+        self._refused_earlier = 0
         self.trace = Trace()
 
     def open(self, address: Peer) -> Self:
@@ -134,8 +134,8 @@ class SipTransport:
 
     @property
     def refused(self) -> int:
-        """Connections that were ended because too many were open."""
-        return sum(listener.refused for listener in self._listeners)
+        """Connections that were ended because too many were open, at listeners that have ended too."""
+        return self._refused_earlier + sum(listener.refused for listener in self._listeners)
 
     def listen(self, address: Peer, *, layer_for: Callable[[Flow], Layer]) -> StreamListener:
         """Listen for TLS at another address until ``stop_listening``. Raises Unavailable when it is taken."""
@@ -146,8 +146,9 @@ class SipTransport:
     def stop_listening(self, listener: StreamListener) -> None:
         """End a listener of ``listen`` and its connections."""
         listener.close()
-        with contextlib.suppress(ValueError):  # stopped already
+        if listener in self._listeners:
             self._listeners.remove(listener)
+            self._refused_earlier += listener.refused
 
     async def connect(self, peer: Peer, *, timeout_s: float) -> Flow:
         """Make a TCP connection to a peer; messages sent to the flow go there. Raises Unavailable."""
