@@ -4,6 +4,7 @@ Takes and gives raw messages. What cannot be read is kept in the trace with the 
 is a :class:`Flow` is answered on its connection, any other by UDP. More addresses are opened for TLS when a case asks.
 """
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ class SipTransport:
     def stop_listening(self, listener: StreamListener) -> None:
         """End a listener of ``listen`` and its connections."""
         listener.close()
-        if listener in self._listeners:
+        with contextlib.suppress(ValueError):  # stopped already
             self._listeners.remove(listener)
             self._refused_earlier += listener.refused
 
