@@ -128,6 +128,7 @@ class SipTransport:
         self._on_response = on_response
         self._port: PacketPort | None = None
         self._listeners: list[StreamListener] = []
+        self._refused_earlier = 0
         self.trace = Trace()
 
     def open(self, address: Peer) -> Self:
@@ -153,8 +154,8 @@ class SipTransport:
 
     @property
     def refused(self) -> int:
-        """Connections that were ended because too many were open."""
-        return sum(listener.refused for listener in self._listeners)
+        """Connections that were ended because too many were open, at listeners that have ended too."""
+        return self._refused_earlier + sum(listener.refused for listener in self._listeners)
 
     def listen(self, address: Peer, *, layer_for: Callable[[Flow], Layer]) -> StreamListener:
         """Listen for TLS at another address until ``stop_listening``. Raises Unavailable when it is taken."""
@@ -167,6 +168,7 @@ class SipTransport:
         listener.close()
         with contextlib.suppress(ValueError):  # stopped already
             self._listeners.remove(listener)
+            self._refused_earlier += listener.refused
 
     async def connect(self, peer: Peer, *, timeout_s: float) -> Flow:
         """Make a TCP connection to a peer; messages sent to the flow go there. Raises Unavailable."""

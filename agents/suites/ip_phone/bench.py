@@ -272,8 +272,8 @@ class PhoneBench:
 
     def _suffered(self) -> tuple[int, int, int]:
         """What the signalling side has lost, not kept, and how often its clock was set, since the run began."""
-        port = self.endpoint.transport.port
-        return port.dropped, self.endpoint.transport.trace.dropped, port.clock_steps
+        transport = self.endpoint.transport
+        return transport.port.dropped, transport.trace.dropped + transport.refused, transport.port.clock_steps
 
     def rtp_lines(self) -> bytes:
         """The header of every RTP packet of the case's calls, as they came: one JSON object a line."""

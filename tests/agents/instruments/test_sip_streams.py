@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agents.instruments import sip_streams
 from agents.instruments.dialog import Dialog, expecting_calls
 from agents.instruments.digest import Account
 from agents.instruments.packets import Peer
@@ -206,3 +207,28 @@ async def test_an_address_can_be_taken_again_at_once_after_connections_to_it(nea
     await until_entry(endpoint, direction=Direction.OUT)
     endpoint.close()
     SipEndpoint(clock=SystemClock()).open(address).close()
+
+
+async def test_a_connection_over_the_bound_is_ended_and_counted(
+    far: SipEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sip_streams, "CONNECTIONS_MAX", 1)
+    _, first = await asyncio.open_connection(*far.address)
+    reader, second = await asyncio.open_connection(*far.address)
+    assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
+    assert far.transport.refused == 1
+    first.close()
+    second.close()
+
+
+async def test_a_peer_that_takes_nothing_is_cut_off(far: SipEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sip_streams, "UNSENT_BYTES_MAX", 100_000)
+    _, writer = await asyncio.open_connection(*far.address)
+    writer.write(request_bytes("OPTIONS", "sip:far@h", options(far, far.address)))
+    entry = await until_entry(far, direction=Direction.OUT)
+    for _ in range(200):
+        far.transport.send(bytes(65_536), entry.peer)
+    faults = [entry.fault for entry in far.transport.trace.entries() if entry.fault]
+    assert faults[0] == "the peer did not take 100000 bytes"
+    assert set(faults[1:]) == {"not sent: the connection is closed"}
+    writer.close()
