@@ -9,7 +9,7 @@ on is measured with it.
 import asyncio
 from typing import ClassVar, Self
 
-from agents.drivers import DriverRefused, DriverUnreachable, KeyGoesDown
+from agents.drivers import DriverRefused, DriverUnreachable, KeyGoesDown, Server, Srtp
 from agents.drivers.operator_page import OperatorPage
 from lab_inventory.clock import boottime_ns
 from lab_inventory.device import Product
@@ -96,6 +96,14 @@ class OperatorDriver:
     async def complete_transfer(self) -> None:
         """Ask to complete the transfer."""
         await self._ask("Complete the transfer")
+
+    async def use_server(self, server: Server | None) -> None:
+        """Ask to enter another SIP server for the account that the phone has, or its own again."""
+        if server is None:
+            await self._ask("Enter the phone's own SIP server again, as it was before")
+            return
+        secured = "with SRTP mandatory" if server.srtp is Srtp.MANDATORY else "with SRTP off"
+        await self._ask(f"Enter the SIP server {server.uri} for the account {server.user}, {secured}")
 
     async def reset(self) -> None:
         """Ask to end everything, unless the person has just said that the phone is idle."""

@@ -40,7 +40,7 @@ button{{font-size:2rem;padding:1rem 3rem;margin:.5rem;cursor:pointer}}</style></
 _FORM = """<form method="post" action="/answer"><input type="hidden" name="prompt" value="{prompt}">
 <button name="said" value="done" accesskey="d" autofocus>Done</button>
 <button name="said" value="cannot" accesskey="c">Cannot</button>
-<p>Enter means done. Press <em>Done</em> after you have done it; what the phone does then is measured.</p></form>
+<p>Enter means done. Press <em>Done</em> at once after the key: the phone waits for nobody.</p></form>
 """
 _WAIT = "<p>Nothing to do now. This page shows by itself what is next.</p>"
 

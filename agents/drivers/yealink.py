@@ -26,7 +26,7 @@ import re
 from typing import ClassVar, Self
 from urllib.parse import quote
 
-from agents.drivers import PRESS_TIMEOUT_S, DriverRefused, DriverUnreachable, KeyGoesDown
+from agents.drivers import PRESS_TIMEOUT_S, DriverRefused, DriverUnreachable, KeyGoesDown, Server
 from agents.drivers.http_control import HttpControl
 from agents.words import as_text
 from lab_inventory.device import Product
@@ -123,6 +123,10 @@ class YealinkDriver:
     async def complete_transfer(self) -> None:
         """``F_TRANSFER`` ([A], page 477); that it completes what ``ATrans`` began is from memory."""
         await self._press("F_TRANSFER")
+
+    async def use_server(self, server: Server | None) -> None:
+        """Refused: no request of the manuals that were read enters a SIP server."""
+        raise DriverRefused("the phone's action URIs cannot enter a SIP server")
 
     async def reset(self) -> None:
         """``CALLEND`` as often as there can be calls; that it does nothing without one is from memory."""

@@ -31,6 +31,7 @@ from agents.instruments.sip_transport import Received
 from agents.instruments.stall import StallMeter
 from agents.instruments.subscriptions import Notifier
 from agents.measure import LabError, Procedure
+from agents.suites.ip_phone.slow_keys import Press, presses_of, said_too_late, with_its_pace
 from lab_inventory.clock import Clock, boottime_ns
 from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.measurement import Value
@@ -59,14 +60,6 @@ class Found:
     bench_stall: float | None
     uncertainty: float | None
     added_uncertainty: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Press:
-    """A key press: the verb of the driver was called at ``called_ns`` and came back at ``returned_ns`` (boot time)."""
-
-    called_ns: int
-    returned_ns: int
 
 
 @dataclass(kw_only=True)
@@ -250,9 +243,14 @@ class PhoneBench:
         return call if final is not None and final.message.status == 200 else None
 
     def check_complete(self) -> None:
-        """Raise LabError where the bench itself lost something in this case, or did not know when something came: then
-        what it saw proves nothing. A case that looks back over the whole run needs all of it whole.
+        """Raise LabError where the bench itself lost something in this case, did not know when something came, or was
+        held up by the person who presses the keys: then what it saw proves nothing. A case that looks back over the
+        whole run needs all of it whole.
         """
+        presses = presses_of(self.driver)
+        late = said_too_late(presses, self.endpoint.transport.trace.entries() if presses else ())
+        if late:
+            raise LabError(f"{late}, which may have given it up since; done has to be said at once")
         signalling = self.endpoint.transport.port
         dropped, unkept, stepped = self._suffered()
         before = (0, 0, 0) if self.case is not None and self.case.procedure in LOOKS_BACK else self._before
@@ -301,6 +299,7 @@ class PhoneBench:
         """Around a case: nothing of the case before is there, and nothing of this one stays."""
         self.case, self.found, self.unmeasured, self.calls, self.phone_gone = case, [], {}, [], False
         self._before = self._suffered()
+        presses_of(self.driver).clear()
         try:
             yield
         finally:
@@ -426,4 +425,4 @@ def driver_for(assignment: Assignment) -> PhoneDriver:
     found = installed_drivers().get(name or "")
     if found is None or control is None:
         raise LabError(f"there is no driver {name or '(none)'} for the unit in slot {assignment.slot.name}")
-    return driver_in(assignment.slot, found)
+    return with_its_pace(driver_in(assignment.slot, found))
