@@ -94,7 +94,7 @@ def test_every_case_of_the_programme_has_its_procedure_and_every_check_its_quant
 
 async def test_a_healthy_phone_is_seen_as_healthy_in_every_short_case(tmp_path: Path) -> None:
     expected = {
-        "TC-REG-01": {"digest_valid": True, "binding_present": True},
+        "TC-REG-01": {"digest_valid": True, "binding_present": True, "instance_present": True},
         "TC-SIP-01": {"answer_valid": True, "audio_from_phone": True},
         "TC-SIP-02": {"invite_valid": True, "audio_from_phone": True},
         "TC-SIP-03": {
@@ -109,13 +109,13 @@ async def test_a_healthy_phone_is_seen_as_healthy_in_every_short_case(tmp_path: 
         "TC-MED-01": {"codec_pcmu": True, "codec_pcma": True, "codec_g722": True},
         "TC-MED-02": {"digits_correct": True, "timestamp_constant": True, "end_packets_min": 3},
     }
-    timed = {"ringing_ms", "post_dial_delay_ms", "resume_media_ms"}
+    timed = {"ringing_ms", "answer_delay_ms", "post_dial_delay_ms", "resume_media_ms", "duration_error_ms"}
     async with phone_on_bench(tmp_path, an_assignment()) as suite:
         seen = {case: values(await measured(suite, CASES[case], tmp_path)) for case in expected}
 
     times_ms = [value for found in seen.values() for quantity, value in found.items() if quantity in timed]
     assert {case: {q: v for q, v in found.items() if q not in timed} for case, found in seen.items()} == expected
-    assert len(times_ms) == 3
+    assert len(times_ms) == 5
     assert all(isinstance(value, float) and 0 <= value < 1000 for value in times_ms)
 
 

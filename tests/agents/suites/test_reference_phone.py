@@ -9,7 +9,7 @@ from reference_bench import CASES, reference_on_bench, values_of
 @pytest.mark.alone
 async def test_the_reference_phone_is_seen_as_healthy_in_every_short_case(tmp_path: Path) -> None:
     expected = {
-        "TC-REG-01": {"digest_valid": True, "binding_present": True},
+        "TC-REG-01": {"digest_valid": True, "binding_present": True, "instance_present": True},
         "TC-SIP-01": {"answer_valid": True, "audio_from_phone": True},
         "TC-SIP-02": {"invite_valid": True, "audio_from_phone": True},
         "TC-SIP-03": {
@@ -24,7 +24,7 @@ async def test_the_reference_phone_is_seen_as_healthy_in_every_short_case(tmp_pa
         "TC-MED-01": {"codec_pcmu": True, "codec_pcma": True, "codec_g722": True},
         "TC-MED-02": {"digits_correct": True, "timestamp_constant": True, "end_packets_min": 3},
     }
-    timed = {"ringing_ms", "post_dial_delay_ms", "resume_media_ms"}
+    timed = {"ringing_ms", "answer_delay_ms", "post_dial_delay_ms", "resume_media_ms", "duration_error_ms"}
     async with reference_on_bench(tmp_path) as suite:
         seen = {case: await values_of(suite, CASES[case], tmp_path) for case in expected}
 
