@@ -57,6 +57,7 @@ def waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setattr(f"agents.suites.ip_phone.{module}.REQUEST_TIMEOUT_S", 0.5)
     monkeypatch.setattr("agents.suites.ip_phone.session_timers.INVITE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("agents.suites.ip_phone.registration.BACK_WITHIN_S", 0.1)
 
 
 @asynccontextmanager
