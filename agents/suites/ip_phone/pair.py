@@ -43,6 +43,8 @@ from lab_inventory.programme import TestCase
 THIRD = "third-party"
 """Whom the bench plays: the user part of the number that is dialled for it."""
 CALLS_MAX = 64
+_REGISTERS = re.compile(rb"\\r\\nCSeq[ \t]*:[ \t]*[0-9]+[ \t]+REGISTER[ \t]*\\r\\n", re.IGNORECASE)
+"""In a line of a trace, which has its line ends in the way of JSON."""
 _KEY = re.compile(rb"(inline:)([A-Za-z0-9+/=]+)")
 AUDIO_WITHIN_S = 2.0
 
@@ -293,7 +295,7 @@ def calls_alone(trace: Trace, since_ns: int) -> bytes:
     in place of the keys of secured media (RFC 4568, 9).
     """
     lines = trace.json_lines(since_ns=since_ns).splitlines(keepends=True)
-    kept = b"".join(line for line in lines if b" REGISTER\\r\\n" not in line)
+    kept = b"".join(line for line in lines if not _REGISTERS.search(line))
     return _KEY.sub(lambda found: found[1] + b"*" * len(found[2]), kept)
 
 

@@ -232,10 +232,11 @@ async def test_without_the_driver_of_the_companion_the_run_is_the_labs_fault_and
 
 def test_what_is_kept_of_the_companion_has_neither_registrations_nor_keys() -> None:
     trace = Trace()
+    key = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0+/=|2^20\r\n"
     for raw in (
         b"REGISTER sip:a SIP/2.0\r\nCSeq: 1 REGISTER\r\nAuthorization: Digest response=secret\r\n\r\n",
         b"SIP/2.0 200 OK\r\nCSeq: 1 REGISTER\r\n\r\n",
-        b"INVITE sip:b SIP/2.0\r\nCSeq: 2 INVITE\r\n\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0+/=|2^20\r\n",
+        b"INVITE sip:b SIP/2.0\r\nAllow: INVITE, REGISTER\r\nCSeq: 2 INVITE\r\n\r\n" + key,
     ):
         trace.add(TraceEntry(at_ns=5, direction=Direction.IN, peer=("127.0.0.1", 5060), raw=raw))
     (kept,) = calls_alone(trace, 5).splitlines()
