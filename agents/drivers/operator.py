@@ -9,7 +9,7 @@ on is measured with it.
 import asyncio
 from typing import ClassVar, Self
 
-from agents.drivers import DriverRefused, DriverUnreachable, KeyGoesDown, Server, Srtp
+from agents.drivers import DriverRefused, DriverUnreachable, KeyGoesDown, Server
 from agents.drivers.operator_page import OperatorPage
 from lab_inventory.clock import boottime_ns
 from lab_inventory.device import Product
@@ -36,6 +36,7 @@ class OperatorDriver:
         self._control = control
         self._page = OperatorPage(control, title)
         self._idle_since_ns: int | None = None
+        self._other_server = False
 
     @classmethod
     def of_slot(cls, slot: Slot) -> Self:
@@ -98,12 +99,14 @@ class OperatorDriver:
         await self._ask("Complete the transfer")
 
     async def use_server(self, server: Server | None) -> None:
-        """Ask to enter another SIP server for the account that the phone has, or its own again."""
-        if server is None:
-            await self._ask("Enter the phone's own SIP server again, as it was before")
-            return
-        secured = "with SRTP mandatory" if server.srtp is Srtp.MANDATORY else "with SRTP off"
-        await self._ask(f"Enter the SIP server {server.uri} for the account {server.user}, {secured}")
+        """Ask to enter a server, or to take out the one that was entered. The password stands on the page alone."""
+        if server is not None:
+            self._other_server = True
+            shown = f", password {server.password}, SRTP {server.srtp}"
+            await self._ask(f"Enter the SIP server {server.uri} and use it: user {server.user}", shown=shown)
+        elif self._other_server:
+            await self._ask("Take the other SIP server out again: back to the phone's own account")
+            self._other_server = False
 
     async def reset(self) -> None:
         """Ask to end everything, unless the person has just said that the phone is idle."""
@@ -114,13 +117,16 @@ class OperatorDriver:
         stopping = task is not None and task.cancelling() > 0
         timeout_s = min(SHORT_RESET_S, self.press_timeout_s) if stopping else self.press_timeout_s
         await self._ask("End every call: the phone is to be idle, on hook", timeout_s)
+        if not stopping:
+            await self.use_server(None)
         self._idle_since_ns = boottime_ns()
 
-    async def _ask(self, words: str, timeout_s: float | None = None) -> None:
+    async def _ask(self, words: str, timeout_s: float | None = None, shown: str = "") -> None:
+        """Ask, and raise what comes of it; ``shown`` stands on the page and in no error."""
         await self.open()
         self._idle_since_ns = None
         waited_s = self.press_timeout_s if timeout_s is None else timeout_s
-        said = await self._page.ask(words, waited_s)
+        said = await self._page.ask(words + shown, waited_s)
         if said is None:
             raise DriverUnreachable(f"nobody at {self._control} said within {waited_s:g} s that it was done: {words}")
         if said == "cannot":

@@ -125,8 +125,9 @@ class YealinkDriver:
         await self._press("F_TRANSFER")
 
     async def use_server(self, server: Server | None) -> None:
-        """Refused: no request of the manuals that were read enters a SIP server."""
-        raise DriverRefused("the phone's action URIs cannot enter a SIP server")
+        """Refused: no such request enters an account. There is never one to take out again."""
+        if server is not None:
+            raise DriverRefused("no request of a Yealink phone that this driver knows enters another SIP server")
 
     async def reset(self) -> None:
         """``CALLEND`` as often as there can be calls; that it does nothing without one is from memory."""

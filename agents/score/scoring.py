@@ -27,8 +27,9 @@ from lab_inventory.verdict import Verdict
 UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE})
 LONG_S = 60.0
 LOOK_BACK_S = 60.0
+ATTEMPTS_MAX = 3
 AGAIN = 500
-"""Added to the number of a subject for its second attempt."""
+"""Added to the number of a subject for each further attempt."""
 
 Tell = Callable[[str], None]
 
@@ -133,20 +134,23 @@ def _alone(case: TestCase) -> TestCase:
 
 
 async def _verdicts(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:
-    """One subject's verdicts. What the lab could not decide is measured once more, as a second attempt would be; what
+    """One subject's verdicts. What the lab could not decide is measured again, as in a further attempt; what
     was decided stays as it was.
     """
-    first = await _attempt(number, subject, phone, asked, work, clock)
-    again = {
-        requirement.case
-        for requirement in requirements_in(asked.programme, asked.profile)
-        if any(key[1] == requirement.id and verdict in UNDECIDED for key, (verdict, _) in first.items())
-    }
-    cases = tuple(case for case in asked.cases if case.id in again)
-    if not cases:
-        return first
-    second = await _attempt(AGAIN + number, subject, phone, replace(asked, cases=cases), work, clock)
-    return {key: second[key] if found[0] in UNDECIDED and key in second else found for key, found in first.items()}
+    found: Verdicts = {}
+    left = asked
+    for attempt in range(ATTEMPTS_MAX):
+        seen = await _attempt(attempt * AGAIN + number, subject, phone, left, work, clock)
+        found = {key: seen[key] if key not in found or found[key][0] in UNDECIDED else found[key] for key in seen}
+        again = {
+            requirement.case
+            for requirement in requirements_in(asked.programme, asked.profile)
+            if any(key[1] == requirement.id and verdict in UNDECIDED for key, (verdict, _) in found.items())
+        }
+        left = replace(asked, cases=tuple(case for case in asked.cases if case.id in again))
+        if not left.cases:
+            break
+    return found
 
 
 async def _attempt(number: int, subject: Subject, phone: Phone, asked: Asked, work: Path, clock: Clock) -> Verdicts:

@@ -97,7 +97,7 @@ Golden = Mapping[tuple[str, str], Verdict]
 
 def row_of(subject: Subject, by: FoundBy, wrong: str, found: Verdicts, golden: Golden, seconds: float) -> Row:
     """What a run with a seeded defect came to. The most stringent level that asks for the requirement decides."""
-    level = _deciding_level(by, golden)
+    level = _deciding_level(by, found, golden)
     verdict, words = found.get((level, by.requirement), (Verdict.NOT_RUN, "the requirement was not run"))
     must = Verdict.FAIL if subject.must_fail else Verdict.PASS
     return Row(
@@ -145,11 +145,16 @@ def read_golden(lines: Sequence[str]) -> Golden:
     return {(level, requirement): Verdict(verdict) for level, requirement, verdict in split}
 
 
-def _deciding_level(by: FoundBy, golden: Golden) -> str:
+def _deciding_level(by: FoundBy, found: Verdicts, golden: Golden) -> str:
+    """The most stringent level that asks for the requirement and that the healthy phone is known to meet there, or of
+    which nothing is known because another profile was run.
+    """
     asked = [
         level
-        for (level, requirement), verdict in golden.items()
-        if requirement == by.requirement and verdict is Verdict.PASS
+        for (level, requirement), (verdict, _) in found.items()
+        if requirement == by.requirement
+        and verdict is not Verdict.NOT_APPLICABLE
+        and golden.get((level, requirement), Verdict.PASS) is Verdict.PASS
     ]
     return asked[-1] if asked else ""
 

@@ -114,7 +114,7 @@ _TRANSACTIONS = (
         "invite-repeated-slowly",
         "percent",
         50,
-        "the waits between repeats of an INVITE are longer than T1 doubled each time (RFC 3261, 17.1.1.2)",
+        "the first wait before an INVITE is repeated is longer than T1 (RFC 3261, 17.1.1.2)",
         "retransmission_stretch",
         0.01,
     ),

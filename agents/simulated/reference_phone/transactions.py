@@ -66,15 +66,15 @@ class ClientTransaction:
         self._timers.append(loop.call_later(64 * t1_s + late_s, self._give_up))
         if not self.hop.reliable and (behaviour.retransmits_invite or not self._invite):
             stretch = 1 + behaviour.retransmission_stretch if self._invite else 1.0
-            self._timers.append(loop.call_later(t1_s * stretch, self._repeat, t1_s, stretch))
+            self._timers.append(loop.call_later(t1_s * stretch, self._repeat, t1_s))
 
-    def _repeat(self, waited_s: float, stretch: float) -> None:
+    def _repeat(self, waited_s: float) -> None:
         if self.ended or (self._invite and self.provisional):
             return
         self._endpoint.send(self.request, self.hop)
         wait_s = waited_s * 2 if self._invite else min(waited_s * 2, T2_S)
         wait_s = T2_S if self.provisional else wait_s
-        self._timers.append(asyncio.get_running_loop().call_later(wait_s * stretch, self._repeat, wait_s, stretch))
+        self._timers.append(asyncio.get_running_loop().call_later(wait_s, self._repeat, wait_s))
 
     def _give_up(self) -> None:
         if not (self._invite and self.provisional):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import NoReturn
 
 from agents.discover import identity_of
-from agents.drivers import PhoneDriver, installed_drivers
+from agents.drivers import PhoneDriver, driver_in, installed_drivers
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.audio import decode, level_dbfs, sample_rate_hz, tone_share
 from agents.instruments.dialog import Dialog, SilentLeg
@@ -324,8 +324,9 @@ def pair_suite(
 def _party(companion: CompanionDevice, bench: PhoneBench, *, realm: str, expires_s: int) -> Party:
     slot, name = companion.slot, companion.registration.driver
     found = installed_drivers().get(name or "")
-    if found is None or slot.control is None:
+    if found is None:
         raise LabError(f"there is no driver {name or '(none)'} for the companion in slot {slot.name}")
+    driver = driver_in(slot, found)
     account = Account(username=slot.account.user, password=slot.account.password.get_secret_value(), realm=realm)
     registrar = Registrar(account, expires_s=expires_s, clock=bench.clock)
     try:
@@ -333,4 +334,4 @@ def _party(companion: CompanionDevice, bench: PhoneBench, *, realm: str, expires
     except Unavailable as error:
         raise LabError(f"the address of the companion's slot is not free: {error.detail}") from error
     named = f"the companion ({companion.registration.user_agent or slot.name})"
-    return Party(name=named, is_companion=True, endpoint=endpoint, registrar=registrar, driver=found(slot.control))
+    return Party(name=named, is_companion=True, endpoint=endpoint, registrar=registrar, driver=driver)

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from person_stand_in import ask, free_address, person
 
-from agents.drivers import DriverRefused, DriverUnreachable, driver_in, traits_of
+from agents.drivers import DriverRefused, DriverUnreachable, Server, driver_in, traits_of
 from agents.drivers import operator as operator_module
 from agents.drivers import operator_page as page_module
 from agents.drivers.operator import OperatorDriver
@@ -64,6 +64,24 @@ async def test_every_key_is_asked_for_in_words(driver: OperatorDriver) -> None:
         "Hang up",
         "End every call: the phone is to be idle, on hook",
     ]
+
+
+async def test_a_server_is_asked_for_with_its_password_on_the_page_and_in_no_error(driver: OperatorDriver) -> None:
+    server = Server(uri="sip:10.0.0.1:5061;transport=tls", user="1001", password="0pen-Sesame")
+    words: list[str] = []
+    async with person(control(driver), does=words.append):
+        await driver.use_server(None)
+        await driver.use_server(server)
+        await driver.reset()
+    assert words == [
+        "Enter the SIP server sip:10.0.0.1:5061;transport=tls and use it: user 1001, password 0pen-Sesame, SRTP off",
+        "End every call: the phone is to be idle, on hook",
+        "Take the other SIP server out again: back to the phone's own account",
+    ]
+    async with person(control(driver), says="cannot"):
+        with pytest.raises(DriverRefused) as caught:
+            await driver.use_server(server)
+    assert "0pen-Sesame" not in str(caught.value)
 
 
 async def test_the_page_shows_one_thing_to_do_in_large_letters_and_waits_without_a_script(

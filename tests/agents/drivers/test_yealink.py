@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from yealink_stand_in import YealinkStandIn, yealink_stand_in
 
-from agents.drivers import DriverRefused, DriverUnreachable, driver_in
+from agents.drivers import DriverRefused, DriverUnreachable, Server, driver_in
 from agents.drivers import http_control as http_control_module
 from agents.drivers.baresip import BaresipDriver
 from agents.drivers.yealink import YealinkDriver
@@ -71,6 +71,15 @@ async def test_each_verb_is_the_request_that_the_manual_has_for_it() -> None:
         "CALLEND",
         "Reboot",
     ]
+
+
+async def test_another_server_is_refused_and_there_is_none_to_take_out() -> None:
+    phone = YealinkStandIn()
+    async with driven(phone) as driver:
+        await driver.use_server(None)
+        with pytest.raises(DriverRefused, match="enters another SIP server"):
+            await driver.use_server(Server(uri="sip:10.0.0.1:5061", user="1001", password="x"))
+    assert phone.targets == []
 
 
 async def test_reset_ends_as_many_calls_as_there_can_be() -> None:
