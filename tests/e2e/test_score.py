@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stack import PHONES
 
+from agents.score import ip_phone
 from agents.score.table import ScoreTable
 
 DEFECTS = (
@@ -41,6 +42,9 @@ def test_each_defect_is_found_by_its_requirement_and_healthy_phones_have_their_g
     table = ScoreTable.model_validate_json(out.read_bytes())
     assert {row.defect for row in table.rows} == set(DEFECTS)
     assert [run.phone for run in table.healthy] == ["baresip", "reference"]
+    # What a run is expected to take (pages and commands tell what is left of it) is held against what it took.
+    planned_s = sum(case.duration_s * case.repeats for case in ip_phone.asked(ip_phone.programme())["digital"].cases)
+    assert all(planned_s / 3 < run.seconds < 2 * planned_s for run in table.healthy)
     assignments = [path.read_text() for path in keep.glob("*/run-*/assignment.json")]
     assert len(assignments) >= len(table.rows) + len(table.healthy)
     assert not any(defect in told for told in assignments for defect in DEFECTS)
