@@ -243,8 +243,8 @@ def _stream(setting: InterfaceSetting, problems: Problems) -> list[Stream]:
         return []
     if not layout.long_enough(8, "FORMAT_TYPE", clause, problems):
         return []
-    if not problems.check(layout.u8(3) == 1, layout.offset + 3, f"format type {layout.u8(3)} is not I", clause):
-        return []
+    if layout.u8(3) != 1:
+        return []  # types II and III are compressed: allowed, and no stream of samples
     rates, span = _rates(layout, problems)
     channels, subframe, bits = layout.u8(4), layout.u8(5), layout.u8(6)
     problems.check(1 <= subframe <= 4, layout.offset + 5, f"bSubframeSize is {subframe}, not 1 to 4", clause)
