@@ -267,6 +267,25 @@ async def test_bad_input_ends_the_connection_and_the_next_host_is_served(
     await again.disconnect()
 
 
+async def test_noise_in_commands_never_takes_the_server_down(addresses: Addresses, headset: VirtualHeadset) -> None:
+    right = struct.pack(">5IIiiii8s", 1, 1, 0x10002, 1, 0, 0, 64, 0, 0, 1, struct.pack("<BBHHH", 0x80, 6, 0x100, 0, 64))
+    for seed in range(40):
+        status, _, host = await attach(addresses.usbip)
+        assert status == 0
+        assert host.task is not None
+        host.task.cancel()  # what comes back answers commands that nobody meant
+        spoilt = bytearray(right * 4)
+        for at in noise(6, seed + 1):
+            spoilt[at % len(spoilt)] = at >> 3 & 0xFF
+        host.writer.write(bytes(spoilt))
+        host.writer.write_eof()
+        await soon(lambda: not headset.device.attached)
+        host.writer.close()
+    status, _, host = await attach(addresses.usbip)
+    assert len(await host.descriptor(1)) == 18
+    await host.disconnect()
+
+
 async def test_more_waiting_transfers_than_are_kept_end_the_connection(host: Host) -> None:
     for _ in range(1100):
         host.poll()

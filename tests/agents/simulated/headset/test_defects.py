@@ -205,6 +205,40 @@ async def test_a_lamp_that_is_ignored_stays_dark_and_the_others_shine(
     assert {name for name, lit in headset.device.keys.lamps.items() if not lit} == {lamp}
 
 
+async def test_late_lamps_follow_late_by_their_size(host: Host, headset: VirtualHeadset) -> None:
+    headset.device.behaviour = behaviour_with({"led-late": 60})
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await host.control(0x21, 9, 0x0201, 3, data=bytes((1, 0b100)))
+    assert not headset.device.keys.lamps["ring"]
+    async with asyncio.timeout(WAIT_S):
+        while not headset.device.keys.lamps["ring"]:
+            await asyncio.sleep(0.002)
+    assert loop.time() - began >= 0.059
+
+
+async def test_off_hook_is_reported_on_plugging_only_with_the_defect(
+    headset: VirtualHeadset, addresses: Addresses
+) -> None:
+    headset.device.behaviour = behaviour_with({"hook-on-plug": 1})
+    host = await until_attached(addresses)
+    assert (await asyncio.wait_for(host.poll()[1], WAIT_S)).data == bytes((1, 1))
+    await host.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("slug", "serial"), [(None, "VH0001"), ("serial-shared", "0123456789"), ("serial-missing", None)]
+)
+async def test_the_serial_number_is_its_own_or_shared_or_missing(
+    host: Host, headset: VirtualHeadset, slug: str | None, serial: str | None
+) -> None:
+    headset.device.behaviour = behaviour_with({slug: 1} if slug else {})
+    index = (await host.descriptor(1))[16]
+    assert bool(index) == (serial is not None)
+    if serial is not None:
+        assert (await host.descriptor(3, index))[2:].decode("utf-16-le") == serial
+
+
 async def test_mute_is_lost_on_reopening_only_with_the_defect(host: Host, headset: VirtualHeadset) -> None:
     await host.control(0x21, 1, 0x0100, 0x0500, data=b"\1")
     await host.open(MICROPHONE, 0x82)
