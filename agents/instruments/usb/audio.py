@@ -89,9 +89,10 @@ def read_audio(configuration: Configuration) -> Read[AudioFunction]:
     problems = Problems()
     control = _Control(problems)
     settings = [one for one in configuration.settings if one.interface_class == AUDIO_CLASS]
+    streaming = {one.number for one in settings if one.interface_subclass == AUDIO_STREAMING}
     for one in settings:
         if one.interface_subclass == AUDIO_CONTROL:
-            control.read(one, {other.number for other in settings if other.interface_subclass == AUDIO_STREAMING})
+            control.read(one, streaming)
     streams: list[Stream] = []
     for one in settings:
         if one.interface_subclass == AUDIO_STREAMING and one.protocol == UAC1:

@@ -119,7 +119,7 @@ MOST_COSTLY = (bytes.fromhex("050c0901a1011500250175019601001a00002aff0f8102") *
 """Each field of it asks for 4096 usages, in as few bytes as it can be asked for."""
 
 
-@settings(max_examples=1, deadline=3000)
+@settings(max_examples=1, deadline=10_000)
 @given(st.just((LONGEST, MOST_COSTLY)))
 def test_the_longest_and_most_costly_descriptors_are_read_within_seconds(worst: tuple[bytes, bytes]) -> None:
     look_at_configuration(worst[0])
