@@ -116,11 +116,16 @@ class _Item:
         return int.from_bytes(self.data, "little", signed=True)
 
 
-def read_report_descriptor(raw: bytes) -> Read[ReportDescriptor]:
-    """Read a report descriptor; raises UnreadableDescriptor where it is empty, too long, or has no whole item."""
+def read_report_descriptor(raw: bytes, declared_bytes: int | None = None) -> Read[ReportDescriptor]:
+    """Read a report descriptor; raises UnreadableDescriptor where it is empty, too long, or has no whole item.
+
+    ``declared_bytes`` is the length that the HID descriptor tells, where it is to be held to it.
+    """
     if not raw or len(raw) > DESCRIPTOR_BYTES_MAX:
         raise UnreadableDescriptor(f"a report descriptor of {len(raw)} bytes; expected 1 to {DESCRIPTOR_BYTES_MAX}")
     problems = Problems()
+    right = declared_bytes in (None, len(raw))
+    problems.check(right, 0, f"the HID descriptor tells {declared_bytes} bytes, {len(raw)} came", "HID 1.11, 6.2.1")
     reader = _Reader(problems)
     items = 0
     for item in _items(raw, problems):

@@ -11,6 +11,7 @@ from agents.instruments.usb.reports import (
     output_usages,
     read_input,
 )
+from agents.instruments.usb.standard import read_configuration
 from agents.instruments.usb.usages import (
     HEADSET,
     HOOK_SWITCH,
@@ -24,6 +25,7 @@ from agents.instruments.usb.usages import (
 )
 from agents.simulated.headset.behaviour import HEALTHY
 from agents.simulated.headset.defects import behaviour_with
+from agents.simulated.headset.descriptors import configuration_descriptor
 from agents.simulated.headset.reports import lamps_of, report_descriptor, telephony, volume
 
 
@@ -91,6 +93,19 @@ def test_a_report_of_another_length_or_id_is_refused(report: bytes) -> None:
 def test_a_collection_that_is_not_ended_is_a_problem() -> None:
     read = read_report_descriptor(report_descriptor(behaviour_with({"hid-collection-open": 1})))
     assert [one.clause for one in read.problems] == ["HID 1.11, 6.2.2.6"]
+
+
+@pytest.mark.parametrize(("size", "clauses"), [(0, []), (3, ["HID 1.11, 6.2.1"])])
+def test_the_length_that_the_hid_descriptor_tells_must_be_right(size: int, clauses: list[str]) -> None:
+    behaviour = behaviour_with({"descriptor-hid-length": size})
+    (declared,) = (
+        length
+        for setting in read_configuration(configuration_descriptor(behaviour)).found.settings
+        if setting.hid
+        for length in setting.hid.report_descriptor_bytes
+    )
+    read = read_report_descriptor(report_descriptor(behaviour), declared)
+    assert [one.clause for one in read.problems] == clauses
 
 
 def test_push_and_pop_keep_size_range_and_page() -> None:
