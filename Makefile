@@ -8,7 +8,7 @@ NONE_CHOSEN = [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults setup phone clean
+.PHONY: help run test check bench bench-faults simulate faults lab-vm headset-proof setup phone clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -37,6 +37,12 @@ simulate: setup ## the core in a simulated world with faults: SEEDS=50 STEPS=500
 
 faults: setup ## real processes under real faults: N=200 kills and others between them, SEED=7 again; or OUTAGE_S=600
 	$(BIN)/python -m tests.faults $(if $(OUTAGE_S),--outage-s $(OUTAGE_S),--kills $(or $(N),200) $(if $(SEED),--seed $(SEED)))
+
+lab-vm: ## the virtual machine that takes the virtual headset for a real one, from Debian's packages; kept in var/lab-vm
+	@agents/simulated/headset/machine/build.sh var/lab-vm
+
+headset-proof: setup lab-vm ## that Linux takes the virtual headset for a real one: card, loop exact to the bit, key, lamps
+	@$(BIN)/python -m agents.simulated.headset.machine.proof var/lab-vm
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 
