@@ -60,6 +60,8 @@ class Attachment:
         self.clock = FrameClock(self._loop.time())
         self._streams: deque[_Isochronous] = deque()
         self._polls: deque[int] = deque()
+        self._answered: deque[tuple[int, int]] = deque(maxlen=PENDING_MAX)
+        self._forgotten = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
@@ -136,6 +138,10 @@ class Attachment:
         self._streams = deque(one for one in self._streams if one.end > here)
         for one in done:
             self._writer.write(self._played(one) if not one.is_in else self._recorded(one))
+            self._answered.append((one.number, one.endpoint))
+        if self.clock.forgotten > self._forgotten:
+            self._forgotten = self.clock.forgotten
+            self._device.saw("stream-forgotten", self._forgotten)
         self._arm()
 
     def _played(self, one: _Isochronous) -> bytes:
@@ -172,9 +178,10 @@ class Attachment:
         stream = next((one for one in self._streams if one.number == victim), None)
         if stream is not None:
             self._streams.remove(stream)
-            if not any(one.endpoint == stream.endpoint for one in self._streams):
-                self.clock.stop(stream.endpoint, self._loop.time())
             self._arm()
+        endpoint = stream.endpoint if stream else next((at for one, at in self._answered if one == victim), None)
+        if endpoint is not None and not any(one.endpoint == endpoint for one in self._streams):
+            self.clock.stop(endpoint, self._loop.time())  # a host unlinks where it ends a stream, answered or not
         self._writer.write(pack_unlinked(number, cancelled=waiting or stream is not None))
 
 

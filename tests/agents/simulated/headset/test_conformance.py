@@ -217,6 +217,18 @@ async def test_an_unlinked_stream_holds_the_clock_of_the_other_no_longer(host: H
     assert (await asyncio.wait_for(host.record(20), WAIT_S)).status == 0
 
 
+async def test_a_stream_that_ends_with_everything_answered_holds_the_clock_no_longer(
+    host: Host, headset: VirtualHeadset
+) -> None:
+    await host.open(SPEAKER, 0x01)
+    await host.open(MICROPHONE, 0x82)
+    number, played = host.submit(1, OUT, data=bytes(192), packets=[(0, 192)])
+    await asyncio.wait_for(played, WAIT_S)
+    assert await asyncio.wait_for(host.unlink(number), WAIT_S) == 0
+    assert (await asyncio.wait_for(host.record(20), WAIT_S)).status == 0
+    assert headset.stretch()[0] < 1_000  # else the stream would have been waited for until it was forgotten
+
+
 async def test_unplugging_ends_the_connection_and_plugging_brings_the_headset_back(
     host: Host, headset: VirtualHeadset, addresses: Addresses
 ) -> None:
