@@ -159,7 +159,8 @@ class Attachment:
                 status = LOST if sound is None else 0
                 packets.append(Packet(offset=asked.offset, length=asked.length, actual=len(given), status=status))
         except Exception as error:  # the host must not be left waiting: it would hang for seconds
-            self._device.saw("broken", f"{type(error).__name__}: {error}")
+            self._device.failures += 1  # and whoever looks must be told: this is the lab's fault
+            self._device.saw("failure", f"{type(error).__name__}: {error}")
             return pack_return(one.number, BROKEN)
         return pack_return(one.number, 0, data, frame=one.first, packets=tuple(packets))
 

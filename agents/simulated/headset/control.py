@@ -53,6 +53,7 @@ def bench_verbs(device: Headset, stretch: Stretch) -> dict[str, Verb]:
             "on_bus": device.on_bus,
             "attached": device.attached,
             "lamps": dict(device.keys.lamps),
+            "failures": device.failures,
             "stretch_ms": round(ms, 3),
             "stretch_count": stops,
         }

@@ -47,6 +47,7 @@ class Headset:
         self.events: deque[tuple[float, str, object]] = deque(maxlen=EVENTS_MAX)
         self.on_bus = False
         self.attached = False
+        self.failures = 0
         self.report_ready: Callable[[], None] = _nothing
         self.stream_ended: Callable[[int], None] = _nothing_with
         self.left_bus: Callable[[], None] = _nothing

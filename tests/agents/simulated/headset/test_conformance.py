@@ -165,6 +165,18 @@ async def test_the_clock_waits_for_a_host_that_is_late_and_counts_it(host: Host,
     assert stops >= 1 and stretch_ms >= 40
 
 
+async def test_a_failure_of_the_simulation_ends_the_transfer_and_is_counted(
+    host: Host, headset: VirtualHeadset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> bytes:
+        raise ZeroDivisionError
+
+    await host.open(MICROPHONE, 0x82)
+    monkeypatch.setattr(headset.device, "record", fail)
+    assert (await asyncio.wait_for(host.record(4), WAIT_S)).status == -71
+    assert headset.device.failures == 1
+
+
 async def test_a_stream_without_its_setting_is_stalled(host: Host) -> None:
     assert (await asyncio.wait_for(host.record(4), WAIT_S)).status == -32
 
