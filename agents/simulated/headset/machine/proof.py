@@ -14,11 +14,12 @@ from agents.simulated.headset.machine.lab_machine import LabMachine, MachineFail
 from agents.simulated.headset.program import BUSID, VirtualHeadset
 
 ANY_PORT = ("127.0.0.1", 0)
-LOOK = "agents.simulated.headset.machine.guest.look"
+GUEST = "agents.simulated.headset.machine.guest"
+CYCLES = 3
 
 
 async def prove(image: Path, console: Path) -> bool:
-    """Whether Linux sees the headset, the loop is exact, a press is read and lamps shine; prints what was seen."""
+    """Whether Linux sees the headset, the loop is exact, a press is read, lamps shine and it can be plugged again."""
     headset = VirtualHeadset("VH0001")
     addresses = await headset.open(ANY_PORT, ANY_PORT, None)
     try:
@@ -34,14 +35,31 @@ async def prove(image: Path, console: Path) -> bool:
                 if line == json.dumps({"ask": "hook"}):
                     headset.device.press("hook")
 
-            status, _ = await machine.python(LOOK, on_line=heard)
+            status, _ = await machine.python(f"{GUEST}.look", on_line=heard)
             ms, stops = headset.stretch()
             lamps = headset.device.keys.lamps
             _print({"saw": "bus", "stretch_ms": round(ms, 1), "stops": stops, "run_s": round(loop.time() - began, 1)})
             _print({"saw": "lamps", **lamps})
-            return status == 0 and lamps == {"off-hook": False, "mute": True, "ring": True, "hold": False}
+            lit = lamps == {"off-hook": False, "mute": True, "ring": True, "hold": False}
+            came_back = [await _plug_cycle(machine, headset, addresses.usbip[1]) for _ in range(CYCLES)]
+            return status == 0 and lit and all(came_back)
     finally:
         await headset.close()
+
+
+async def _plug_cycle(machine: LabMachine, headset: VirtualHeadset, port: int) -> bool:
+    """Whether udev lets go of the headset when it is unplugged, and has it whole again after it is plugged in."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    headset.device.unplug()
+    gone, said = await machine.python(f"{GUEST}.presence", "gone")
+    left = loop.time()
+    headset.device.plug()
+    await machine.attach(port, BUSID)
+    there, said_again = await machine.python(f"{GUEST}.presence", "there")
+    within = {"gone_within_s": round(left - began, 2), "there_within_s": round(loop.time() - left, 2)}
+    _print({"saw": "cycle", **within, "said": said + said_again})
+    return gone == there == 0
 
 
 async def _main(folder: Path) -> int:
