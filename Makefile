@@ -8,7 +8,7 @@ NONE_CHOSEN = [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults fuzz setup phone clean
+.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup phone clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -40,6 +40,12 @@ faults: setup ## real processes under real faults: N=200 kills and others betwee
 
 fuzz: setup ## the parsers of the instruments under random input: N=10000 examples for each property
 	FUZZ_EXAMPLES=$(or $(N),10000) $(BIN)/pytest -q tests/agents/instruments/test_fuzz*.py
+
+lab-vm: ## the virtual machine that takes the virtual headset for a real one, from Debian's packages; kept in var/lab-vm
+	@agents/simulated/headset/machine/build.sh var/lab-vm
+
+headset-proof: setup lab-vm ## that Linux takes the virtual headset for a real one: card, loop exact to the bit, key, lamps
+	@$(BIN)/python -m agents.simulated.headset.machine.proof var/lab-vm
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 

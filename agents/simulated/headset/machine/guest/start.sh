@@ -1,0 +1,14 @@
+#!/bin/bash
+# The first process of the virtual machine: udev, and then the runner until the host is done with it.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+export PYTHONPATH=/lab/code:/lab/packages PYTHONDONTWRITEBYTECODE=1
+mkdir -p /dev/pts /dev/shm /run /tmp
+mount -t devpts devpts /dev/pts; mount -t tmpfs run /run; mount -t tmpfs tmp /tmp; mount -t tmpfs shm /dev/shm
+mkdir -p /run/udev
+hostname lab-machine
+/usr/lib/systemd/systemd-udevd --daemon
+python3 -m agents.simulated.headset.machine.guest.runner
+echo "the runner ended with status $?"
+sync
+echo o > /proc/sysrq-trigger
+sleep 60
