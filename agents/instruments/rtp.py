@@ -34,7 +34,8 @@ _PAIR_ATTEMPTS = 50
 class RtpPacket:
     """One packet as it came; ``at_ns`` is the kernel's time (CLOCK_BOOTTIME), ``timestamp`` the sender's.
 
-    ``key``: the fingerprint of the key under which it authenticated; empty where it came in clear.
+    ``key``: the fingerprint of the key under which it authenticated; empty where it came in clear. ``dscp``: the mark
+    of its datagram, as :class:`Packet` has it.
     """
 
     at_ns: int
@@ -45,6 +46,7 @@ class RtpPacket:
     ssrc: int
     payload: bytes
     key: str = ""
+    dscp: int | None = None
 
 
 def parse_rtp(packet: Packet) -> RtpPacket | None:
@@ -69,6 +71,7 @@ def parse_rtp(packet: Packet) -> RtpPacket | None:
         timestamp=timestamp,
         ssrc=ssrc,
         payload=data[start:end],
+        dscp=packet.dscp,
     )
 
 

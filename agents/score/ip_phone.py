@@ -104,6 +104,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-SIP-10-W", "message-summary-481"),
     **_plainly("IP-SEC-01", "tls-any-certificate", "tls-expired", "tls-wrong-host"),
     **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory", "srtp-old-key-kept"),
+    **_plainly("IP-NET-01", "media-unmarked", "signalling-unmarked"),
     **_plainly("IP-MED-01", "g722-silent"),
     **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),

@@ -97,6 +97,10 @@ class Behaviour:
     event_timestamp_moves: bool = False
     event_extra_s: float = 0.0
     sends_reports: bool = True
+    media_mark: int = 46
+    """The mark of audio (DSCP), EF (RFC 4594, 4.1)."""
+    signalling_mark: int = 24
+    """The mark of SIP over UDP, CS3."""
     # Security (RFC 5922, RFC 4568)
     checks_certificate: bool = True
     checks_expiry: bool = True

@@ -268,6 +268,8 @@ _MEDIA = (
     _sized("rtp-slow", "percent", 2, "packets leave further apart than 20 ms (RFC 3551, 4.2)", "pace_stretch", 0.01),
     _sized("microphone-quiet", "dB", 12, "the audio is quieter than it was spoken (ITU-T G.711, digital level)",
            "microphone_loss_db", 1.0),
+    _plain("media-unmarked", "audio leaves with the mark of best effort and not EF (RFC 4594, 4.1)", media_mark=0),
+    _plain("signalling-unmarked", "SIP leaves with the mark of best effort (RFC 4594, 4.2)", signalling_mark=0),
     _plain("rtcp-absent", "no report is sent on what is heard (RFC 3550, 6.1)", sends_reports=False),
     _plain("dtmf-digit-lost", "the key 5 sends nothing (RFC 4733, 2.5.1)", lost_key="5"),
     _plain("dtmf-digit-doubled", "the key 7 is sent twice (RFC 4733, 2.5.1)", doubled_key="7"),

@@ -85,6 +85,8 @@ class MediaStream:
                 port = int(found.getsockname()[1])
                 if port % 2 == 0:
                     beside.bind((host, port + 1))
+                    for marked in (found, beside):
+                        marked.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._behaviour.media_mark << 2)
                     self._socket, self._report_socket = found, beside
                     loop.add_reader(found, self._hear)
                     loop.add_reader(beside, self._read, beside)
