@@ -111,6 +111,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).
     "rtp-jitter": FoundBy(requirement="IP-MED-03", quantity="interval_sd_ms", slope=1 / math.sqrt(6)),
     "rtp-loss": FoundBy(requirement="IP-MED-03", size=5),
+    "audio-clock-slow": FoundBy(requirement="IP-MED-04", quantity="clock_skew_ppm", profile=ENDURANCE),
     "rtp-slow": FoundBy(requirement="IP-MED-03", quantity="interval_mean_deviation_percent"),
 }
 """What the reference phone does wrong."""

@@ -266,6 +266,8 @@ _MEDIA = (
     _sized("rtp-loss", "percent", 5, "a share of all packets is not sent though it is counted (RFC 3550, 5.1)",
            "loss_share", 0.01),
     _sized("rtp-slow", "percent", 2, "packets leave further apart than 20 ms (RFC 3551, 4.2)", "pace_stretch", 0.01),
+    _sized("audio-clock-slow", "ppm", 200, "the clock of the audio is slow (3GPP TS 26.131, 6.13)", "pace_stretch",
+           1e-6),
     _sized("microphone-quiet", "dB", 12, "the audio is quieter than it was spoken (ITU-T G.711, digital level)",
            "microphone_loss_db", 1.0),
     _plain("media-unmarked", "audio leaves with the mark of best effort and not EF (RFC 4594, 4.1)", media_mark=0),
