@@ -13,7 +13,7 @@ from typing import Self
 
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
-from agents.instruments.rtcp import ReceptionReport, reception_reports
+from agents.instruments.rtcp import ReceptionReport, Report, reports
 from agents.instruments.sdes import Crypto
 from agents.instruments.srtp import SrtpReceiver, SrtpSender
 from lab_inventory.clock import Clock
@@ -98,7 +98,8 @@ class RtpPort:
     ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number. Once it is ``secured``,
     only what authenticates is ``heard``; the rest is ``unauthentic``, but for copies of what was heard, and so it is
     with ``rtcp_unauthentic``. ``first_under`` has the sequence number of the first packet sent under each own key, by
-    its fingerprint.
+    its fingerprint. ``leave_out_every``: of so many audio packets the last is numbered and not sent, so that the phone
+    has a loss to tell of; their numbers are in ``left_out``. 0: none is.
     """
 
     def __init__(self, *, clock: Clock) -> None:
@@ -117,6 +118,12 @@ class RtpPort:
         self.secured = False
         self.protected: list[bytes] = []
         self.reports: Arrivals[ReceptionReport] = Arrivals(most=REPORTS_MAX)
+        self.rtcp: Arrivals[Report] = Arrivals(most=REPORTS_MAX)
+        self.leave_out_every = 0
+        self.left_out: list[int] = []
+        self.packets_sent = 0
+        self.octets_sent = 0
+        self._frames = 0
         self.first_under: dict[str, int] = {}
         self._unauthentic: list[Packet] = []
         self._rtcp_unauthentic: list[Packet] = []
@@ -164,6 +171,16 @@ class RtpPort:
     def source(self) -> int:
         """The synchronisation source (SSRC) under which this port sends."""
         return self._ssrc
+
+    @property
+    def timestamp(self) -> int:
+        """The time stamp of the next packet."""
+        return self._timestamp
+
+    def send_report(self, data: bytes, peer: Peer) -> None:
+        """Send an RTCP packet from the port for it. Raises OSError, or Unavailable where it keeps being refused."""
+        assert self._ports is not None, "the RTP port is not open"  # noqa: S101 - a mistake of the programmer
+        self._ports[1].send(data, peer)
 
     @property
     def unauthentic(self) -> tuple[Packet, ...]:
@@ -222,6 +239,8 @@ class RtpPort:
         """Send the next packet of the stream: a waiting event packet, else this frame."""
         timestamp = self._timestamp
         marker = first
+        if not self._events and self._left_out():
+            return
         if self._events:
             event = self._events.popleft()
             payload_type, frame, marker = event.payload_type, event.payload, event.marker
@@ -240,8 +259,23 @@ class RtpPort:
             data = self._sender.protect(data)
             self.first_under.setdefault(self._sender.crypto.fingerprint, self._sequence)
         at_ns = self._media().send(data, destination)
+        self.packets_sent += 1
+        self.octets_sent += len(frame)
         if len(self.sent_ns) < PACKETS_MAX:
             self.sent_ns[self._sequence] = at_ns
+        self._advance()
+
+    def _left_out(self) -> bool:
+        """Whether the audio packet that is due is one to be left out; then it is."""
+        self._frames += 1
+        if not self.leave_out_every or self._frames % self.leave_out_every:
+            return False
+        if len(self.left_out) < PACKETS_MAX:
+            self.left_out.append(self._sequence)
+        self._advance()
+        return True
+
+    def _advance(self) -> None:
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._timestamp = (self._timestamp + TICKS_PER_FRAME) & 0xFFFF_FFFF
 
@@ -285,8 +319,10 @@ class RtpPort:
             opened = (receiver.unprotect_rtcp(packet.data) for receiver in self._receivers)
             data = next((plain for plain in opened if plain is not None), None)
         if data is not None:
-            for report in reception_reports(data, packet.at_ns):
-                self.reports.add(report)
+            for report in reports(data, packet.at_ns):
+                self.rtcp.add(report)
+                for block in report.heard:
+                    self.reports.add(block)
         elif len(self._rtcp_unauthentic) < REPORTS_MAX:
             self._rtcp_unauthentic.append(packet)
 

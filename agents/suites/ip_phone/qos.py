@@ -27,7 +27,7 @@ async def qos_marks(bench: PhoneBench, recorder: Recorder) -> None:
     window_s = float(bench.parameter("window_s"))
     host = bench.registered().peer[0]
     call = await bench.established_call()
-    if call is not None and await call.first_packet(0, 2.0) is not None:
+    if call is not None and await call.first_packet(boottime_ns(), 2.0) is not None:
         await asyncio.sleep(window_s)
     media = [packet.dscp for packet in call.port.packets()] if call is not None else []
     if call is not None:

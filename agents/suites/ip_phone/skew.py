@@ -21,7 +21,7 @@ async def skew(bench: PhoneBench, recorder: Recorder) -> None:
     if call is None or codec is None:
         bench.measure("clock_skew_ppm", None, "the phone did not take the call")
         return
-    await call.first_packet(0, 2.0)
+    await call.first_packet(boottime_ns(), 2.0)
     await asyncio.sleep(SETTLE_S)
     before, since_ns = clock_state(), boottime_ns()
     window_s = float(bench.parameter("window_s"))
