@@ -93,8 +93,8 @@ class Outgoing:
 class RtpPort:
     """An even UDP port for RTP with the next one for RTCP; keeps what comes and sends frames every 20 ms.
 
-    ``heard`` is what came; ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port,
-    ``reports`` has what the phone says there of what it hears.
+    ``heard`` is what came; ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port;
+    ``rtcp_heard`` has it in clear, ``rtcp`` its reports, and ``reports`` what the phone says there of what it hears.
     ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number. Once it is ``secured``,
     only what authenticates is ``heard``; the rest is ``unauthentic``, but for copies of what was heard, and so it is
     with ``rtcp_unauthentic``. ``first_under`` has the sequence number of the first packet sent under each own key, by
@@ -118,6 +118,7 @@ class RtpPort:
         self.secured = False
         self.protected: list[bytes] = []
         self.reports: Arrivals[ReceptionReport] = Arrivals(most=REPORTS_MAX)
+        self.rtcp_heard: list[Packet] = []
         self.rtcp: Arrivals[Report] = Arrivals(most=REPORTS_MAX)
         self.leave_out_every = 0
         self.left_out: list[int] = []
@@ -319,6 +320,8 @@ class RtpPort:
             opened = (receiver.unprotect_rtcp(packet.data) for receiver in self._receivers)
             data = next((plain for plain in opened if plain is not None), None)
         if data is not None:
+            if len(self.rtcp_heard) < REPORTS_MAX:
+                self.rtcp_heard.append(replace(packet, data=data))
             for report in reports(data, packet.at_ns):
                 self.rtcp.add(report)
                 for block in report.heard:

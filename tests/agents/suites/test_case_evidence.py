@@ -35,7 +35,7 @@ def dissected(capture: bytes, folder: Path, sip_port: str) -> list[dict[str, Any
     """Each packet as tshark sees it; audio is found by what the messages say of it."""
     path = folder / "case.pcapng"
     path.write_bytes(capture)
-    fields = ("frame.time_epoch", "sip.Method", "sip.Status-Code", "sip.Call-ID", "rtp.seq", "_ws.malformed")
+    fields = ("frame.time_epoch", "sip.Method", "sip.Status-Code", "sip.Call-ID", "rtp.seq", "rtcp.pt", "_ws.malformed")
     asked = [word for field in fields for word in ("-e", field)]
     command = ["tshark", "-r", str(path), "-d", f"udp.port=={sip_port},sip", "-T", "json", *asked]
     done = subprocess.run(command, capture_output=True, check=True, timeout=60)
