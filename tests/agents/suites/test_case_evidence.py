@@ -82,5 +82,5 @@ async def test_evidence_of_a_run_holds_no_secret_and_tshark_finds_in_the_capture
     ]
     assert [int(packet["rtp.seq"][0]) for packet in packets if "rtp.seq" in packet] == heard
     assert heard
-    assert len(packets) == len(lines) + len(heard)
+    assert len(packets) == len(lines) + len(heard) + sum("rtcp.pt" in packet for packet in packets)
     assert not [packet for packet in packets if "_ws.malformed" in packet]
