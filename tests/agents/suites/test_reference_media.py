@@ -19,7 +19,7 @@ MARKS = TestCase(
     parameters={"window_s": 0.2, "media": "EF", "signalling": "CS3 CS5 AF31"},
 )
 
-SKEW = TestCase(id="TC-MED-04", title="Skew", procedure="clock-skew", duration_s=9, parameters={"window_s": 6})
+SKEW = TestCase(id="TC-MED-04", title="Skew", procedure="clock-skew", duration_s=6, parameters={"window_s": 4})
 STREAM = TestCase(
     id="TC-MED-11",
     title="Stream",
@@ -76,7 +76,7 @@ async def test_a_slow_clock_of_the_audio_is_measured_within_its_uncertainty(tmp_
     assert isinstance(found.value, float)
     assert found.uncertainty is not None
     assert abs(found.value - size) <= found.uncertainty
-    assert found.uncertainty < 300
+    assert found.uncertainty < 500
 
 
 async def seen_of(folder: Path, window_s: float, *defects: str) -> dict[str, Any]:
