@@ -97,7 +97,7 @@ Golden = Mapping[tuple[str, str], Verdict]
 
 def row_of(subject: Subject, by: FoundBy, wrong: str, found: Verdicts, golden: Golden, seconds: float) -> Row:
     """What a run with a seeded defect came to. The most stringent level that asks for the requirement decides."""
-    level = _deciding_level(by, golden, found)
+    level = _deciding_level(by, golden)
     verdict, words = found.get((level, by.requirement), (Verdict.NOT_RUN, "the requirement was not run"))
     must = Verdict.FAIL if subject.must_fail else Verdict.PASS
     return Row(
@@ -145,10 +145,7 @@ def read_golden(lines: Sequence[str]) -> Golden:
     return {(level, requirement): Verdict(verdict) for level, requirement, verdict in split}
 
 
-def _deciding_level(by: FoundBy, golden: Golden, found: Verdicts) -> str:
-    """The last level at which a healthy phone passes; of a profile that has no golden verdicts, the last that asks."""
-    if not any(requirement == by.requirement for _, requirement in golden):
-        golden = {key: Verdict.PASS for key, (verdict, _) in found.items() if verdict is not Verdict.NOT_APPLICABLE}
+def _deciding_level(by: FoundBy, golden: Golden) -> str:
     asked = [
         level
         for (level, requirement), verdict in golden.items()

@@ -48,17 +48,6 @@ def test_a_requirement_that_was_not_run_finds_nothing() -> None:
     assert row_of(DEFECT, BY_A, "wrong", verdicts(B=Verdict.PASS), GOLDEN, 1).verdict is Verdict.NOT_RUN
 
 
-def test_a_requirement_of_a_profile_without_golden_verdicts_is_decided_at_the_last_level_that_asks() -> None:
-    found: Verdicts = {
-        ("works-with", "C"): (Verdict.PASS, ""),
-        ("certified", "C"): (Verdict.FAIL, "too much"),
-        ("other", "C"): (Verdict.NOT_APPLICABLE, ""),
-    }
-    row = row_of(DEFECT, FoundBy(requirement="C", profile="endurance"), "wrong", found, GOLDEN, 1)
-
-    assert (row.right, row.words) == (True, "too much")
-
-
 def test_a_healthy_run_departs_in_every_verdict_that_is_not_golden_and_in_every_one_that_is_missing() -> None:
     as_expected = healthy_run_of("p", verdicts(A=Verdict.PASS, B=Verdict.PASS), GOLDEN, 1)
     otherwise = healthy_run_of("p", verdicts(A=Verdict.FAIL), GOLDEN, 1)
