@@ -15,7 +15,7 @@ from agents.instruments.rtp_analysis import (
     missing,
     timestamp_faults,
 )
-from agents.measure import Recorder, procedure
+from agents.measure import LabError, Recorder, procedure
 from agents.punctual import processors_awake
 from agents.suites.ip_phone.bench import Call, PhoneBench
 from lab_inventory.clock import boottime_ns
@@ -54,7 +54,7 @@ async def rtp_stream(bench: PhoneBench, recorder: Recorder) -> None:
     if call is None or call.codec is None or media is None or media.report_destination is None:
         bench.measure_rest(rtp_stream, "the phone did not take the call")
         return
-    call.port.leave_out_every = round(100 / float(bench.parameter("loss_percent")))
+    call.port.leave_out_every = _one_of(float(bench.parameter("loss_percent")))
     with RtcpReporter(call.port, media.report_destination, clock=bench.clock):
         if await call.first_packet(boottime_ns(), 2.0) is None:
             bench.measure_rest(rtp_stream, "no audio packets came")
@@ -64,6 +64,13 @@ async def rtp_stream(bench: PhoneBench, recorder: Recorder) -> None:
         await _press_a_key(bench, call)
     _measure_stream(bench, call, call.codec.payload_type)
     _measure_reports(bench, call)
+
+
+def _one_of(loss_percent: float) -> int:
+    """Of how many packets one is left out. Raises LabError for a share that cannot be made that way."""
+    if not 0 < loss_percent <= 50:
+        raise LabError(f"the programme asks for a loss of {loss_percent:g} %; expected more than 0 and at most 50")
+    return round(100 / loss_percent)
 
 
 async def _measure_pace(bench: PhoneBench, call: Call, payload_type: int) -> None:
