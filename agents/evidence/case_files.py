@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from agents.evidence.masking import Masking
 from agents.evidence.pcapng import MEDIA_TYPE, CapturedPacket, pcapng
 from agents.instruments.digest import DigestVerdict
-from agents.instruments.packets import Peer
+from agents.instruments.packets import Packet, Peer
 from agents.instruments.registrar import RegisterRecord
 from agents.instruments.rtp import RtpPacket, build_rtp
 from agents.version import VERSION
@@ -29,7 +29,7 @@ RTP_PAYLOAD_BYTES_KEPT = 16
 """Of each RTP payload in a capture: a telephone event is whole with 4 (RFC 4733, 2.3), audio is not kept."""
 CAPTURE_BYTES_MAX = 16_000_000
 CAPTURE_SAYS = (
-    "IPv4, UDP and TCP headers were made up from the addresses of the bench's sockets. "
+    "IPv4, UDP and TCP headers were made up from the addresses of the bench's sockets and the marks (DSCP) that came. "
     "Times are the kernel's, moved from CLOCK_BOOTTIME to the wall clock. "
     "Credentials and keys are masked with as many bytes. "
     "What came over TLS stands in clear as TCP. RTP: what the bench received, its payloads cut."
@@ -47,13 +47,17 @@ class CaseFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """The audio of a call: what came to ``address``, from where as far as the phone said it, and when what was sent."""
+    """The audio of a call: what came to ``address``, from where as far as the phone said it, and when what was sent.
+
+    ``reports``: the RTCP that came to the next port, in clear.
+    """
 
     call: str
     address: Peer
     source: Peer | None
     packets: Sequence[RtpPacket]
     sent_ns: Sequence[int]
+    reports: Sequence[Packet] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +140,7 @@ def _sip_packets(seen: Seen, lines: Iterable[SipLine]) -> Iterator[CapturedPacke
             payload=line.raw,
             transport=transport,
             comment="; ".join(said),
+            dscp=line.dscp or 0,
         )
 
 
@@ -159,6 +164,15 @@ def _rtp_packets(seen: Seen) -> Iterator[CapturedPacket]:
                 payload=data,
                 length=12 + len(packet.payload),
                 comment=unknown,
+                dscp=packet.dscp or 0,
+            )
+        for report in one.reports:
+            yield CapturedPacket(
+                wall_ns=report.at_ns + seen.wall_offset_ns,
+                source=report.peer,
+                destination=(one.address[0], one.address[1] + 1),
+                payload=report.data,
+                dscp=report.dscp or 0,
             )
 
 

@@ -24,7 +24,7 @@ _TCP_FLAGS_PUSH_ACK = 0x18
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CapturedPacket:
     """One payload with its addresses. ``wall_ns``: ns since 1970 in UTC; ``length``: of the payload as it was, where
-    ``payload`` is only its beginning.
+    ``payload`` is only its beginning. ``dscp``: the mark that its datagram had.
     """
 
     wall_ns: int
@@ -34,6 +34,7 @@ class CapturedPacket:
     length: int | None = None
     transport: str = "udp"
     comment: str = ""
+    dscp: int = 0
 
 
 def pcapng(packets: Iterable[CapturedPacket], *, interface: str, application: str, comment: str) -> bytes:
@@ -73,7 +74,7 @@ def _enhanced(packet: CapturedPacket, streams: dict[tuple[tuple[str, int], tuple
 
 def _ipv4(packet: CapturedPacket, kind: int, length: int) -> bytes:
     """A header with a right checksum (RFC 791, 3.1; RFC 1071); UDP and TCP go without one, as UDP may (RFC 768)."""
-    start = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0x4000, 64, kind, 0)
+    start = struct.pack("!BBHHHBBH", 0x45, packet.dscp << 2, 20 + length, 0, 0x4000, 64, kind, 0)
     header = start + _address(packet.source[0]) + _address(packet.destination[0])
     total = sum(struct.unpack("!10H", header))
     while total >> 16:

@@ -70,6 +70,10 @@ class HostPace:
         """The standard deviation of the intervals of a perfect sender on this host in the window, in ms."""
         return interval_sd_ms(self._late_ns, max(1, round(packet_time_ms * 1e6 / TICK_NS)))
 
+    def latest_ms(self) -> float:
+        """By how much the latest wake-up was late, in ms: by so much a perfect sender's packet would have been."""
+        return max(self._late_ns, default=0) / 1e6
+
     def standstill_share(self) -> float:
         """The share of the window in which nothing here was woken: for as long, a perfect sender sends nothing."""
         return standstill_share(self._late_ns)

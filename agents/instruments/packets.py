@@ -3,7 +3,8 @@
 The kernel stamps each datagram as it arrives (SO_TIMESTAMPNS, socket(7)), so a late event loop does not enter the
 receive time. Stamps are of CLOCK_REALTIME and are moved to CLOCK_BOOTTIME, the clock of all measurements, by the
 difference of both clocks at the moment of reading. The kernel turns stamping on a little after the first socket asks
-for it; a datagram that comes before that gets the time at which it was read.
+for it; a datagram that comes before that gets the time at which it was read. It also tells the byte of each datagram's
+IP header that has its mark for quality of service (IP_RECVTOS, ip(7)): as it came, after all that routers made of it.
 """
 
 import asyncio
@@ -22,10 +23,11 @@ Peer = tuple[str, int]
 # asm-generic/socket.h; Python names neither. The kernel gives a struct timespec and a 32-bit count of lost datagrams.
 SO_TIMESTAMPNS = 35
 SO_RXQ_OVFL = 40
+IP_RECVTOS = 13  # linux/in.h: give the byte of TOS with each datagram
 IP_RECVERR = 11  # linux/in.h: tell of ICMP errors also where the socket is not connected
 _TIMESPEC = struct.Struct("@ll")
 _COUNT = struct.Struct("@I")
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_COUNT.size)
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_COUNT.size) + socket.CMSG_SPACE(1)
 _DATAGRAM_BYTES_MAX = 65_535
 _RECEIVE_BUFFER_BYTES = 1 << 20
 _BURST_MAX = 64  # datagrams taken per wake-up, so that a flood on one socket does not starve the others
@@ -35,11 +37,15 @@ _PENDING_ERRORS_MAX = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Packet:
-    """One datagram: when the kernel had it (ns of CLOCK_BOOTTIME), from where, and its bytes."""
+    """One datagram: when the kernel had it (ns of CLOCK_BOOTTIME), from where, and its bytes.
+
+    ``dscp``: the six bits of its mark, 0 to 63 (RFC 2474, 3); None where nothing was told of its header.
+    """
 
     at_ns: int
     peer: Peer
     data: bytes
+    dscp: int | None = None
 
 
 class PacketPort:
@@ -70,6 +76,7 @@ class PacketPort:
             bound.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             bound.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
             bound.setsockopt(socket.SOL_IP, IP_RECVERR, 1)
+            bound.setsockopt(socket.SOL_IP, IP_RECVTOS, 1)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
             bound.bind(address)
         except OSError as error:
@@ -103,7 +110,8 @@ class PacketPort:
                 return
             except ConnectionRefusedError:  # counted from the error queue
                 continue
-            self._on_packet(Packet(at_ns=self._receive_time_ns(ancillary), peer=(peer[0], peer[1]), data=data))
+            at_ns = self._receive_time_ns(ancillary)
+            self._on_packet(Packet(at_ns=at_ns, peer=(peer[0], peer[1]), data=data, dscp=_dscp(ancillary)))
             if self._socket.fileno() < 0:  # the receiver closed the port
                 return
 
@@ -133,3 +141,11 @@ class PacketPort:
             self.clock_steps += 1
         self._offset_ns = offset_ns
         return stamp_ns + offset_ns
+
+
+def _dscp(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """The mark in what the kernel told of a datagram: the upper six bits of the byte of TOS."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_IP and kind == socket.IP_TOS:
+            return data[0] >> 2
+    return None

@@ -13,7 +13,7 @@ from typing import Self
 
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
-from agents.instruments.rtcp import ReceptionReport, reception_reports
+from agents.instruments.rtcp import ReceptionReport, Report, reports
 from agents.instruments.sdes import Crypto
 from agents.instruments.srtp import SrtpReceiver, SrtpSender
 from lab_inventory.clock import Clock
@@ -34,7 +34,8 @@ _PAIR_ATTEMPTS = 50
 class RtpPacket:
     """One packet as it came; ``at_ns`` is the kernel's time (CLOCK_BOOTTIME), ``timestamp`` the sender's.
 
-    ``key``: the fingerprint of the key under which it authenticated; empty where it came in clear.
+    ``key``: the fingerprint of the key under which it authenticated; empty where it came in clear. ``dscp``: the mark
+    of its datagram, as :class:`Packet` has it.
     """
 
     at_ns: int
@@ -45,6 +46,7 @@ class RtpPacket:
     ssrc: int
     payload: bytes
     key: str = ""
+    dscp: int | None = None
 
 
 def parse_rtp(packet: Packet) -> RtpPacket | None:
@@ -69,6 +71,7 @@ def parse_rtp(packet: Packet) -> RtpPacket | None:
         timestamp=timestamp,
         ssrc=ssrc,
         payload=data[start:end],
+        dscp=packet.dscp,
     )
 
 
@@ -91,12 +94,13 @@ class RtpPort:
     """An even UDP port for RTP with the next one for RTCP; keeps what comes and sends frames every 20 ms.
 
     ``heard`` is what came; ``unsendable`` counts by host what could not even be sent (a phone may name any address);
-    ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port,
-    ``reports`` has what the phone says there of what it hears.
+    ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port;
+    ``rtcp_heard`` has it in clear, ``rtcp`` its reports, and ``reports`` what the phone says there of what it hears.
     ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number. Once it is ``secured``,
     only what authenticates is ``heard``; the rest is ``unauthentic``, but for copies of what was heard, and so it is
     with ``rtcp_unauthentic``. ``first_under`` has the sequence number of the first packet sent under each own key, by
-    its fingerprint.
+    its fingerprint. ``leave_out_every``: of so many audio packets the last is numbered and not sent, so that the phone
+    has a loss to tell of; their numbers are in ``left_out``. 0: none is.
     """
 
     def __init__(self, *, clock: Clock) -> None:
@@ -116,6 +120,13 @@ class RtpPort:
         self.secured = False
         self.protected: list[bytes] = []
         self.reports: Arrivals[ReceptionReport] = Arrivals(most=REPORTS_MAX)
+        self.rtcp_heard: list[Packet] = []
+        self.rtcp: Arrivals[Report] = Arrivals(most=REPORTS_MAX)
+        self.leave_out_every = 0
+        self.left_out: list[int] = []
+        self.packets_sent = 0
+        self.octets_sent = 0
+        self._frames = 0
         self.first_under: dict[str, int] = {}
         self._unauthentic: list[Packet] = []
         self._rtcp_unauthentic: list[Packet] = []
@@ -163,6 +174,16 @@ class RtpPort:
     def source(self) -> int:
         """The synchronisation source (SSRC) under which this port sends."""
         return self._ssrc
+
+    @property
+    def timestamp(self) -> int:
+        """The time stamp of the next packet."""
+        return self._timestamp
+
+    def send_report(self, data: bytes, peer: Peer) -> None:
+        """Send an RTCP packet from the port for it. Raises OSError, or Unavailable where it keeps being refused."""
+        assert self._ports is not None, "the RTP port is not open"  # noqa: S101 - a mistake of the programmer
+        self._ports[1].send(data, peer)
 
     @property
     def unauthentic(self) -> tuple[Packet, ...]:
@@ -221,6 +242,8 @@ class RtpPort:
         """Send the next packet of the stream: a waiting event packet, else this frame."""
         timestamp = self._timestamp
         marker = first
+        if not self._events and self._left_out():
+            return
         if self._events:
             event = self._events.popleft()
             payload_type, frame, marker = event.payload_type, event.payload, event.marker
@@ -243,8 +266,23 @@ class RtpPort:
         except (OSError, Unavailable):
             self.unsendable[destination[0]] += 1  # as if it had been lost; whose fault it is shows by the host
         else:
+            self.packets_sent += 1
+            self.octets_sent += len(frame)
             if len(self.sent_ns) < PACKETS_MAX:
                 self.sent_ns[self._sequence] = at_ns
+        self._advance()
+
+    def _left_out(self) -> bool:
+        """Whether the audio packet that is due is one to be left out; then it is."""
+        self._frames += 1
+        if not self.leave_out_every or self._frames % self.leave_out_every:
+            return False
+        if len(self.left_out) < PACKETS_MAX:
+            self.left_out.append(self._sequence)
+        self._advance()
+        return True
+
+    def _advance(self) -> None:
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._timestamp = (self._timestamp + TICKS_PER_FRAME) & 0xFFFF_FFFF
 
@@ -288,8 +326,12 @@ class RtpPort:
             opened = (receiver.unprotect_rtcp(packet.data) for receiver in self._receivers)
             data = next((plain for plain in opened if plain is not None), None)
         if data is not None:
-            for report in reception_reports(data, packet.at_ns):
-                self.reports.add(report)
+            if len(self.rtcp_heard) < REPORTS_MAX:
+                self.rtcp_heard.append(replace(packet, data=data))
+            for report in reports(data, packet.at_ns):
+                self.rtcp.add(report)
+                for block in report.heard:
+                    self.reports.add(block)
         elif len(self._rtcp_unauthentic) < REPORTS_MAX:
             self._rtcp_unauthentic.append(packet)
 

@@ -1,4 +1,4 @@
-"""What a stream of RTP packets says about its sender: pace, loss, when it fell silent. Pure.
+"""What a stream of RTP packets says about its sender: pace, loss, jitter, order, time stamps, markers. Pure.
 
 Takes packets with the kernel's times, gives numbers; times in ns of CLOCK_BOOTTIME, intervals in ms.
 """
@@ -72,3 +72,69 @@ def in_sequence(packets: Sequence[RtpPacket]) -> tuple[RtpPacket, ...]:
 def payloads(packets: Sequence[RtpPacket], payload_type: int) -> tuple[bytes, ...]:
     """The payloads of one payload type in the order they were sent."""
     return tuple(packet.payload for packet in in_sequence(packets) if packet.payload_type == payload_type)
+
+
+def jitter_ticks(packets: Sequence[RtpPacket], payload_type: int, *, clock_hz: int = 8000) -> tuple[float, ...]:
+    """The interarrival jitter after each packet of this payload type but the first, in ticks (RFC 3550, 6.4.1)."""
+    estimates: list[float] = []
+    jitter = 0.0
+    chosen = [packet for packet in packets if packet.payload_type == payload_type]
+    for before, after in pairwise(chosen):
+        sent = _signed(after.timestamp - before.timestamp, 32)
+        jitter += (abs((after.at_ns - before.at_ns) * clock_hz / 1e9 - sent) - jitter) / 16
+        estimates.append(jitter)
+    return tuple(estimates)
+
+
+def longest_gap_ms(packets: Sequence[RtpPacket], since_ns: int, until_ns: int) -> float:
+    """The longest time in a window in which nothing came at all, in ms; before the first and after the last counts."""
+    times = [since_ns, *(packet.at_ns for packet in packets if since_ns <= packet.at_ns < until_ns), until_ns]
+    return max(after - before for before, after in pairwise(times)) / 1e6
+
+
+def disorder(packets: Sequence[RtpPacket]) -> tuple[int, int]:
+    """How many packets of one source came after one with a higher number, and how many numbers came again."""
+    numbers = extended_sequence(packets)
+    highest, late = None, 0
+    for number in dict.fromkeys(numbers):
+        late += highest is not None and number < highest
+        highest = number if highest is None else max(highest, number)
+    return late, len(numbers) - len(set(numbers))
+
+
+def timestamp_faults(packets: Sequence[RtpPacket], payload_type: int) -> tuple[str, ...]:
+    """Each wrong step of the time stamp between two packets of this type that follow each other, in words.
+
+    One octet is one tick in PCMU, PCMA and G.722 (RFC 3551, 4.5), so that a packet is as many ticks long as it has
+    octets; at the begin of a talk spurt, which the marker tells, time may have passed.
+    """
+    faults: list[str] = []
+    for before, after in _neighbours(packets, payload_type):
+        step, due = _signed(after.timestamp - before.timestamp, 32), len(before.payload)
+        if step != due and not (after.marker and step > due):
+            faults.append(f"{step} ticks after {due} octets")
+    return tuple(faults)
+
+
+def misplaced_markers(packets: Sequence[RtpPacket], payload_type: int) -> int:
+    """Markers on packets of this type before which no time passed in silence (RFC 3551, 4.1)."""
+    return sum(
+        after.marker and _signed(after.timestamp - before.timestamp, 32) == len(before.payload)
+        for before, after in _neighbours(packets, payload_type)
+    )
+
+
+def _neighbours(packets: Sequence[RtpPacket], payload_type: int) -> list[tuple[RtpPacket, RtpPacket]]:
+    """Pairs of packets of one type with nothing missing and nothing else between them, in the order sent."""
+    return [
+        (before, after)
+        for before, after in pairwise(in_sequence(packets))
+        if before.payload_type == after.payload_type == payload_type
+        and (after.sequence - before.sequence) & 0xFFFF == 1
+    ]
+
+
+def _signed(difference: int, bits: int) -> int:
+    """A difference of counters that wrap, as the nearer of both ways."""
+    half = 1 << (bits - 1)
+    return (difference + half) % (1 << bits) - half

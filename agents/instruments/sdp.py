@@ -90,6 +90,8 @@ class Media:
     ptime_ms: int | None
     keys: tuple[Crypto, ...] = ()
     key_faults: tuple[str, ...] = ()
+    report_port: int | None = None
+    """Where it wants RTCP, if it is told and not the next port (RFC 3605)."""
 
     @property
     def accepted(self) -> bool:
@@ -100,6 +102,11 @@ class Media:
     def destination(self) -> Peer | None:
         """Where RTP goes; None when refused or without an address."""
         return (self.host, self.port) if self.accepted and self.host else None
+
+    @property
+    def report_destination(self) -> Peer | None:
+        """Where RTCP goes; None where RTP goes nowhere."""
+        return (self.host, self.report_port or self.port + 1) if self.accepted and self.host else None
 
     def format(self, payload_type: int) -> AudioFormat | None:
         """The format with this payload type."""
@@ -258,6 +265,7 @@ def _parse_media(section: list[str], head: list[str]) -> Media:
             )
         )
     keys, key_faults = _keys(attributes)
+    reported = next((line[5:].split()[:1] for line in attributes if line.startswith("rtcp:")), [])
     ptime = next((line[6:] for line in attributes if line.startswith("ptime:")), "")
     return Media(
         kind=match[1],
@@ -269,7 +277,13 @@ def _parse_media(section: list[str], head: list[str]) -> Media:
         ptime_ms=int(ptime) if ptime.isdecimal() and len(ptime) <= 4 else None,
         keys=keys,
         key_faults=key_faults,
+        report_port=_port(reported[0]) if reported else None,
     )
+
+
+def _port(word: str) -> int | None:
+    """A port number; None for what is none."""
+    return int(word) if word.isdecimal() and len(word) <= 5 and 0 < int(word) < 1 << 16 else None
 
 
 def _keys(attributes: list[str]) -> tuple[tuple[Crypto, ...], tuple[str, ...]]:

@@ -48,13 +48,17 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TraceEntry:
-    """One message or keep-alive. ``fault`` says why it could not be read or sent, or is empty."""
+    """One message or keep-alive. ``fault`` says why it could not be read or sent, or is empty.
+
+    ``dscp``: the mark of the datagram it came in; None where it came over a connection, or went out.
+    """
 
     at_ns: int
     direction: Direction
     peer: Peer
     raw: bytes
     fault: str = ""
+    dscp: int | None = None
 
 
 class Trace:
@@ -108,6 +112,7 @@ class Trace:
                     "peer": f"{entry.peer[0]}:{entry.peer[1]}",
                     "raw": mask_keys(entry.raw).decode("latin-1"),
                     **({"fault": entry.fault} if entry.fault else {}),
+                    **({} if entry.dscp is None else {"dscp": entry.dscp}),
                 },
                 ensure_ascii=False,
             ).encode()
@@ -223,9 +228,9 @@ class SipTransport:
         return next((connection for connection in found if connection is not None), None)
 
     def _on_packet(self, packet: Packet) -> None:
-        self._take(packet.data, packet.peer, packet.at_ns)
+        self._take(packet.data, packet.peer, packet.at_ns, packet.dscp)
 
-    def _take(self, data: bytes, peer: Peer, at_ns: int) -> None:
+    def _take(self, data: bytes, peer: Peer, at_ns: int, dscp: int | None = None) -> None:
         fault, message = "", None
         if data not in _KEEP_ALIVE:
             try:
@@ -233,7 +238,7 @@ class SipTransport:
                 check_routable(message)
             except MalformedMessage as error:
                 fault, message = error.detail, None
-        self.trace.add(TraceEntry(at_ns=at_ns, direction=Direction.IN, peer=peer, raw=data, fault=fault))
+        self.trace.add(TraceEntry(at_ns=at_ns, direction=Direction.IN, peer=peer, raw=data, fault=fault, dscp=dscp))
         if isinstance(message, Request):
             self._on_request(Received(message=message, at_ns=at_ns, peer=peer))
         elif isinstance(message, Response):

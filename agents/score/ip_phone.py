@@ -105,19 +105,25 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-SIP-10-W", "message-summary-481"),
     **_plainly("IP-SEC-01", "tls-any-certificate", "tls-expired", "tls-wrong-host"),
     **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory", "srtp-old-key-kept"),
+    **_plainly("IP-MED-11", "rtp-marker-always"),
+    "rtp-source-changes": FoundBy(requirement="IP-MED-11", size=100),
+    "rtp-timestamp-steps": FoundBy(requirement="IP-MED-11", size=8),
+    **_plainly("IP-MED-12", "rtcp-absent", "rtcp-loss-untold", "rtcp-too-often"),
+    "rtcp-count-wrong": FoundBy(requirement="IP-MED-12", quantity="rtcp_packets_difference"),
+    **_plainly("IP-NET-01", "media-unmarked", "signalling-unmarked"),
     **_plainly("IP-MED-01", "g722-silent"),
     **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),
     # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).
     "rtp-jitter": FoundBy(requirement="IP-MED-03", quantity="interval_sd_ms", slope=1 / math.sqrt(6)),
     "rtp-loss": FoundBy(requirement="IP-MED-03", size=5),
+    "audio-clock-slow": FoundBy(requirement="IP-MED-04", quantity="clock_skew_ppm", profile=ENDURANCE),
     "rtp-slow": FoundBy(requirement="IP-MED-03", quantity="interval_mean_deviation_percent"),
 }
 """What the reference phone does wrong."""
 
 NOT_SCORED: Mapping[str, str] = {
     "register-no-removal": "shows only when the phone is switched off, and a scoring has no switch for its power",
-    "rtcp-absent": "no requirement asks for reception reports yet",
 }
 """Defects of the reference phone that no requirement of these profiles can find, and why."""
 

@@ -1,8 +1,8 @@
 """A UDP proxy between a phone and its registrar that is transparent until a defect is switched on.
 
 The phone's outbound proxy is ``listen``; what it sends goes on to ``upstream`` from a port of its own. Each side sees
-the proxy's address where the other's would stand; audio is relayed for as many calls as a phone can have. RTCP is not
-relayed: nothing here measures it.
+the proxy's address where the other's would stand; audio and its RTCP, on the next port, are relayed for as many calls
+as a phone can have. What comes from the phone goes on with the phone's marks (DSCP).
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 
 from agents.simulated.defects import DEFECTS, Defect, Fate, call_of
 from lab_inventory.clock import Clock, SystemClock
@@ -23,21 +24,26 @@ from lab_inventory.noun import host_and_port
 Peer = tuple[str, int]
 RELAYS_MAX = 64
 _DATAGRAM_BYTES_MAX = 65_535
+_PAIR_ATTEMPTS = 50
+_IP_RECVTOS = 13  # linux/in.h: give the byte of TOS with each datagram
 _BURST_MAX = 64
+_TOS = (socket.SOL_IP, socket.IP_TOS)
 _REGISTER = re.compile(rb"REGISTER \S+ SIP/2\.0\r?\n")
 _MEDIA = re.compile(rb"(?m)^m=audio (\d{1,5}) ")
 _LENGTH = re.compile(rb"(?im)^((?:Content-Length|l)[ \t]*:[ \t]*)\d+")
 
 
 class _Port:
-    """One bound UDP socket; hands on what comes, at once."""
+    """One bound UDP socket; hands on what comes, at once. ``tos``: the byte of TOS of the datagram that came last."""
 
     def __init__(self, address: Peer, on_packet: Callable[[bytes, Peer], None]) -> None:
         """Raises Unavailable where the address is taken."""
         self._on_packet = on_packet
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.tos = self._sends_with = 0
         try:
+            self._socket.setsockopt(socket.SOL_IP, _IP_RECVTOS, 1)
             self._socket.bind(address)
         except OSError as error:
             self._socket.close()
@@ -49,17 +55,21 @@ class _Port:
     def _read_burst(self) -> None:
         for _ in range(_BURST_MAX):
             try:
-                data, peer = self._socket.recvfrom(_DATAGRAM_BYTES_MAX)
+                data, told, _, peer = self._socket.recvmsg(_DATAGRAM_BYTES_MAX, socket.CMSG_SPACE(1))
             except OSError:  # nothing more to read, or closed while reading
                 return
+            self.tos = next((value[0] for level, kind, value in told if (level, kind) == _TOS), 0)
             self._on_packet(data, (peer[0], peer[1]))
 
-    def send(self, data: bytes, peer: Peer | None, *, delay_s: float = 0.0) -> None:
+    def send(self, data: bytes, peer: Peer | None, *, tos: int = 0, delay_s: float = 0.0) -> None:
         """Send now or later; where nobody is known yet, or the network takes nothing, it is lost as on any network."""
         if delay_s > 0:
-            self._loop.call_later(delay_s, self.send, data, peer)
+            self._loop.call_later(delay_s, partial(self.send, data, peer, tos=tos))
         elif peer is not None:
             with suppress(OSError):
+                if tos != self._sends_with:
+                    self._socket.setsockopt(socket.SOL_IP, socket.IP_TOS, tos)
+                    self._sends_with = tos
                 self._socket.sendto(data, peer)
 
     def close(self) -> None:
@@ -69,15 +79,15 @@ class _Port:
 
 
 class _Relay:
-    """The audio of one call: a port that the phone sends to, and one that the bench sends to."""
+    """The audio of one call: a port that the phone sends to and one that the bench sends to, and the next for RTCP."""
 
     def __init__(self, call: bytes, host: str, defects: Iterable[Defect]) -> None:
         self._call = call
         self._defects = tuple(defects)
         self.to_phone: Peer | None = None
         self.to_bench: Peer | None = None
-        self._phone_side = _Port((host, 0), self._from_phone)
-        self._bench_side = _Port((host, 0), lambda data, peer: self._phone_side.send(data, self.to_phone))
+        self._phone_side, self._phone_reports = _pair(host, self._from_phone, self._report_from_phone)
+        self._bench_side, self._bench_reports = _pair(host, self._from_bench, self._report_from_bench)
 
     @property
     def phone_port(self) -> int:
@@ -92,11 +102,37 @@ class _Relay:
     def _from_phone(self, data: bytes, peer: Peer) -> None:
         parts = fate(data, lambda defect, part: defect.rtp_from_phone(self._call, part), self._defects)
         for delay_s, packet in parts:
-            self._bench_side.send(packet, self.to_bench, delay_s=delay_s)
+            self._bench_side.send(packet, self.to_bench, tos=self._phone_side.tos, delay_s=delay_s)
+
+    def _from_bench(self, data: bytes, peer: Peer) -> None:
+        self._phone_side.send(data, self.to_phone)
+
+    def _report_from_phone(self, data: bytes, peer: Peer) -> None:
+        self._bench_reports.send(data, _next(self.to_bench), tos=self._phone_reports.tos)
+
+    def _report_from_bench(self, data: bytes, peer: Peer) -> None:
+        self._phone_reports.send(data, _next(self.to_phone))
 
     def close(self) -> None:
-        self._phone_side.close()
-        self._bench_side.close()
+        for port in (self._phone_side, self._phone_reports, self._bench_side, self._bench_reports):
+            port.close()
+
+
+def _next(peer: Peer | None) -> Peer | None:
+    return None if peer is None else (peer[0], peer[1] + 1)
+
+
+def _pair(
+    host: str, on_rtp: Callable[[bytes, Peer], None], on_rtcp: Callable[[bytes, Peer], None]
+) -> tuple[_Port, _Port]:
+    """A free even port and the one after it (RFC 3550, 11). Raises Unavailable."""
+    for _ in range(_PAIR_ATTEMPTS):
+        first = _Port((host, 0), on_rtp)
+        if first.address[1] % 2 == 0:
+            with suppress(Unavailable):
+                return first, _Port((host, first.address[1] + 1), on_rtcp)
+        first.close()
+    raise Unavailable(f"no free pair of UDP ports at {host}")
 
 
 def fate(data: bytes, step: Callable[[Defect, bytes], Fate], defects: Iterable[Defect]) -> Fate:
@@ -145,6 +181,7 @@ class DefectProxy:
         bench_side = self._bench_side
         if peer != self._phone or bench_side is None:
             return
+        tos = self._phone_side.tos if self._phone_side is not None else 0
         original, relay = data, self._relay(data)
         if relay is not None:
             relay.to_phone = (peer[0], _media_port(data))
@@ -152,7 +189,7 @@ class DefectProxy:
         data = _swap(data, peer, bench_side.address)
         data = _swap(data, self.listen, self._upstream)
         for delay_s, message in fate(data, lambda defect, part: defect.sip_from_phone(part), self.defects):
-            bench_side.send(_with_length(message, original), self._upstream, delay_s=delay_s)
+            bench_side.send(_with_length(message, original), self._upstream, tos=tos, delay_s=delay_s)
 
     def _from_bench(self, data: bytes, peer: Peer) -> None:
         phone_side, bench_side, phone = self._phone_side, self._bench_side, self._phone

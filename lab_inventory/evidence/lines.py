@@ -20,7 +20,8 @@ class SipLine:
     """One message or datagram. ``at_ns``: CLOCK_BOOTTIME of the bench's host; ``peer``: ``host:port`` of the other end.
 
     ``incoming``: it came to the bench. ``fault``: why it could not be read, or empty. ``digest``: what the registrar
-    made of its credentials, in words, or empty. ``masked``: what was replaced in ``raw`` before it was kept.
+    made of its credentials, in words, or empty. ``masked``: what was replaced in ``raw`` before it was kept. ``dscp``:
+    the mark of the datagram it came in; None where that is not known.
     """
 
     at_ns: int
@@ -31,6 +32,7 @@ class SipLine:
     transport: str = "udp"
     digest: str = ""
     masked: tuple[str, ...] = ()
+    dscp: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +93,7 @@ def _sip_fields(line: SipLine) -> dict[str, Any]:
     }
     told = {"fault": line.fault, "digest": line.digest, "masked": list(line.masked)}
     fields |= {name: value for name, value in told.items() if value}
+    fields |= {} if line.dscp is None else {"dscp": line.dscp}
     return fields if line.transport == "udp" else fields | {"transport": line.transport}
 
 
@@ -124,6 +127,7 @@ def _sip_line(fields: dict[str, Any]) -> SipLine:
         transport=_text(fields.get("transport", "udp")).lower(),
         digest=_text(fields.get("digest", "")),
         masked=tuple(_text(name) for name in masked),
+        dscp=_whole(fields["dscp"]) & 0x3F if "dscp" in fields else None,
     )
 
 

@@ -15,7 +15,7 @@ from agents.suites.ip_phone import PROCEDURES, open_phone_suite
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import SystemClock
 from lab_inventory.device import Identity, IdentityKind
-from lab_inventory.measurement import Value
+from lab_inventory.measurement import Measurement, Value
 from lab_inventory.messages import Assignment, DeviceUnderTest
 from lab_inventory.programme import TestCase
 from lab_inventory.shipped import shipped_programmes
@@ -67,8 +67,12 @@ async def reference_on_bench(
 
 
 async def values_of(suite: PhoneSuite, case: TestCase, folder: Path) -> dict[str, Value | None]:
+    return {found.quantity: found.value for found in await measurements_of(suite, case, folder)}
+
+
+async def measurements_of(suite: PhoneSuite, case: TestCase, folder: Path) -> tuple[Measurement, ...]:
     evidence = folder / "evidence"
     evidence.mkdir(exist_ok=True)
     recorder = Recorder(declared=PROCEDURES[case.procedure].measures, instrument=INSTRUMENT, folder=evidence)
     await suite.carry_out(case, recorder)
-    return {found.quantity: found.value for found in recorder.measurements()}
+    return recorder.measurements()

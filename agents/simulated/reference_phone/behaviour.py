@@ -96,7 +96,20 @@ class Behaviour:
     event_ends: int = 3
     event_timestamp_moves: bool = False
     event_extra_s: float = 0.0
+    source_kept_packets: float = 0
+    """0: the SSRC stays; n: another one after so many packets."""
+    timestamp_extra_ticks: float = 0.0
+    """By how much each packet's time stamp is further on than the packet before was long."""
+    marks_every_packet: bool = False
     sends_reports: bool = True
+    report_interval_share: float = 1.0
+    report_count_extra: float = 0
+    """How many packets more than were sent the reports tell of."""
+    reports_loss: bool = True
+    media_mark: int = 46
+    """The mark of audio (DSCP), EF (RFC 4594, 4.1)."""
+    signalling_mark: int = 24
+    """The mark of SIP over UDP, CS3."""
     # Security (RFC 5922, RFC 4568)
     checks_certificate: bool = True
     checks_expiry: bool = True

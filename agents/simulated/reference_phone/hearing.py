@@ -20,6 +20,8 @@ class Heard:
     _first: int = 0
     _highest: int = 0
     _packets: int = 0
+    _told: tuple[int, int] = (0, 0)
+    """Expected and come as of the report before."""
     _jitter: float = 0.0
     _transit: float | None = None
 
@@ -35,6 +37,7 @@ class Heard:
         if source != self.source:
             self.source, self._first, self._highest = source, sequence, sequence
             self._packets, self._jitter, self._transit = 0, 0.0, None
+            self._told = (0, 0)
         ahead = (sequence - self._highest) & 0xFFFF
         if ahead < 1 << 15:
             self._highest += ahead
@@ -44,11 +47,18 @@ class Heard:
             self._jitter += (abs(transit - self._transit) - self._jitter) / 16
         self._transit = transit
 
-    def block(self) -> bytes:
-        """The report block on the source; empty where nothing was heard (6.4.1). The fraction lost is not kept."""
+    def block(self, *, tells_loss: bool = True) -> bytes:
+        """The report block on the source; empty where nothing was heard (6.4.1, A.3)."""
         if self.source is None:
             return b""
-        lost = max(0, min(self._highest - self._first + 1 - self._packets, 0x7F_FFFF))
+        expected = self._highest - self._first + 1
+        lost = max(0, min(expected - self._packets, 0x7F_FFFF))
+        expected_since, came_since = expected - self._told[0], self._packets - self._told[1]
+        self._told = (expected, self._packets)
+        fraction = max(0, expected_since - came_since) * 256 // expected_since if expected_since > 0 else 0
+        lost |= min(fraction, 255) << 24
+        if not tells_loss:
+            lost = 0
         jitter = min(round(self._jitter), 0xFFFF_FFFF)
         return struct.pack("!IIIIII", self.source, lost, self._highest & 0xFFFF_FFFF, jitter, 0, 0)
 
@@ -63,9 +73,8 @@ class Sent:
     timestamp: int
 
 
-def report(sent: Sent, heard: Heard, wall_s: float, name: str, *, sends: bool, ends: bool) -> bytes:
-    """A compound packet: report, CNAME, and BYE where the stream ends (6.1)."""
-    block = heard.block()
+def report(sent: Sent, block: bytes, wall_s: float, name: str, *, sends: bool, ends: bool) -> bytes:
+    """A compound packet: report with a block of what is heard, CNAME, and BYE where the stream ends (6.1)."""
     blocks = len(block) // 24
     if sends:
         seconds = wall_s + _NTP_EPOCH_S

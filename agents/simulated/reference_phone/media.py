@@ -69,6 +69,8 @@ class MediaStream:
         self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
         self._timestamp = int(clock.uniform(0, 0x7FFF_FFFF))
         self._lost = 0.0
+        self._extra_ticks = 0.0
+        self._of_source = 0.0
         self._master: bytes | None = None
         self._secured: SrtpSender | None = None
         self._frames: tuple[bytes, ...] = ()
@@ -85,6 +87,8 @@ class MediaStream:
                 port = int(found.getsockname()[1])
                 if port % 2 == 0:
                     beside.bind((host, port + 1))
+                    for marked in (found, beside):
+                        marked.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._behaviour.media_mark << 2)
                     self._socket, self._report_socket = found, beside
                     loop.add_reader(found, self._hear)
                     loop.add_reader(beside, self._read, beside)
@@ -138,15 +142,17 @@ class MediaStream:
     async def _report(self) -> None:
         for number in count():
             share = self._clock.uniform(*REPORT_SPREAD)
-            await asyncio.sleep(REPORT_S * share * (1 if number else 0.5))
+            await asyncio.sleep(REPORT_S * share * self._behaviour.report_interval_share * (1 if number else 0.5))
             self._send_report(ends=False)
 
     def _send_report(self, *, ends: bool) -> None:
         if self._report_socket is None or self._reports_to is None:
             return
-        sent = Sent(source=self._ssrc, packets=self._sent, payload_bytes=self._sent_bytes, timestamp=self._timestamp)
+        packets = self._sent + round(self._behaviour.report_count_extra)
+        sent = Sent(source=self._ssrc, packets=packets, payload_bytes=self._sent_bytes, timestamp=self._timestamp)
+        block = self._heard.block(tells_loss=self._behaviour.reports_loss)
         wall_s = self._clock.now().timestamp()
-        packet = report(sent, self._heard, wall_s, "phone", sends=self._target is not None, ends=ends)
+        packet = report(sent, block, wall_s, "phone", sends=self._target is not None, ends=ends)
         if self._secured is not None:
             packet = self._secured.protect_report(packet)
         try:
@@ -169,7 +175,9 @@ class MediaStream:
         due_s = loop.time()
         while True:
             self._step(loop)
-            self._timestamp = (self._timestamp + FRAME_SAMPLES) & 0xFFFF_FFFF
+            self._extra_ticks += self._behaviour.timestamp_extra_ticks
+            self._timestamp = (self._timestamp + FRAME_SAMPLES + int(self._extra_ticks)) & 0xFFFF_FFFF
+            self._extra_ticks %= 1
             due_s += FRAME_S * (1 + self._behaviour.pace_stretch)
             await asyncio.sleep(max(0.0, due_s - loop.time()))
 
@@ -202,7 +210,10 @@ class MediaStream:
 
     def _header(self, payload_type: int, timestamp: int) -> bytes:
         self._sequence = (self._sequence + 1) & 0xFFFF
-        marker, self._marked = self._marked, False
+        marker, self._marked = self._marked or self._behaviour.marks_every_packet, False
+        self._of_source += 1
+        if 0 < self._behaviour.source_kept_packets < self._of_source:
+            self._ssrc, self._of_source = int(self._clock.uniform(1, 0xFFFF_FFFE)), 1
         return struct.pack("!BBHII", 0x80, marker << 7 | payload_type, self._sequence, timestamp, self._ssrc)
 
     def _tone_packet(self) -> bytes | None:

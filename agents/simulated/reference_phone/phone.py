@@ -76,7 +76,7 @@ class ReferencePhone:
     def _new_transport(self) -> Transport:
         settings, endpoint = self._settings, self.equipment.endpoint
         if settings.transport == "UDP":
-            return UdpTransport(endpoint.received)
+            return UdpTransport(endpoint.received, self._behaviour.signalling_mark)
         context = tls_context(self._behaviour, settings.ca_file) if settings.transport == "TLS" else None
         return StreamTransport(endpoint.received, endpoint.lost, context)
 

@@ -23,12 +23,13 @@ Received = Callable[[bytes, Hop], None]
 
 
 class UdpTransport(asyncio.DatagramProtocol):
-    """The socket; every datagram goes to ``received``."""
+    """The socket; every datagram goes to ``received``, and has ``mark`` (DSCP) when it leaves."""
 
     kind = "UDP"
 
-    def __init__(self, received: Received) -> None:
+    def __init__(self, received: Received, mark: int = 0) -> None:
         self._received = received
+        self._mark = mark
         self._transport: asyncio.DatagramTransport | None = None
         self.address: tuple[str, int] = ("", 0)
 
@@ -36,6 +37,8 @@ class UdpTransport(asyncio.DatagramProtocol):
         """Bind; port 0 takes a free one."""
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=local)
+        bound = self._transport.get_extra_info("socket")
+        bound.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._mark << 2)
         host, port, *_ = self._transport.get_extra_info("sockname")
         self.address = (host, port)
 

@@ -287,6 +287,7 @@ class PhoneBench:
                     "ssrc": packet.ssrc,
                     "payload_bytes": len(packet.payload),
                     **({"key": packet.key} if packet.key else {}),
+                    **({} if packet.dscp is None else {"dscp": packet.dscp}),
                 }
             )
             for call in self.calls

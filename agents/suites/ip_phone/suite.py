@@ -129,6 +129,7 @@ def _heard(call: Call) -> Heard:
         source=call.media.destination if call.media else None,
         packets=call.port.packets(),
         sent_ns=tuple(call.port.sent_ns.values()),
+        reports=tuple(call.port.rtcp_heard),
     )
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from agents.evidence.case_files import CaseFile, Heard, Seen, case_files
 from agents.evidence.masking import Masking
+from agents.instruments.packets import Packet
+from agents.instruments.rtcp import build_report
 from agents.instruments.rtp import RtpPacket
 from lab_inventory.evidence.lines import SipLine, read_rtp, read_sip, write_sip
 
@@ -63,13 +65,16 @@ def packet(number: int, payload_type: int = 0, payload: bytes = bytes(160)) -> R
     )
 
 
-def files(lines: tuple[SipLine, ...] = LINES, packets: tuple[RtpPacket, ...] = ()) -> dict[str, CaseFile]:
+def files(
+    lines: tuple[SipLine, ...] = LINES, packets: tuple[RtpPacket, ...] = (), reports: tuple[Packet, ...] = ()
+) -> dict[str, CaseFile]:
     heard = Heard(
         call="call-1@127.0.0.1",
         address=("127.0.0.1", 6000),
         source=("127.0.0.2", 4000),
         packets=packets,
         sent_ns=(2_000_000_000, 2_500_000_000),
+        reports=reports,
     )
     seen = Seen(
         bench=BENCH,
@@ -130,6 +135,20 @@ def test_tshark_reads_audio_headers_and_whole_events_where_audio_itself_is_cut(t
     rows = dissected(capture, tmp_path, "rtp.seq", "rtp.p_type", "udp.length", "_ws.malformed", options=decode)
 
     assert rows == [["100", "0", "180", ""], ["101", "0", "180", ""], ["102", "101", "24", ""]]
+
+
+@NEEDS_TSHARK
+def test_the_marks_that_came_stand_in_the_capture_and_so_does_rtcp(tmp_path: Path) -> None:
+    report = Packet(at_ns=6_000_000_000, peer=(PHONE[0], 4001), data=build_report(7, sent=None, heard=(), name="x"))
+    lines = (LINES[0], replace(LINES[2], dscp=24))
+    found = files(lines, (replace(packet(0), dscp=46),), (replace(report, dscp=34),))
+
+    decode = ("-d", "udp.port==6000,rtp", "-d", "udp.port==6001,rtcp")
+    fields = ("ip.dsfield.dscp", "rtcp.pt", "rtp.seq", "_ws.malformed")
+    rows = dissected(found["capture"].data, tmp_path, *fields, options=decode)
+
+    assert sorted(rows) == [["0", "", "", ""], ["24", "", "", ""], ["34", "201,202", "", ""], ["46", "", "100", ""]]
+    assert [line.dscp for line in read_sip(found["SIP messages"].data).lines] == [None, 24]
 
 
 @NEEDS_TSHARK

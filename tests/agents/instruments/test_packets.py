@@ -111,3 +111,17 @@ async def test_over_the_bound_new_ones_are_refused_and_what_was_there_stays() ->
 
     assert arrived.all() == (1, 2)
     assert arrived.dropped == 1
+
+
+@pytest.mark.parametrize("mark", [0, 24, 46, 63])
+async def test_the_mark_of_a_datagram_comes_with_it(mark: int) -> None:
+    arrived: Arrivals[Packet] = Arrivals(most=10)
+    port = PacketPort.open(LOOPBACK, arrived.add)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, mark << 2 | 1)  # the lowest two bits are of ECN, RFC 3168
+        sender.sendto(b"marked", port.address)
+    packet = await arrived.first(lambda _: True, timeout_s=1)
+    port.close()
+
+    assert packet is not None
+    assert packet.dscp == mark

@@ -12,7 +12,9 @@ def test_the_blocks_of_sender_and_receiver_reports_are_read() -> None:
     sender = struct.pack("!BBHI", 0x81, 200, 12, 1) + bytes(20) + BLOCK
     description = struct.pack("!BBHI", 0x81, 202, 1, 1)
     receiver = struct.pack("!BBHI", 0x81, 201, 7, 1) + BLOCK
-    expected = ReceptionReport(at_ns=9, source=0xCAFE, lost=3, highest_sequence=0x1_0007)
+    expected = ReceptionReport(
+        at_ns=9, source=0xCAFE, lost=3, highest_sequence=0x1_0007, fraction_lost=5 / 256, jitter_ticks=0
+    )
     assert reception_reports(sender + description + receiver, 9) == (expected, expected)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from phone_wire import Udp, phone_at_wire, value_of
 
+from agents.instruments.rtcp import build_report
+from agents.instruments.rtp import RtpPort, build_rtp
 from agents.simulated.defect_proxy import RELAYS_MAX, DefectProxy
 from agents.simulated.defects import DEFECTS
 from lab_inventory.clock import SystemClock
@@ -131,12 +133,35 @@ async def test_audio_of_several_calls_is_relayed_both_ways_each_to_its_own(pair:
         bench.close()
 
 
+async def test_reports_pass_and_what_the_phone_sends_keeps_its_marks(pair: Pair) -> None:
+    bench, marked = RtpPort(clock=SystemClock()).open("127.0.0.1"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    phone = Udp()
+    await phone.open()
+    pair.up(_call(1, phone.address[1]))
+    await pair.bench.wait_for(lambda data: b"c1\r" in data)
+    pair.down(_call(1, bench.address[1]))
+    answered = _port((await pair.phone.wait_for(lambda data: b"c1\r" in data)).data)
+    marked.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 46 << 2)
+    audio = build_rtp(payload_type=0, marker=False, sequence=1, timestamp=2, ssrc=3, payload=b"x")
+    marked.sendto(audio, ("127.0.0.1", answered))
+    marked.sendto(build_report(3, sent=None, heard=(), name="phone"), ("127.0.0.1", answered + 1))
+    heard = await bench.heard.first(lambda _: True, timeout_s=2)
+    report = await bench.rtcp.first(lambda _: True, timeout_s=2)
+    for port in (bench, marked, phone):
+        port.close()
+
+    assert heard is not None
+    assert heard.dscp == 46
+    assert report is not None
+    assert report.source == 3
+
+
 async def test_calls_beyond_the_bound_take_the_place_of_the_oldest(pair: Pair) -> None:
     before = _open_files()
     for number in range(RELAYS_MAX + 10):
         pair.up(_call(number, 5000))
         await pair.bench.wait_for(lambda data, number=number: b"c%d\r" % number in data)
-    assert _open_files() - before == 2 * RELAYS_MAX
+    assert _open_files() - before == 4 * RELAYS_MAX  # two sides, each with a port for audio and one for RTCP
 
 
 def _open_files() -> int:

@@ -35,7 +35,7 @@ def dissected(capture: bytes, folder: Path, sip_port: str) -> list[dict[str, Any
     """Each packet as tshark sees it; audio is found by what the messages say of it."""
     path = folder / "case.pcapng"
     path.write_bytes(capture)
-    fields = ("frame.time_epoch", "sip.Method", "sip.Status-Code", "sip.Call-ID", "rtp.seq", "_ws.malformed")
+    fields = ("frame.time_epoch", "sip.Method", "sip.Status-Code", "sip.Call-ID", "rtp.seq", "rtcp.pt", "_ws.malformed")
     asked = [word for field in fields for word in ("-e", field)]
     command = ["tshark", "-r", str(path), "-d", f"udp.port=={sip_port},sip", "-T", "json", *asked]
     done = subprocess.run(command, capture_output=True, check=True, timeout=60)
@@ -82,5 +82,5 @@ async def test_evidence_of_a_run_holds_no_secret_and_tshark_finds_in_the_capture
     ]
     assert [int(packet["rtp.seq"][0]) for packet in packets if "rtp.seq" in packet] == heard
     assert heard
-    assert len(packets) == len(lines) + len(heard)
+    assert len(packets) == len(lines) + len(heard) + sum("rtcp.pt" in packet for packet in packets)
     assert not [packet for packet in packets if "_ws.malformed" in packet]

@@ -126,6 +126,36 @@ async def test_the_narrowband_phone_passes_no_g722(tmp_path: Path) -> None:
     assert found == {"codec_pcmu": True, "codec_pcma": True, "codec_g722": False}
 
 
+async def test_the_stream_the_reports_and_the_marks_of_a_phone_are_as_its_findings_say(tmp_path: Path) -> None:
+    """docs/findings/baresip-1.0.0-signalling.md: all is right but for the marks of its signalling."""
+    programme = next(one for one in shipped_programmes() if one.id == "skype-for-business.ip-phone")
+    marks, stream = programme.case("TC-NET-01"), programme.case("TC-MED-11")
+    assert marks is not None
+    assert stream is not None
+    brief = stream.model_copy(update={"parameters": stream.parameters | {"window_s": 4.5}})  # reports come each 5 s
+    async with phone_on_bench(tmp_path, an_assignment()) as suite:
+        marked = values(await measured(suite, marks, tmp_path))
+        found = await measured(suite, brief, tmp_path)
+
+    assert marked == {"media_marked_percent": 100.0, "signalling_marked_percent": 0.0}
+    seen = values(found)
+    right = {
+        "packets_missing": 0,
+        "ssrc_constant": True,
+        "sequence_orderly": True,
+        "timestamp_steps_wrong": 0,
+        "markers_misplaced": 0,
+        "events_in_sequence": True,
+        "rtcp_source_right": True,
+    }
+    assert {quantity: seen[quantity] for quantity in right} == right
+    numbers = {quantity: found[quantity].value for quantity in found if quantity not in right}
+    assert all(isinstance(value, float | int) for value in numbers.values()), numbers
+    assert numbers["rtcp_first_s"] == pytest.approx(5, abs=0.1)
+    assert abs(float(numbers["rtcp_packets_difference"] or 0)) <= 1
+    assert float(numbers["rtcp_loss_error_percent"] or 0) < 1
+
+
 async def test_the_pace_of_a_phone_comes_with_what_the_bench_adds_to_it(tmp_path: Path) -> None:
     case = CASES["TC-MED-03"].model_copy(update={"parameters": {"window_s": 1}})
     async with phone_on_bench(tmp_path, an_assignment()) as suite:
