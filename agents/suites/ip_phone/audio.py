@@ -57,7 +57,7 @@ async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
         for quantity in dtmf.measures:
             bench.measure(quantity, None, "no call with telephone events was agreed on")
         return
-    await call.first_packet(0, 2.0)
+    await call.first_packet(boottime_ns(), 2.0)
     pressed_ns = boottime_ns()
     await bench.driver.press_keys(digits)
     until_ns = boottime_ns() + int((KEYS_TIMEOUT_S + KEY_S * len(digits)) * 1e9)
@@ -103,7 +103,7 @@ async def rtp_pacing(bench: PhoneBench, recorder: Recorder) -> None:
         for quantity in rtp_pacing.measures:
             bench.measure(quantity, None, "the phone did not take the call")
         return
-    await call.first_packet(0, 2.0)
+    await call.first_packet(boottime_ns(), 2.0)
     await asyncio.sleep(SETTLE_S)
     with processors_awake():
         async with HostPace() as host:

@@ -30,7 +30,7 @@ async def hold_and_resume(bench: PhoneBench, recorder: Recorder) -> None:
         for quantity in hold_and_resume.measures:
             bench.measure(quantity, None, "the phone did not take the call")
         return
-    await call.first_packet(0, 2.0)
+    await call.first_packet(boottime_ns(), 2.0)
     await _hold_by_phone(bench, call)
     await _held_by_peer(bench, call)
 
