@@ -23,13 +23,14 @@ async def cycle_power(program: Path, port: str, *, off_s: float) -> None:
     Power that could not be taken away is given back all the same: nobody knows what the program did.
     """
     try:
-        await _switch(program, "off", port)
+        await switch(program, "off", port)
         await asyncio.sleep(off_s)
     finally:
-        await _switch(program, "on", port)
+        await switch(program, "on", port)
 
 
-async def _switch(program: Path, state: str, port: str) -> None:
+async def switch(program: Path, state: str, port: str) -> None:
+    """Switch a port ``on`` or ``off``. Raises LabError where the program says that it could not."""
     what = f"the power program could not switch port {port} {state}"
     try:
         process = await asyncio.create_subprocess_exec(

@@ -8,6 +8,7 @@ from agents.instruments.stall import StallMeter
 from agents.measure import LabError, Procedure
 from agents.suites.ip_phone import (
     audio,
+    boot,
     calls,
     dialog_events,
     dialog_rules,
@@ -64,6 +65,7 @@ PROCEDURES: dict[str, Procedure] = {
         timers.non_invite_repeats,
         registration.digest_sha_256,
         outage.registration_after_outage,
+        boot.boot_to_registered,
         offers.offers,
         offers.late_and_changed_offers,
         dialog_rules.answer_repeated,
@@ -113,6 +115,7 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         clock=clock,
         ics=assignment.ics,
         ixit=assignment.ixit,
+        power_port=slot.power,
     )
     suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
     return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if assignment.companions else suite

@@ -83,6 +83,7 @@ class PhoneBench:
     unmeasured: dict[str, str] = field(default_factory=dict)
     calls: list["Call"] = field(default_factory=list)
     phone_gone: bool = False
+    power_port: str | None = None
     _before: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
