@@ -229,7 +229,7 @@ class MediaStream:
             self._gap -= 1
             if not self._keys or self._gap > 0 or self._event is None:
                 return None
-            samples = min(round((KEY_S + self._behaviour.event_extra_s) * CLOCK_HZ), DURATION_MAX)
+            samples = round(KEY_S * CLOCK_HZ)
             self._key = _Key(code=KEYS.index(self._keys.popleft()), timestamp=self._timestamp, samples=samples)
             self._marked = True
         key = self._key
@@ -237,7 +237,8 @@ class MediaStream:
         ends = key.sent == key.samples
         moved = self._timestamp - key.timestamp if self._behaviour.event_timestamp_moves else 0
         header = self._header(self._event or 0, (key.timestamp + moved) & 0xFFFF_FFFF)
-        payload = struct.pack("!BBH", key.code, ends << 7 | VOLUME, key.sent)
+        told = key.sent + (round(self._behaviour.event_extra_s * CLOCK_HZ) if ends else 0)
+        payload = struct.pack("!BBH", key.code, ends << 7 | VOLUME, min(told, DURATION_MAX))
         key.ends += ends
         if key.ends >= self._behaviour.event_ends:
             self._key, self._gap, self._marked = None, GAP_FRAMES, True
