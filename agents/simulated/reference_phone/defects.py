@@ -288,7 +288,8 @@ _MEDIA = (
     _plain("dtmf-end-once", "the end of an event is sent once and not three times (RFC 4733, 2.5.1.4)", event_ends=1),
     _plain("dtmf-timestamp-moves", "the time stamp moves within an event (RFC 4733, 2.5.1.2)",
            event_timestamp_moves=True),
-    _sized("dtmf-duration", "ms", 100, "an event's end tells more time than passed (RFC 4733, 2.5.1.2)", "event_extra_s", 0.001),
+    _sized("dtmf-duration", "ms", 100, "an event's end tells more than the time that passed (RFC 4733, 2.5.1.2)",
+           "event_extra_s", 0.001),
 )  # fmt: skip
 _SECURITY = (
     _plain(
