@@ -177,6 +177,7 @@ async def test_refreshes_are_measured_against_what_the_bench_granted(tmp_path: P
     assert found == {
         "refresh_ratio_max": pytest.approx(0.75, abs=0.05),
         "refresh_ratio_min": pytest.approx(0.75, abs=0.05),
+        "credentials_right": True,
     }
 
 

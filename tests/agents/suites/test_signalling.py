@@ -11,10 +11,10 @@ from reference_bench import CASES, INSTANCE, a_reference_assignment
 from reference_wire import SoonestClock
 
 from agents.measure import Recorder
+from agents.simulated.reference_phone.accounts import Accounts
 from agents.simulated.reference_phone.control import Control
 from agents.simulated.reference_phone.defects import behaviour_with
 from agents.simulated.reference_phone.equipment import Settings
-from agents.simulated.reference_phone.phone import ReferencePhone
 from agents.suites.ip_phone import PROCEDURES, open_phone_suite, timers
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import SystemClock
@@ -76,7 +76,7 @@ async def phone_on_bench(
         "password": account.password.get_secret_value(),
         "instance": f"urn:uuid:{INSTANCE}",
     }
-    phone = ReferencePhone(Settings(**told | settings), SoonestClock(), behaviour_with(defects or {}))
+    phone = Accounts(Settings(**told | settings), SoonestClock(), behaviour_with(defects or {}))
     keys = Control(phone)
     await keys.open(*host_and_port(control))
     try:
