@@ -82,7 +82,7 @@ async def registration_refresh(bench: PhoneBench, recorder: Recorder) -> None:
         note += f"; {cycles} were to be seen"
     bench.measure("refresh_ratio_max", max(ratios) if enough else None, note, bench_stall=stall)
     bench.measure("refresh_ratio_min", min(ratios) if enough else None, note, bench_stall=stall)
-    # Over a whole run counts may be left out: of what the bench did not answer. Used twice they are refused as replayed.
+    # Over a whole run a count may be left out, of what the bench did not answer; used twice it is refused as replayed.
     bad = credential_faults(records.all())
     bench.measure(
         "credentials_right", not bad, "; ".join(dict.fromkeys(bad)) or f"{len(records)} REGISTER were looked at"
