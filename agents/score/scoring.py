@@ -14,7 +14,17 @@ from agents.bench_ca import make_ca
 from agents.measure import LabError
 from agents.score.one_run import BENCH_CA, HOST, Asked, Wanted, run_once
 from agents.score.seeded import PROFILE, FoundBy, Subject
-from agents.score.table import Golden, HealthyRun, Row, Scope, ScoreTable, healthy_run_of, read_golden, row_of
+from agents.score.table import (
+    UNDECIDED,
+    Golden,
+    HealthyRun,
+    Row,
+    Scope,
+    ScoreTable,
+    healthy_run_of,
+    read_golden,
+    row_of,
+)
 from agents.score.verdicts import Verdicts, requirements_in, verdicts_of
 from agents.suites.ip_phone.bench import LOOKS_BACK
 from agents.version import VERSION
@@ -24,7 +34,6 @@ from lab_inventory.ics import Answers
 from lab_inventory.programme import TestCase
 from lab_inventory.verdict import Verdict
 
-UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE})
 LONG_S = 60.0
 LOOK_BACK_S = 60.0
 ATTEMPTS_MAX = 3

@@ -13,6 +13,9 @@ from lab_inventory.noun import Label, Name, Noun, Text
 from lab_inventory.suite_score import SuiteScore, share_at_most
 from lab_inventory.verdict import Verdict
 
+UNDECIDED = frozenset({Verdict.ERROR, Verdict.INCONCLUSIVE})
+"""Verdicts that are the lab's and say nothing of the phone."""
+
 
 class Scope(StrEnum):
     """Which cases are carried out on a phone with a seeded defect. Healthy phones always get the whole suite.
@@ -50,11 +53,15 @@ class Row(Noun):
 
 
 class HealthyRun(Noun):
-    """One run of a healthy phone: its verdicts as a golden file holds them, and where they depart, each in words."""
+    """One run of a healthy phone: its verdicts as a golden file holds them, and where they depart, each in words.
+
+    ``undecided``: what the lab could not decide in any attempt; that wrongs no phone, so it is no departure.
+    """
 
     phone: Name
     verdicts: tuple[Label, ...]
     departures: tuple[Text, ...] = ()
+    undecided: tuple[Text, ...] = ()
     seconds: float = Field(ge=0)
 
 
@@ -118,20 +125,28 @@ def row_of(subject: Subject, by: FoundBy, wrong: str, found: Verdicts, golden: G
             and golden.get((level_id, requirement)) is not Verdict.FAIL
             and requirement != by.requirement
         ),
-        undecided=_once(r for (_, r), (was, _) in found.items() if was in (Verdict.ERROR, Verdict.INCONCLUSIVE)),
+        undecided=_once(r for (_, r), (was, _) in found.items() if was in UNDECIDED),
         seconds=seconds,
     )
 
 
 def healthy_run_of(phone: str, found: Verdicts, golden: Golden, seconds: float) -> HealthyRun:
-    """Where a healthy run departs from the golden profile; what the lab could not decide departs as well."""
-    departures = [
-        f"{level} {requirement}: {was}, expected {golden.get((level, requirement), 'nothing')}: {words}"[:2000]
-        for (level, requirement), (was, words) in found.items()
-        if golden.get((level, requirement)) is not was
-    ]
+    """Where a healthy run departs from the golden profile, and what the lab could not decide."""
+    otherwise = {
+        key: f"{key[0]} {key[1]}: {was}, expected {golden.get(key, 'nothing')}: {words}"[:2000]
+        for key, (was, words) in found.items()
+        if golden.get(key) is not was
+    }
+    undecided = tuple(words for key, words in otherwise.items() if found[key][0] in UNDECIDED)
+    departures = [words for key, words in otherwise.items() if found[key][0] not in UNDECIDED]
     missing = [f"{level} {requirement}: missing" for level, requirement in golden if (level, requirement) not in found]
-    return HealthyRun(phone=phone, verdicts=golden_lines(found), departures=(*departures, *missing), seconds=seconds)
+    return HealthyRun(
+        phone=phone,
+        verdicts=golden_lines(found),
+        departures=(*departures, *missing),
+        undecided=undecided,
+        seconds=seconds,
+    )
 
 
 def golden_lines(found: Verdicts) -> tuple[str, ...]:

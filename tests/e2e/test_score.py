@@ -21,11 +21,14 @@ DEFECTS = (
     "transfer-failure-drops-call",
     "crash-on-bad-message",
     "tls-expired",
-    "dtmf-duration",
+    "dtmf-end-once",
     "bye-unanswered",
     "hold-as-sendrecv",
 )
 """The last two are defects of the reference phone, and of the proxy before the third party's phone as well."""
+
+
+UNDECIDED_MAX = 4
 
 
 def test_each_defect_is_found_by_its_requirement_and_healthy_phones_have_their_golden_profiles(tmp_path: Path) -> None:
@@ -42,6 +45,8 @@ def test_each_defect_is_found_by_its_requirement_and_healthy_phones_have_their_g
     table = ScoreTable.model_validate_json(out.read_bytes())
     assert {row.defect for row in table.rows} == set(DEFECTS)
     assert [run.phone for run in table.healthy] == ["baresip", "reference"]
+    # What a busy machine cannot decide in three attempts is the lab's; more than that is a suite that cannot decide.
+    assert all(len(run.undecided) <= UNDECIDED_MAX for run in table.healthy)
     # What a run is expected to take (pages and commands tell what is left of it) is held against what it took.
     planned_s = sum(case.duration_s * case.repeats for case in ip_phone.asked(ip_phone.programme())["digital"].cases)
     assert all(planned_s / 3 < run.seconds < 2 * planned_s for run in table.healthy)

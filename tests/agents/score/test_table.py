@@ -58,6 +58,13 @@ def test_a_healthy_run_departs_in_every_verdict_that_is_not_golden_and_in_every_
     assert read_golden(golden_lines(verdicts(A=Verdict.PASS, B=Verdict.PASS))) == GOLDEN
 
 
+def test_what_the_lab_could_not_decide_wrongs_no_phone_and_is_told() -> None:
+    run = healthy_run_of("p", verdicts(A=Verdict.INCONCLUSIVE, B=Verdict.PASS), GOLDEN, 1)
+
+    assert run.departures == ()
+    assert [words.partition(":")[0] for words in run.undecided] == ["works-with A", "certified A"]
+
+
 def test_the_summary_counts_and_bounds() -> None:
     rows = [row_of(DEFECT, BY_A, "w", verdicts(A=verdict), GOLDEN, 1) for verdict in (Verdict.FAIL, Verdict.PASS)]
     healthy = [healthy_run_of("p", verdicts(A=Verdict.PASS, B=Verdict.PASS), GOLDEN, 1)] * 10
