@@ -16,6 +16,7 @@ from fake_suite import FakeSuite, opens
 from agents.processes import mark_of
 from agents.run import EXIT_STATUS_FENCED, Run
 from agents.run_directory import ExitRecord, RunDirectory
+from agents.score.on_record import score_on_record
 from agents.spool import Spool
 from agents.version import VERSION
 from lab_inventory.clock import SystemClock
@@ -90,7 +91,9 @@ async def test_a_run_reports_the_instruments_of_its_bench_where_a_calibration_of
     tmp_path: Path,
 ) -> None:
     plain, _, _ = await carry_out(tmp_path / "plain", assignment())
-    assert bodies(plain)[0] == Started(suite_version=VERSION, pid=os.getpid())
+    score = score_on_record(tmp_path, "ip-phone")
+    assert score is not None
+    assert bodies(plain)[0] == Started(suite_version=VERSION, pid=os.getpid(), score=score)
     calibrated = INSTRUMENT.model_copy(update={"calibration": Calibration(method="maker", due_on=date(2026, 1, 2))})
     directory, _, _ = await carry_out(tmp_path / "calibrated", assignment(instruments=(calibrated, INSTRUMENT)))
     first = bodies(directory)[0]
