@@ -24,6 +24,7 @@ from agents.lease_guard import HeldLease
 from agents.measure import LabError
 from agents.probes.sip import SipProbe
 from agents.run_directory import RunDirectory, create_run_directory
+from agents.simulated.program import stop_process
 from agents.spool import REPORTS_MAX, Spool
 from lab_inventory.clock import Clock
 from lab_inventory.device import Registration
@@ -123,7 +124,7 @@ async def _phone(wanted: Wanted, slot: Slot, folder: Path) -> AsyncIterator[None
     try:
         yield
     finally:
-        await _stop(process)
+        await stop_process(process, within_s=STOP_S)
 
 
 def _trust(phone: Path, ca: Path) -> None:
@@ -133,16 +134,6 @@ def _trust(phone: Path, ca: Path) -> None:
         return
     with (phone / "config").open("a", encoding="utf-8") as config:
         config.write(f"\nsip_cafile {ca}\nmodule srtp.so\n")
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 def _lab(slot: Slot) -> dict[str, object]:
@@ -205,7 +196,7 @@ async def _carry_out(directory: RunDirectory) -> None:
     try:
         await process.wait()
     finally:
-        await _stop(process)
+        await stop_process(process, within_s=STOP_S)
 
 
 def _ended(directory: RunDirectory) -> tuple[CaseEnded, ...]:

@@ -5,12 +5,12 @@ import shutil
 import signal
 import socket
 import string
-from contextlib import suppress
 from pathlib import Path
 
 from agents.punctual import schedule_of, wake_punctually
 from agents.simulated.microphone import write_microphone
 from agents.simulated.parent import die_with_parent
+from agents.simulated.program import answers_at, stop_process
 from lab_inventory.errors import BadInput, Unavailable
 from lab_inventory.noun import host_and_port
 
@@ -93,19 +93,14 @@ class BaresipPhone:
         write_microphone(microphone, rate_hz=rate_hz, seconds=CALL_LONGEST_S)
 
     async def _until_it_answers(self, process: asyncio.subprocess.Process) -> None:
-        host, port = host_and_port(self._values["control"])
+        control = self._values["control"]
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while process.returncode is None:
-                    with suppress(OSError):
-                        _, writer = await asyncio.open_connection(host, port)
-                        writer.close()
-                        return
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(process.wait(), 0.05)
+                if await answers_at(process, control):
+                    return
         except TimeoutError:
             await self.stop()
-            raise Unavailable(f"{self.name} does not answer at its control port {host}:{port}") from None
+            raise Unavailable(f"{self.name} does not answer at its control port {control}") from None
         raise Unavailable(f"{self.name} ended at once: {self._last_words()}")
 
     def _last_words(self) -> str:
@@ -115,15 +110,7 @@ class BaresipPhone:
 
     async def stop(self) -> None:
         """Ask it to end, and end it where it does not."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await stop_process(self._process, within_s=STOP_TIMEOUT_S)
 
 
 def _become_a_phone() -> None:

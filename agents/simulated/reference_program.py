@@ -9,9 +9,9 @@ from pathlib import Path
 
 from agents.punctual import schedule_of, wake_punctually
 from agents.simulated.parent import die_with_parent
+from agents.simulated.program import answers_at, stop_process
 from lab_inventory.clock import Clock
 from lab_inventory.errors import Unavailable
-from lab_inventory.noun import host_and_port
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 4.0
@@ -94,19 +94,14 @@ class ReferenceProgram:
         return path.read_text(encoding="utf-8").strip()
 
     async def _until_it_answers(self, process: asyncio.subprocess.Process) -> None:
-        host, port = host_and_port(self._values["control"])
+        control = self._values["control"]
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while process.returncode is None:
-                    with suppress(OSError):
-                        _, writer = await asyncio.open_connection(host, port)
-                        writer.close()
-                        return
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(process.wait(), 0.05)
+                if await answers_at(process, control):
+                    return
         except TimeoutError:
             await self.stop()
-            raise Unavailable(f"{self.name} does not answer at its control port {host}:{port}") from None
+            raise Unavailable(f"{self.name} does not answer at its control port {control}") from None
         raise Unavailable(f"{self.name} ended at once: {self._last_words()}")
 
     def _last_words(self) -> str:
@@ -119,15 +114,7 @@ class ReferenceProgram:
             self._watching.cancel()
             await asyncio.wait({self._watching})
             self._watching = None
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await stop_process(self._process, within_s=STOP_TIMEOUT_S)
 
 
 def _become_a_phone() -> None:

@@ -276,25 +276,8 @@ class PhoneBench:
 
     def rtp_lines(self) -> bytes:
         """The header of every RTP packet of the case's calls, as they came: one JSON object a line."""
-        lines = [
-            json.dumps(
-                {
-                    "call": call.dialog.call_id,
-                    "at_ns": packet.at_ns,
-                    "payload_type": packet.payload_type,
-                    "marker": packet.marker,
-                    "sequence": packet.sequence,
-                    "timestamp": packet.timestamp,
-                    "ssrc": packet.ssrc,
-                    "payload_bytes": len(packet.payload),
-                    **({"key": packet.key} if packet.key else {}),
-                    **({} if packet.dscp is None else {"dscp": packet.dscp}),
-                }
-            )
-            for call in self.calls
-            for packet in call.port.packets()
-        ]
-        return "".join(f"{line}\n" for line in lines).encode()
+        lines = [rtp_line(call.dialog.call_id, packet) for call in self.calls for packet in call.port.packets()]
+        return "".join(lines).encode()
 
     @asynccontextmanager
     async def one_case(self, case: TestCase) -> AsyncIterator[None]:
@@ -312,6 +295,23 @@ class PhoneBench:
             except LabError:
                 if not self.phone_gone:
                     raise
+
+
+def rtp_line(call_id: str, packet: RtpPacket) -> str:
+    """The header of one RTP packet of a call, with mark and key where they are known: one JSON line."""
+    header = {
+        "call": call_id,
+        "at_ns": packet.at_ns,
+        "payload_type": packet.payload_type,
+        "marker": packet.marker,
+        "sequence": packet.sequence,
+        "timestamp": packet.timestamp,
+        "ssrc": packet.ssrc,
+        "payload_bytes": len(packet.payload),
+        **({"key": packet.key} if packet.key else {}),
+        **({} if packet.dscp is None else {"dscp": packet.dscp}),
+    }
+    return json.dumps(header) + "\n"
 
 
 class Call:

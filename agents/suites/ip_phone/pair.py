@@ -6,7 +6,6 @@ fails to do is no fault of the device under test: it is the lab's, and an error.
 """
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -31,7 +30,7 @@ from agents.instruments.sip_transport import Trace
 from agents.measure import LabError, Recorder
 from agents.probes.sip import sighting_of
 from agents.suites import Identified
-from agents.suites.ip_phone.bench import LEVEL_DBFS_MIN, LISTEN_S, TONE_SHARE_MIN, Call, PhoneBench
+from agents.suites.ip_phone.bench import LEVEL_DBFS_MIN, LISTEN_S, TONE_SHARE_MIN, Call, PhoneBench, rtp_line
 from agents.suites.ip_phone.suite import REGISTERS_WITHIN_S, PhoneSuite
 from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import AssayError, Unavailable
@@ -182,22 +181,7 @@ class PairBench(PhoneBench):
             for packet in side.port.packets()
         ]
         heard += [(call.dialog.call_id, packet) for call in self.third.all() for packet in call.port.packets()]
-        return "".join(
-            json.dumps(
-                {
-                    "call": call,
-                    "at_ns": packet.at_ns,
-                    "payload_type": packet.payload_type,
-                    "marker": packet.marker,
-                    "sequence": packet.sequence,
-                    "timestamp": packet.timestamp,
-                    "ssrc": packet.ssrc,
-                    "payload_bytes": len(packet.payload),
-                }
-            )
-            + "\n"
-            for call, packet in heard
-        ).encode()
+        return "".join(rtp_line(call, packet) for call, packet in heard).encode()
 
 
 def _encoding(known: Mapping[int, AudioFormat], packet: RtpPacket) -> str:
