@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.faults.lab import free_ports, until
+from tests.faults.lab import until
+from tests.ports import free_ports
 
 RULES = Path(__file__).parents[1] / "deploy" / "prometheus"
 EVERY = "1s"

@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import math
 import re
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from agents.simulated.baresip_phone import BaresipPhone
 from agents.simulated.defect_proxy import DefectProxy
 from agents.simulated.reference_program import ReferenceProgram
 from lab_inventory.clock import SystemClock, boottime_ns
+from tests.ports import free_port
 
 PHONES = Path(__file__).parents[2] / "deploy" / "demo" / "phones"
 Peer = tuple[str, int]
@@ -210,12 +210,6 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class PhoneAtWire:
     wire: Wire
@@ -236,7 +230,7 @@ async def phone_at_wire(
         proxy = DefectProxy(("127.0.0.1", 0), wire.sip.address, slugs, SystemClock())
         proxy.start()
         outbound = f"127.0.0.1:{proxy.listen[1]}"
-    control, sip_port = f"127.0.0.1:{free_port()}", free_port(socket.SOCK_DGRAM)
+    control, sip_port = f"127.0.0.1:{free_port()}", free_port()
     values = {"registrar": wire.registrar, "outbound": outbound, "control": control, "user": "1001"}
     values |= {"password": "secret", "sip_port": str(sip_port), "rtp_first": "10000", "rtp_last": "19999"}
     phone = BaresipPhone("dut", PHONES / kind, work, values)

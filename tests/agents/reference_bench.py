@@ -1,13 +1,11 @@
 """A reference phone on the bench, and the cases of the basic programme."""
 
 import shutil
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from agent_nouns import INSTRUMENT, assignment, registration, slot
-from phone_wire import free_port
 
 from agents.measure import Recorder
 from agents.simulated.bench_phones import BenchPhone
@@ -19,6 +17,7 @@ from lab_inventory.measurement import Measurement, Value
 from lab_inventory.messages import Assignment, DeviceUnderTest
 from lab_inventory.programme import TestCase
 from lab_inventory.shipped import shipped_programmes
+from tests.ports import free_port
 
 CASES = {
     case.id: case
@@ -35,7 +34,7 @@ USER_AGENT = "Assay-Reference-Phone/1.0"
 def a_reference_assignment() -> Assignment:
     place = slot(
         "slot-1",
-        registrar=f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}",
+        registrar=f"127.0.0.1:{free_port()}",
         control=f"127.0.0.1:{free_port()}",
     )
     unit = registration(driver="reference").model_copy(update={"identity": UNIT, "user_agent": USER_AGENT})

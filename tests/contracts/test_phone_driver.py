@@ -11,10 +11,11 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from phone_wire import PhoneAtWire, free_port, phone_at_wire, reference_phone_at_wire
+from phone_wire import PhoneAtWire, phone_at_wire, reference_phone_at_wire
 
 from agents.drivers import DriverRefused, DriverUnreachable, PhoneDriver, installed_drivers
 from lab_inventory.clock import boottime_ns
+from tests.ports import free_port
 
 PHONE_FOR: dict[str, Callable[[Path], AbstractAsyncContextManager[PhoneAtWire]]] = {
     "baresip": phone_at_wire,

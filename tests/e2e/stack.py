@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import yaml
 
 from lab_inventory.clock import SystemClock
 from tests.first_person import let_in
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PHONES = ROOT / "deploy" / "demo" / "phones"
@@ -40,25 +40,6 @@ def until(what: str, holds: Callable[[], Any], timeout_s: float = 60.0) -> Any:
             return found
         assert _clock.boottime_s() < deadline_s, f"after {timeout_s:g} s it is not so that {what}"
         _pause.wait(0.25)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free for UDP and TCP, below the kernel's own range, so that nothing else takes them by chance."""
-    found: list[int] = []
-    candidate = 21000 + os.getpid() % 5000
-    while len(found) < count:
-        candidate += 1
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-        ):
-            try:
-                tcp.bind(("127.0.0.1", candidate))
-                udp.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-        found.append(candidate)
-    return found
 
 
 class Phone:

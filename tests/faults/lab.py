@@ -9,7 +9,6 @@ import os
 import random  # noqa: TID251 - which run is hit is seeded
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from lab_inventory.clock import SystemClock
 from tests.faults.disks import Disk, as_anybody
 from tests.faults.witness import Press, read_presses
 from tests.first_person import let_in
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 HOST = "faults-host"
@@ -369,20 +369,3 @@ def _bench(slots: list[dict[str, Any]]) -> dict[str, Any]:
         "uncertainty": {"ms": 0.5, "%": 0.1, "ratio": 0.001},
     }
     return {"name": "bench-1", "instruments": [instrument], "slots": slots}
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free for UDP and TCP, below the kernel's own range, so that nothing else takes them by chance."""
-    found: list[int] = []
-    candidate = 26000 + os.getpid() % 5000
-    while len(found) < count:
-        candidate += 1
-        with (
-            suppress(OSError),
-            socket.socket(socket.AF_INET) as tcp,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-        ):
-            tcp.bind(("127.0.0.1", candidate))
-            udp.bind(("127.0.0.1", candidate))
-            found.append(candidate)
-    return found

@@ -17,6 +17,7 @@ from orchestrator.settings import Settings
 from orchestrator.signing import Signer
 from orchestrator.store.migrating import newest
 from tests.orchestrator.cli.conftest import run_assay
+from tests.ports import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +28,6 @@ def _ray_is_not_imported_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(data: Path, **change: object) -> Settings:
     return Settings.model_validate({"data": data, "port": free_port()} | change)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def look(given: Settings, now: datetime | None = None) -> dict[str, doctor.Finding]:

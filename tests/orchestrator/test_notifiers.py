@@ -21,7 +21,7 @@ from orchestrator import notifiers
 from orchestrator.mail import Mail, why_no_address
 from orchestrator.settings import Settings, SmtpSecurity, read_settings
 from orchestrator.store import subscription_views
-from tests.faults.lab import free_ports
+from tests.ports import free_ports
 from tests.security.test_webhook import certificate
 
 HERE: dict[str, Any] = {"webhook_networks": "127.0.0.0/8"}

@@ -3,11 +3,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from phone_wire import free_port
 
 from agents.drivers import DriverRefused, DriverUnreachable
 from agents.drivers.reference import ReferenceDriver
 from lab_inventory.device import Product
+from tests.ports import free_port
 
 Answerer = Callable[[bytes], bytes]
 

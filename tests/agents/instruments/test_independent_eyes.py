@@ -26,6 +26,7 @@ from agents.instruments.sip_message import Request, parse
 from agents.instruments.sip_transport import Direction, TraceEntry
 from agents.instruments.sip_values import call_id, cseq
 from lab_inventory.clock import SystemClock, boottime_ns, wall_ns
+from tests.ports import free_row
 
 HERE = Path(__file__).parent
 LOOPBACK = "127.0.0.1"
@@ -50,19 +51,6 @@ def missing_programs() -> str:
 
 
 pytestmark = pytest.mark.skipif(bool(missing_programs()), reason=missing_programs())
-
-
-def free_ports(count: int) -> int:
-    """The first of so many UDP ports of the loopback in a row that are free, an even one."""
-    while True:
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            first = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            first.bind((LOOPBACK, 0))
-            port = int(first.getsockname()[1])
-            for offset in range(1, count):
-                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind((LOOPBACK, port + offset))
-            if port % 2 == 0:
-                return port
 
 
 @dataclass(frozen=True)
@@ -302,7 +290,7 @@ async def one_window(folder: Path, scenario: str, calls: Calls, each: list[str])
     endpoint = SipEndpoint(clock=SystemClock(), registrar=registrar).open((LOOPBACK, 0))
     try:
         with audio_port() as (port, audio):
-            first = free_ports(5)  # only now, so that none of them is ours
+            first = free_row(5)  # only now, so that none of them is ours
             sipp = Sipp(scenario, folder, port=first + 4, media_port=first)
             async with capturing(capture):
                 counted = await calls(endpoint, port, audio, sipp)

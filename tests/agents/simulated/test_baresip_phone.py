@@ -8,17 +8,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from phone_wire import PHONES, free_port, phone_at_wire, value_of
+from phone_wire import PHONES, phone_at_wire, value_of
 
 from agents.processes import mark_of
 from agents.simulated.baresip_phone import BaresipPhone
 from agents.simulated.microphone import TONE_HZ, write_microphone
 from lab_inventory.errors import BadInput, Unavailable
+from tests.ports import free_port
 
 
 def phone_in(work: Path, *, configuration: Path = PHONES / "phone-1", **values: str) -> BaresipPhone:
     given = {"registrar": "127.0.0.1:9", "outbound": "127.0.0.1:9", "control": f"127.0.0.1:{free_port()}"}
-    given |= {"user": "1001", "password": "x", "sip_port": str(free_port(socket.SOCK_DGRAM))}
+    given |= {"user": "1001", "password": "x", "sip_port": str(free_port())}
     return BaresipPhone("dut", configuration, work, given | {"rtp_first": "10000", "rtp_last": "19999"} | values)
 
 

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from phone_wire import PHONES, Wire, free_port
+from phone_wire import PHONES, Wire
 
 from agents.processes import mark_of
 from agents.simulated.bench_phones import places
 from lab_inventory.errors import BadInput
+from tests.ports import free_port
 
 LAB = """
 lab: test

@@ -3,14 +3,12 @@ the companion, which is the lab's fault.
 """
 
 import json
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from agent_nouns import INSTRUMENT, assignment, registration, slot
-from phone_wire import free_port
 
 from agents.instruments.sip_transport import Direction, Trace, TraceEntry
 from agents.measure import LabError, Recorder, evidence_path
@@ -24,6 +22,7 @@ from lab_inventory.measurement import Measurement, Value
 from lab_inventory.messages import Assignment, CompanionDevice, DeviceUnderTest
 from lab_inventory.programme import TestCase
 from lab_inventory.shipped import shipped_programmes
+from tests.ports import free_port
 
 CASES = {
     case.procedure: case
@@ -37,7 +36,7 @@ USER_AGENT = "Assay-Reference-Phone/1.0"
 
 
 def a_place(number: int) -> Slot:
-    registrar = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    registrar = f"127.0.0.1:{free_port()}"
     made = slot(f"slot-{number}", registrar=registrar, control=f"127.0.0.1:{free_port()}")
     return made.model_copy(update={"account": made.account.model_copy(update={"user": f"100{number}"})})
 

@@ -8,6 +8,7 @@ import pytest
 from lab_inventory.errors import BadInput
 from orchestrator.cli.ray_head import _leave_only_this, head_command, head_environment
 from orchestrator.settings import Settings
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -16,12 +17,6 @@ def token(tmp_path: Path) -> Path:
     path.write_text("secret")
     path.chmod(0o600)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_head_is_where_the_settings_say_and_runs_nothing_itself(tmp_path: Path, token: Path) -> None:

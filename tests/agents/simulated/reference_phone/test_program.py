@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from phone_wire import Wire, free_port, value_of
+from phone_wire import Wire, value_of
 
 from agents.drivers import DriverRefused
 from agents.drivers.reference import ReferenceDriver
@@ -14,6 +14,7 @@ from agents.simulated.reference_program import ReferenceProgram
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput, Unavailable
 from lab_inventory.lab import Account, Slot, UnitLabel
+from tests.ports import free_port
 
 
 @pytest.fixture
