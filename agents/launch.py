@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from agents.bench_ca import FOLDER_VARIABLE, WORK_VARIABLE
+from agents.light import LIGHT_VARIABLE
 from agents.power import POWER_VARIABLE
 from agents.processes import mark_of
 from agents.run_directory import RunDirectory
 
 KEPT_VARIABLES = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
-    POWER_VARIABLE, FOLDER_VARIABLE, WORK_VARIABLE,
+    POWER_VARIABLE, LIGHT_VARIABLE, FOLDER_VARIABLE, WORK_VARIABLE,
 )  # fmt: skip
 RUN_COMMAND = (sys.executable, "-P", "-m", "agents.run")
 

@@ -44,6 +44,9 @@ class AgentSettings(BaseSettings):
     power_program: Path | None = Field(
         default=None, description="switches the power of slots: called as PROGRAM off|on PORT"
     )
+    light_program: Path | None = Field(
+        default=None, description="sees the lamps of slots: called as PROGRAM watch PORT ring|message"
+    )
 
     bench_ca: Path | None = Field(
         default=None,

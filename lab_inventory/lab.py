@@ -82,6 +82,7 @@ class Slot(Noun):
     """One place of a bench at which one device is attached.
 
     ``driver``: which one presses its keys; None: the one that knows the device by what it says on the wire.
+    ``power`` and ``light``: the port at which the host's own programs switch its power and see its lamps.
     ``control_account`` and ``control_tls``: for drivers of a web interface; without ``control_tls`` it is plain HTTP.
     """
 
@@ -95,6 +96,7 @@ class Slot(Noun):
     control_account: Account | None = Field(default=None, exclude_if=lambda given: given is None)
     control_tls: ControlTls | None = Field(default=None, exclude_if=lambda given: given is None)
     power: Label | None = None
+    light: Label | None = Field(default=None, exclude_if=lambda given: given is None)
     unit: UnitLabel
 
 

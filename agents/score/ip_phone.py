@@ -124,6 +124,10 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
 
 NOT_SCORED: Mapping[str, str] = {
     "register-no-removal": "shows only when the phone is switched off, and a scoring has no switch for its power",
+    **dict.fromkeys(
+        ("ring-lamp-dark", "ring-lamp-late", "message-lamp-dark", "message-lamp-late"),
+        "shows only to a light program, and the profile that is scored needs none",
+    ),
 }
 """Defects of the reference phone that no requirement of these profiles can find, and why."""
 

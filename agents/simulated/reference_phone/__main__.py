@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 from agents.simulated.parent import die_with_parent
 from agents.simulated.reference_phone.accounts import Accounts
@@ -42,6 +43,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ca", help="the file with the CAs that it trusts for TLS; else the system's")
     parser.add_argument("--srtp", action="store_true", help="offer and take secured audio only")
     parser.add_argument("--tone", type=int, default=1000, help="the tone at its microphone, in hertz")
+    parser.add_argument("--lamps", type=Path, help="the file in which it is written down when a lamp changes")
     parser.add_argument("--defect", action="append", default=[], help="SLUG, or SLUG=SIZE; may be given again")
     return parser.parse_args()
 
@@ -62,6 +64,7 @@ async def _run(options: argparse.Namespace) -> None:
         ca_file=options.ca,
         secures_audio=options.srtp,
         subscribes_to_messages=options.subscribe_messages,
+        lamps_file=options.lamps,
     )
     behaviour = behaviour_with(dict(map(parse_defect, options.defect)))
     accounts = Accounts(settings, SystemClock(), behaviour)

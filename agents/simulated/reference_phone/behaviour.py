@@ -83,6 +83,11 @@ class Behaviour:
     obeys_replaces: bool = True
     returns_to_held_call: bool = True
     takes_message_summary: bool = True
+    # Lamps
+    lights_ring_lamp: bool = True
+    ring_lamp_delay_s: float = 0.0
+    lights_message_lamp: bool = True
+    message_lamp_delay_s: float = 0.0
     # Media
     g722_sent: bool = True
     media_after_bye_s: float = 0.0

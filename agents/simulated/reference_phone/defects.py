@@ -36,6 +36,12 @@ def _sized(slug: str, unit: str, usual: float, wrong: str, field: str, slope: fl
     return ReferenceDefect(slug=slug, wrong=wrong, change=change, size_unit=unit, size_usual=usual)
 
 
+_LAMPS = (
+    _plain("ring-lamp-dark", "no lamp shows that the phone rings", lights_ring_lamp=False),
+    _sized("ring-lamp-late", "ms", 2000, "the lamp shows so late that it rings", "ring_lamp_delay_s", 0.001),
+    _plain("message-lamp-dark", "no lamp shows that messages wait (RFC 3842)", lights_message_lamp=False),
+    _sized("message-lamp-late", "ms", 2500, "the lamp shows so late that messages wait", "message_lamp_delay_s", 0.001),
+)
 _REGISTRATION = (
     _plain(
         "register-wrong-digest",
@@ -315,7 +321,7 @@ _SECURITY = (
         refuses_clear_audio=False,
     ),
 )
-_ALL = (*_REGISTRATION, *_MESSAGES, *_TRANSACTIONS, *_CALLS, *_OFFERS, *_EXTENSIONS, *_MEDIA, *_SECURITY)
+_ALL = (*_REGISTRATION, *_MESSAGES, *_TRANSACTIONS, *_CALLS, *_OFFERS, *_EXTENSIONS, *_MEDIA, *_SECURITY, *_LAMPS)
 DEFECTS: dict[str, ReferenceDefect] = {defect.slug: defect for defect in _ALL}
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from agents.simulated.reference_phone.addresses import SIP_PORT, sip_uri
@@ -54,6 +55,8 @@ class Settings:
     """The CAs whose certificates are taken from servers; None: the system's."""
     secures_audio: bool = False
     """Whether audio is offered and taken with SRTP only."""
+    lamps_file: Path | None = None
+    """Where it is written down when a lamp changes; None: nowhere."""
     crash: Callable[[str], None] = crash
 
 

@@ -14,6 +14,7 @@ from agents.suites.ip_phone import (
     dialog_rules,
     hold,
     interop,
+    lamps,
     many_calls,
     media_stream,
     mwi,
@@ -81,6 +82,8 @@ PROCEDURES: dict[str, Procedure] = {
         session_timers.session_timer,
         session_timers.session_timer_refresh,
         mwi.message_waiting,
+        lamps.ring_lamp,
+        lamps.message_lamp,
         torture.torture_messages,
         tls.tls_signalling,
         dialog_events.dialog_events,
@@ -116,6 +119,7 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         ics=assignment.ics,
         ixit=assignment.ixit,
         power_port=slot.power,
+        light_port=slot.light,
     )
     suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
     return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if assignment.companions else suite

@@ -84,6 +84,7 @@ class PhoneBench:
     calls: list["Call"] = field(default_factory=list)
     phone_gone: bool = False
     power_port: str | None = None
+    light_port: str | None = None
     _before: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
