@@ -88,7 +88,7 @@ async def test_what_a_plan_did_is_measured_at_the_other_end(ports: tuple[RtpPort
         (packet.at_ns - sent.started_ns - sending.offset_ns) / 1e6
         for packet, sending in zip(packets, plan.sendings, strict=True)
     ]
-    assert min(late_ms) >= -0.01
+    assert min(late_ms) >= -0.05
     differences = [
         abs(ticks / 8 - truth) for ticks, truth in zip(jitter_ticks(packets, 0), plan.jitter_ms(), strict=True)
     ]
