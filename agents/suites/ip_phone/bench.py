@@ -12,7 +12,7 @@ from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz,
 from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
-from agents.instruments.rtp import RtpPacket, RtpPort
+from agents.instruments.rtp import FRAME_S, RtpPacket, RtpPort, SignalSent
 from agents.instruments.rtp_analysis import main_source, payloads
 from agents.instruments.sdes import Crypto
 from agents.instruments.sdp import (
@@ -24,6 +24,8 @@ from agents.instruments.sdp import (
     Media,
     SessionDescription,
 )
+from agents.instruments.sender.impairment import CLEAN, Impairment
+from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
@@ -85,6 +87,7 @@ class PhoneBench:
     phone_gone: bool = False
     power_port: str | None = None
     light_port: str | None = None
+    sender: Sender = field(default_factory=Sender)
     _before: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
@@ -199,7 +202,7 @@ class PhoneBench:
 
     def open_call_audio(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple[RtpPort, LocalAudio]:
         """A free audio port, and how it is described."""
-        port = RtpPort(clock=self.clock).open(self.endpoint.address[0])
+        port = RtpPort(clock=self.clock, sender=self.sender).open(self.endpoint.address[0])
         host, number = port.address
         return port, LocalAudio(host=host, port=number, formats=tuple(formats))
 
@@ -249,6 +252,8 @@ class PhoneBench:
         held up by the person who presses the keys: then what it saw proves nothing. A case that looks back over the
         whole run needs all of it whole.
         """
+        if self.sender.fault:
+            raise LabError(self.sender.fault)
         presses = presses_of(self.driver)
         late = said_too_late(presses, self.endpoint.transport.trace.entries() if presses else ())
         if late:
@@ -354,7 +359,38 @@ class Call:
         if (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
             self.port.stop_sending()
             return
-        self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
+        frames = tone_frames(codec.encoding)
+        self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=frames, ticks=_ticks(codec))
+
+    async def send_speech(
+        self, samples: Sequence[int], *, impairment: Impairment = CLEAN, seed: int = 0
+    ) -> SignalSent | None:
+        """Send a signal in place of the tone, and wait until it is over.
+
+        None where the phone wants no audio, or asked for something else in the middle of it.
+
+        ``samples``: PCM, signed 16 bit, at the rate of the codec agreed on (:func:`sample_rate_hz`); what is left over
+        of the last 20 ms is not sent. Silence follows it, until the phone asks for something else. What is given back
+        says when it began, which packets were which, and what was done to them; what came meanwhile is in
+        :meth:`packets`, each with the kernel's time and its payload.
+        """
+        audio, codec = self.media, self.codec
+        if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
+            return None
+        frames = await asyncio.to_thread(encode, codec.encoding, samples)  # the loop is not held up by it
+        sent = self.port.send_signal(
+            audio.destination,
+            payload_type=codec.payload_type,
+            frames=frames,
+            then=silent_frames(codec.encoding),
+            impairment=impairment,
+            seed=seed,
+            ticks=_ticks(codec),
+        )
+        if sent is None:
+            return None
+        await asyncio.sleep(max(0.0, (sent.ends_ns - boottime_ns()) / 1e9))
+        return sent if self.port.signal is sent else None
 
     def rekey(self, key: Crypto) -> ClientTransaction:
         """Offer another key of ours within the call; it is used once the phone has answered."""
@@ -416,10 +452,21 @@ class Call:
         self.port.close()
 
 
+def _ticks(codec: AudioFormat) -> int:
+    """How much of the RTP clock a frame of 20 ms is."""
+    return round(codec.clock_hz * FRAME_S)
+
+
 @lru_cache(maxsize=8)
 def tone_frames(encoding: str) -> tuple[bytes, ...]:
     """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late."""
     return encode(encoding, tone(encoding, seconds=1.0, level_dbfs=TONE_LEVEL_DBFS))
+
+
+@lru_cache(maxsize=8)
+def silent_frames(encoding: str) -> tuple[bytes, ...]:
+    """A second of silence."""
+    return encode(encoding, [0] * sample_rate_hz(encoding))
 
 
 def driver_for(assignment: Assignment) -> PhoneDriver:
