@@ -3,7 +3,7 @@
 Method: cross-correlation (by FFT) of the whole, then of pieces of half a second around what the whole says, each
 normalised so that 1.0 is equality, and interpolated between samples. Delays in ms from the start of the recording to
 the start of the reference in it. Uncertainty: 0.02 ms for the speech of a clean call, 0.1 ms down to a signal-to-noise
-ratio of 10 dB; drift 2 ppm over eight seconds.
+ratio of 10 dB; drift 3 ppm and 1 %.
 """
 
 from dataclasses import dataclass
@@ -157,7 +157,9 @@ def _segment(reference: Samples, received: Samples, rate_hz: int, start: int, la
     place, value = _between(product, np.maximum(energy, floor), own, best)
     delay = place + first + offset - start
     gain = value * float(np.sqrt(np.interp(place, np.arange(places), np.maximum(energy, floor)) / own))
-    centre = float(np.sum(weight * piece * piece * np.arange(piece.size))) / own  # where the sound of the piece is
+    # Where a piece drifts within itself, the delay found is that of its middle, each moment counted by its slope.
+    slope = weight * np.gradient(piece) ** 2
+    centre = float(np.sum(slope * np.arange(piece.size)) / np.sum(slope))
     return SegmentDelay(
         at_s=(start + centre + delay) / rate_hz, delay_ms=1000 * delay / rate_hz, likeness=value, gain=gain
     )
