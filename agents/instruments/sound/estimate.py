@@ -31,7 +31,10 @@ _NO_VISQOL = (
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a tool says of a recording and of the ideal channel, on its own scale, and how far the first lies below."""
+    """What a tool says of a recording and of the ideal channel, on its own scale, and how far the first lies below.
+
+    ``fall`` is under zero where the tool finds the recording better than the codec alone.
+    """
 
     tool: str
     version: str
@@ -39,11 +42,7 @@ class Estimate:
     scale: str
     value: float
     ideal: float
-
-    @property
-    def fall(self) -> float:
-        """How much worse than the codec alone; below zero where the tool finds it better."""
-        return round(self.ideal - self.value, 3)
+    fall: float
 
 
 def estimate(tool: str, reference: Samples, received: Samples, ideal: Samples, rate_hz: int) -> Estimate:
@@ -64,13 +63,15 @@ def _by_visqol(reference: Samples, received: Samples, ideal: Samples, rate_hz: i
     """ViSQOL in speech mode with its lattice network, always at 16 kHz: narrow band is laid into it unchanged."""
     rate = _visqol()
     wide = [resampled(row, rate_hz, WIDE_HZ).tobytes() for row in (reference, received, ideal)]
+    value, best = (round(rate(wide[0], row), 2) for row in wide[1:])
     return Estimate(
         tool="visqol-python",
         version=version("visqol-python"),
         mode=f"speech, lattice network, 16 kHz (sound of {rate_hz // 1000} kHz)",
         scale="estimate of MOS-LQO, 1 to 5",
-        value=round(rate(wide[0], wide[1]), 2),
-        ideal=round(rate(wide[0], wide[2]), 2),
+        value=value,
+        ideal=best,
+        fall=round(best - value, 2),
     )
 
 
@@ -103,12 +104,14 @@ def _by_pesq(reference: Samples, received: Samples, ideal: Samples, rate_hz: int
             "none: pip install 'assay-lab[pesq]'"
         ) from error
     wide = rate_hz == WIDE_HZ
-    value, best = (float(pesq(rate_hz, reference, row, "wb" if wide else "nb")) for row in (received, ideal))
+    mode = "wb" if wide else "nb"
+    value, best = (round(float(pesq(rate_hz, reference, row, mode)), 2) for row in (received, ideal))
     return Estimate(
         tool="pesq",
         version=version("pesq"),
         mode="wide band, ITU-T P.862.2" if wide else "narrow band, ITU-T P.862 and P.862.1",
         scale="estimate of MOS-LQO, 1 to 4.64" if wide else "estimate of MOS-LQO, 1 to 4.55",
-        value=round(value, 2),
-        ideal=round(best, 2),
+        value=value,
+        ideal=best,
+        fall=round(best - value, 2),
     )
