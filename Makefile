@@ -8,7 +8,7 @@ NONE_CHOSEN = [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup phone clean
+.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup score phone speech clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -56,8 +56,16 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,agent,deploy,dev]'
 	@touch $@
 
-phone: ## the third-party SIP phone program (baresip-core, Debian)
+# libsvm is left out: it comes as source only, wants a C++ compiler, and serves music alone.
+score: setup ## the perceptual estimate of speech (ViSQOL), 230 MB; without it estimates are refused in words
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt ai-edge-litert numpy scipy soundfile
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps visqol-python
+
+phone: ## the third-party SIP phone program and the speech synthesiser (baresip-core and espeak-ng, Debian)
 	@deploy/demo/install-phone.sh
+
+speech: setup phone ## the speech that sound is measured with, made once into var/speech
+	@$(BIN)/python -m agents.instruments.sound.speech var/speech
 
 clean: ## remove what was set up and what was produced
 	rm -rf $(VENV) var
