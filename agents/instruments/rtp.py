@@ -25,7 +25,7 @@ PROTECTED_KEPT = 50
 """Authentic packets kept as they came, so that it can be shown that another key does not open them."""
 FRAME_S = 0.02
 TICKS_PER_FRAME = 160
-"""A frame of 20 ms at the RTP clock of 8000 Hz that PCMU, PCMA and G.722 share."""
+"""A frame of 20 ms at the RTP clock of 8000 Hz that PCMU, PCMA and G.722 share. That of Opus is six times as fast."""
 _HEADER = struct.Struct("!BBHII")
 _PAIR_ATTEMPTS = 50
 
@@ -113,6 +113,7 @@ class RtpPort:
         self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
         self._sequence = int(clock.uniform(0, 0x7FFF))  # the lower half, as RFC 3550 has it for SRTP's sake
         self._timestamp = int(clock.uniform(0, 0xFFFF_FFFF))
+        self._ticks = TICKS_PER_FRAME
         self._events: deque[Outgoing] = deque()
         self._sending: _Sending | None = None
         self._sender: SrtpSender | None = None
@@ -216,9 +217,12 @@ class RtpPort:
             for packet in waiting:
                 self._take_rtcp(packet)
 
-    def start_sending(self, destination: Peer, *, payload_type: int, frames: Sequence[bytes]) -> None:
+    def start_sending(
+        self, destination: Peer, *, payload_type: int, frames: Sequence[bytes], ticks_per_frame: int = TICKS_PER_FRAME
+    ) -> None:
         """Send ``frames`` (20 ms each) over and over at an even pace until stopped; a stream begun before goes on."""
         self.stop_sending()
+        self._ticks = ticks_per_frame
         self._sending = _Sending(self, destination, payload_type, frames)
 
     def stop_sending(self) -> None:
@@ -284,7 +288,7 @@ class RtpPort:
 
     def _advance(self) -> None:
         self._sequence = (self._sequence + 1) & 0xFFFF
-        self._timestamp = (self._timestamp + TICKS_PER_FRAME) & 0xFFFF_FFFF
+        self._timestamp = (self._timestamp + self._ticks) & 0xFFFF_FFFF
 
     def _media(self) -> PacketPort:
         assert self._ports is not None, "the RTP port is not open"  # noqa: S101 - a mistake of the programmer

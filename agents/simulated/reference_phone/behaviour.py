@@ -85,6 +85,9 @@ class Behaviour:
     takes_message_summary: bool = True
     # Media
     g722_sent: bool = True
+    opus_sent: bool = True
+    opus_clock_hz: int = 48_000
+    """By which its time stamps count (RFC 7587, 4.1)."""
     media_after_bye_s: float = 0.0
     jitter_s: float = 0.0
     loss_share: float = 0.0

@@ -12,10 +12,11 @@ from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz,
 from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
-from agents.instruments.rtp import RtpPacket, RtpPort
+from agents.instruments.rtp import FRAME_S, RtpPacket, RtpPort
 from agents.instruments.rtp_analysis import main_source, payloads
 from agents.instruments.sdes import Crypto
 from agents.instruments.sdp import (
+    OPUS,
     PCMU,
     SECURED,
     TELEPHONE_EVENT,
@@ -353,7 +354,12 @@ class Call:
         if (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
             self.port.stop_sending()
             return
-        self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
+        self.port.start_sending(
+            audio.destination,
+            payload_type=codec.payload_type,
+            frames=tone_frames(codec.encoding),
+            ticks_per_frame=round(codec.clock_hz * FRAME_S),
+        )
 
     def rekey(self, key: Crypto) -> ClientTransaction:
         """Offer another key of ours within the call; it is used once the phone has answered."""
@@ -417,8 +423,12 @@ class Call:
 
 @lru_cache(maxsize=8)
 def tone_frames(encoding: str) -> tuple[bytes, ...]:
-    """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late."""
-    return encode(encoding, tone(encoding, seconds=1.0, level_dbfs=TONE_LEVEL_DBFS))
+    """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late.
+
+    Raises OpusMissing. Of Opus it is the second second, so that its end goes over into its begin.
+    """
+    seconds = 2.0 if encoding == OPUS.encoding else 1.0
+    return encode(encoding, tone(encoding, seconds=seconds, level_dbfs=TONE_LEVEL_DBFS))[-round(1 / FRAME_S) :]
 
 
 def driver_for(assignment: Assignment) -> PhoneDriver:

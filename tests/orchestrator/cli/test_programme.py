@@ -102,10 +102,10 @@ async def test_a_package_is_checked_and_says_what_is_manual_in_each_profile() ->
     assert (ended.status, ended.err) == (0, "")
     rows = {row["category"]: row for row in json.loads(ended.out)}
     assert len(rows) == 9
-    assert rows["ip-phone"]["profiles"] == "digital, endurance, full (20 of 70 manual), interoperability"
+    assert rows["ip-phone"]["profiles"] == "digital, endurance, full (19 of 70 manual), interoperability"
     assert "IP-SEC-03" in rows["ip-phone"]["manual"]
     table = await run_assay("programme", "check", str(PACKAGE))
-    assert "skype-for-business.ip-phone 0.2 (demonstration): manual: IP-SIP-04" in table.out
+    assert "skype-for-business.ip-phone 0.3 (demonstration): manual: IP-SIP-04" in table.out
 
 
 def copied(folder: Path, *changes: tuple[str, str, str]) -> Path:
@@ -143,7 +143,7 @@ async def test_mistakes_of_a_package_are_told_with_file_and_line(tmp_path: Path)
 async def test_two_versions_of_a_package_are_compared_category_by_category(tmp_path: Path) -> None:
     newer = copied(
         tmp_path / "newer",
-        ("programme.yaml", 'version: "0.2"', 'version: "0.3"'),
+        ("programme.yaml", 'version: "0.3"', 'version: "0.4"'),
         ("programme.yaml", "available_from: 2026-01-01", "available_from: 2026-06-01"),
         ("modules/sip-hold.yaml", "max: 300", "max: 200"),
         ("modules/mute.yaml", "muted by key and by host", "muted by key"),
