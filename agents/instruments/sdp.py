@@ -14,7 +14,7 @@ from lab_inventory.errors import BadInput
 LINES_MAX = 500
 PLAIN, SECURED = "RTP/AVP", "RTP/SAVP"
 """Audio in clear (RFC 3551) and with SRTP (RFC 3711, 12)."""
-_RTPMAP = re.compile(r"(\d{1,3}) ([^/ ]+)/(\d{1,6})(?:/.*)?")
+_RTPMAP = re.compile(r"(\d{1,3}) ([^/ ]+)/(\d{1,6})(?:/(\d{1,2}))?(?:/.*)?")
 _FMTP = re.compile(r"(\d{1,3}) (.+)")
 _MEDIA = re.compile(r"(\S+) (\d{1,5})(?:/\d+)? (\S+) (.+)")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -53,17 +53,18 @@ class MediaDirection(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AudioFormat:
-    """One RTP payload type: encoding name in upper case, RTP clock in Hz, format parameters."""
+    """One RTP payload type: encoding name in upper case, RTP clock in Hz, channels, format parameters."""
 
     payload_type: int
     encoding: str
     clock_hz: int = 8000
     parameters: str = ""
+    channels: int = 1
 
     @property
-    def codec(self) -> tuple[str, int]:
-        """What two sides mean by the same format, whatever number they give it."""
-        return (self.encoding, self.clock_hz)
+    def codec(self) -> tuple[str, int, int]:
+        """What two sides mean by the same format, whatever number they give it (RFC 8866, 6.6)."""
+        return (self.encoding, self.clock_hz, self.channels)
 
 
 PCMU = AudioFormat(payload_type=0, encoding="PCMU")
@@ -71,6 +72,10 @@ PCMA = AudioFormat(payload_type=8, encoding="PCMA")
 # The clock of G.722 is 8000 though it samples at 16 kHz (RFC 3551, 4.5.2).
 G722 = AudioFormat(payload_type=9, encoding="G722")
 TELEPHONE_EVENT = AudioFormat(payload_type=101, encoding="TELEPHONE-EVENT", parameters="0-15")
+# Always 48000 and 2 channels, whatever is sent (RFC 7587, 7); what the parameters tell is that we want one channel.
+OPUS = AudioFormat(payload_type=111, encoding="OPUS", clock_hz=48_000, channels=2, parameters="sprop-stereo=0;stereo=0")
+_NAMES = {"TELEPHONE-EVENT": "telephone-event", "OPUS": "opus"}
+"""As they are registered (RFC 4733, RFC 7587): names are compared without case, but not by every phone."""
 _STATIC = {format_.payload_type: format_ for format_ in (PCMU, PCMA, G722)}
 
 
@@ -209,9 +214,9 @@ class LocalAudio:
             f"m=audio {self.port} {transport} {' '.join(str(format_.payload_type) for format_ in spoken)}",
         ]
         for format_ in spoken:
-            # RFC 4733 registers the name in lower case; names are compared without case, but not by every phone.
-            name = "telephone-event" if format_.codec == TELEPHONE_EVENT.codec else format_.encoding
-            lines.append(f"a=rtpmap:{format_.payload_type} {name}/{format_.clock_hz}")
+            name = _NAMES.get(format_.encoding, format_.encoding)
+            channels = f"/{format_.channels}" if format_.channels != 1 else ""
+            lines.append(f"a=rtpmap:{format_.payload_type} {name}/{format_.clock_hz}{channels}")
             if format_.parameters:
                 lines.append(f"a=fmtp:{format_.payload_type} {format_.parameters}")
         if self.key is not None:
@@ -227,8 +232,13 @@ class LocalAudio:
         audio = offer.audio
         if audio is None or len(offer.media) != 1:
             return None
-        known = {format_.codec for format_ in self.formats}
-        common = tuple(format_ for format_ in audio.formats if format_.codec in known)
+        known = {format_.codec: format_ for format_ in self.formats}
+        # The parameters of Opus say what their own side wants to receive and are not echoed (RFC 7587, 7.1).
+        common = tuple(
+            replace(format_, parameters=known[format_.codec].parameters) if format_.codec == OPUS.codec else format_
+            for format_ in audio.formats
+            if format_.codec in known
+        )
         if not any(format_.encoding != "TELEPHONE-EVENT" for format_ in common):
             return None
         key: Crypto | None = None
@@ -254,14 +264,18 @@ def _parse_media(section: list[str], head: list[str]) -> Media:
     formats: list[AudioFormat] = []
     for number in (int(word) for word in match[4].split() if word.isdecimal() and len(word) <= 3):
         if number in named:
-            encoding, clock_hz = named[number][2].upper(), int(named[number][3])
+            encoding, clock_hz, channels = named[number][2].upper(), int(named[number][3]), int(named[number][4] or 1)
         elif number in _STATIC:
-            encoding, clock_hz = _STATIC[number].codec
+            encoding, clock_hz, channels = _STATIC[number].codec
         else:
-            encoding, clock_hz = f"UNNAMED-{number}", 0
+            encoding, clock_hz, channels = f"UNNAMED-{number}", 0, 1
         formats.append(
             AudioFormat(
-                payload_type=number, encoding=encoding, clock_hz=clock_hz, parameters=parameters.get(number, "")
+                payload_type=number,
+                encoding=encoding,
+                clock_hz=clock_hz,
+                channels=channels,
+                parameters=parameters.get(number, ""),
             )
         )
     keys, key_faults = _keys(attributes)

@@ -112,6 +112,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     "rtcp-count-wrong": FoundBy(requirement="IP-MED-12", quantity="rtcp_packets_difference"),
     **_plainly("IP-NET-01", "media-unmarked", "signalling-unmarked"),
     **_plainly("IP-MED-01", "g722-silent"),
+    **_plainly("IP-MED-08", "opus-silent", "opus-clock-8000"),
     **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),
     # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).
@@ -131,7 +132,7 @@ NOT_SCORED: Mapping[str, str] = {
 }
 """Defects of the reference phone that no requirement of these profiles can find, and why."""
 
-REFERENCE_LACKS: frozenset[str] = frozenset({"codec.opus"})
+REFERENCE_LACKS: frozenset[str] = frozenset()
 
 
 def programme() -> Programme:

@@ -90,6 +90,9 @@ class Behaviour:
     message_lamp_delay_s: float = 0.0
     # Media
     g722_sent: bool = True
+    opus_sent: bool = True
+    opus_clock_hz: int = 48_000
+    """By which its time stamps count (RFC 7587, 4.1)."""
     media_after_bye_s: float = 0.0
     jitter_s: float = 0.0
     loss_share: float = 0.0

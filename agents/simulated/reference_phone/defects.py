@@ -267,6 +267,8 @@ _EXTENSIONS = (
 )
 _MEDIA = (
     _plain("g722-silent", "G.722 is agreed on and then not sent (RFC 3264, 6.1)", g722_sent=False),
+    _plain("opus-silent", "Opus is agreed on and then not sent (RFC 3264, 6.1)", opus_sent=False),
+    _plain("opus-clock-8000", "time stamps of Opus count at 8 kHz and not 48 kHz (RFC 7587, 4.1)", opus_clock_hz=8_000),
     _sized("rtp-jitter", "ms", 30, "packets leave late, evenly spread up to the size (RFC 3550, 6.4.1)", "jitter_s",
            0.001),
     _sized("rtp-loss", "percent", 5, "a share of all packets is not sent though it is counted (RFC 3550, 5.1)",

@@ -20,6 +20,7 @@ from lab_inventory.clock import Clock
 
 FRAME_S = 0.02
 FRAME_SAMPLES = 160
+"""Of a frame, in ticks of the RTP clock, at 8000 Hz; that of Opus is six times as fast (RFC 7587, 4.1)."""
 KEY_S = 0.1
 CLOCK_HZ = 8000
 DURATION_MAX = 0xFFFF
@@ -68,9 +69,11 @@ class MediaStream:
         self._sequence = int(clock.uniform(0, 30_000))
         self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
         self._timestamp = int(clock.uniform(0, 0x7FFF_FFFF))
+        self._clock_hz = CLOCK_HZ
         self._lost = 0.0
         self._extra_ticks = 0.0
         self._of_source = 0.0
+        self._place = 0
         self._master: bytes | None = None
         self._secured: SrtpSender | None = None
         self._frames: tuple[bytes, ...] = ()
@@ -107,7 +110,7 @@ class MediaStream:
 
     def _hear(self) -> None:
         if self._socket is not None:
-            self._heard.take(self._read(self._socket), asyncio.get_running_loop().time(), CLOCK_HZ)
+            self._heard.take(self._read(self._socket), asyncio.get_running_loop().time(), self._clock_hz)
 
     def follow(self, remote: Section | None, sends: bool, master: bytes | None = None) -> None:
         """Send to where the other side wants it, or be silent; under a master key, where there is one."""
@@ -123,6 +126,7 @@ class MediaStream:
         if codec != self._codec or self._target is None:
             self._frames = tone_frames(codec[1], self._tone_hz, LEVEL_DBFS - self._behaviour.microphone_loss_db)
             self._marked = True
+            self._clock_hz = self._behaviour.opus_clock_hz if codec[1].startswith("opus") else CLOCK_HZ
         self._codec, self._target = codec, (remote.host, remote.port)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
@@ -176,7 +180,9 @@ class MediaStream:
         while True:
             self._step(loop)
             self._extra_ticks += self._behaviour.timestamp_extra_ticks
-            self._timestamp = (self._timestamp + FRAME_SAMPLES + int(self._extra_ticks)) & 0xFFFF_FFFF
+            ticks = round(self._clock_hz * FRAME_S)
+            self._timestamp = (self._timestamp + ticks + int(self._extra_ticks)) & 0xFFFF_FFFF
+            self._place += 1
             self._extra_ticks %= 1
             due_s += FRAME_S * (1 + self._behaviour.pace_stretch)
             await asyncio.sleep(max(0.0, due_s - loop.time()))
@@ -220,8 +226,9 @@ class MediaStream:
         payload_type, name = self._codec
         if name.startswith("G722") and not self._behaviour.g722_sent:
             return None
-        place = self._timestamp // FRAME_SAMPLES % len(self._frames)
-        return self._header(payload_type, self._timestamp) + self._frames[place]
+        if name.startswith("opus") and not self._behaviour.opus_sent:
+            return None
+        return self._header(payload_type, self._timestamp) + self._frames[self._place % len(self._frames)]
 
     def _key_packet(self) -> bytes | None:
         """The packet of a key: its time stamp stays, its duration grows, its end comes thrice (RFC 4733, 2.5.1)."""

@@ -1,6 +1,6 @@
 """The session description of one call: offers, answers, and what was agreed on (RFC 3264, RFC 8866). Pure.
 
-Audio in PCMU, PCMA or G.722 with telephone events; every other section of an offer is refused.
+Audio in PCMU, PCMA, G.722 or Opus with telephone events; every other section of an offer is refused.
 """
 
 import re
@@ -10,14 +10,14 @@ from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.message import Unreadable
 from agents.simulated.reference_phone.srtp import crypto_line, read_crypto
 
-SPOKEN = {9: "G722/8000", 0: "PCMU/8000", 8: "PCMA/8000", 101: "telephone-event/8000"}
+SPOKEN = {9: "G722/8000", 0: "PCMU/8000", 8: "PCMA/8000", 111: "opus/48000/2", 101: "telephone-event/8000"}
 EVENT = "telephone-event/8000"
 NEVER_OFFERED = 18
 CLEAR = "RTP/AVP"
 SECURED = "RTP/SAVP"
 NOWHERE = "0.0.0.0"  # noqa: S104 - the hold of RFC 2543 (RFC 3264, 8.4), nothing is bound to it
 _MEDIA = re.compile(r"m=(\S+) (\d{1,5})(?:/\d+)? (\S+)((?: \S+)+)")
-_RTPMAP = re.compile(r"a=rtpmap:(\d{1,3})\s+([^/\s]+/\d+)(?:/1)?\s*")
+_RTPMAP = re.compile(r"a=rtpmap:(\d{1,3})\s+([^/\s]+/\d+(?:/[2-9])?)(?:/1)?\s*")
 _CONNECTION = re.compile(r"c=IN IP4 (\d{1,3}(?:\.\d{1,3}){3})(?:/\d+)*\s*")
 _LINE = re.compile(r"[a-z]=.*")
 _DIRECTIONS = {

@@ -16,6 +16,7 @@ from agents.instruments.rtp import FRAME_S, RtpPacket, RtpPort, SignalSent
 from agents.instruments.rtp_analysis import main_source, payloads
 from agents.instruments.sdes import Crypto
 from agents.instruments.sdp import (
+    OPUS,
     PCMU,
     SECURED,
     TELEPHONE_EVENT,
@@ -459,8 +460,12 @@ def _ticks(codec: AudioFormat) -> int:
 
 @lru_cache(maxsize=8)
 def tone_frames(encoding: str) -> tuple[bytes, ...]:
-    """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late."""
-    return encode(encoding, tone(encoding, seconds=1.0, level_dbfs=TONE_LEVEL_DBFS))
+    """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late.
+
+    Raises OpusMissing. Of Opus it is the second second, so that its end goes over into its begin.
+    """
+    seconds = 2.0 if encoding == OPUS.encoding else 1.0
+    return encode(encoding, tone(encoding, seconds=seconds, level_dbfs=TONE_LEVEL_DBFS))[-round(1 / FRAME_S) :]
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from agents.instruments.digest import Account
-from agents.instruments.sdp import G722, PCMU, TELEPHONE_EVENT, LocalAudio
+from agents.instruments.sdp import G722, OPUS, PCMU, TELEPHONE_EVENT, LocalAudio
 from agents.instruments.sip_message import request_bytes, response_bytes
 from agents.instruments.torture import MESSAGES, Scene
 
@@ -19,7 +19,7 @@ fuzzed = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 PEER = ("127.0.0.1", 9)
-AUDIO = LocalAudio(host="127.0.0.1", port=4000, formats=(G722, PCMU, TELEPHONE_EVENT))
+AUDIO = LocalAudio(host="127.0.0.1", port=4000, formats=(G722, OPUS, PCMU, TELEPHONE_EVENT))
 ACCOUNT = Account(username="1001", password="secret", realm="bench")
 SCENE = Scene(target="sip:1001@127.0.0.1:9", own=PEER, mark="m", offer=AUDIO.describe(version=1))
 REGISTER = request_bytes(

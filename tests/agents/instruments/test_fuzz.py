@@ -20,6 +20,7 @@ from agents.instruments.rtp import RtpPacket, build_rtp, parse_rtp
 from agents.instruments.rtp_analysis import in_sequence, main_source, missing, pace
 from agents.instruments.sdp import (
     G722,
+    OPUS,
     PCMA,
     PCMU,
     AudioFormat,
@@ -207,7 +208,7 @@ def test_a_session_description_is_read_or_refused_by_everything_that_reads_one(f
 
 FORMATS = st.lists(
     st.one_of(
-        st.sampled_from([PCMU, PCMA, G722]),
+        st.sampled_from([PCMU, PCMA, G722, OPUS]),
         st.builds(
             AudioFormat,
             payload_type=st.integers(96, 127),

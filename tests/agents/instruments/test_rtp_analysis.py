@@ -53,7 +53,7 @@ def test_a_right_stream_over_both_wraps_has_no_fault() -> None:
 def test_a_wrong_step_is_told_and_one_over_a_lost_packet_is_not() -> None:
     packets = stream(10)
     packets[5] = replace(packets[5], timestamp=packets[5].timestamp + 8)
-    assert timestamp_faults(packets, 0) == ("168 ticks after 160 octets", "152 ticks after 160 octets")
+    assert timestamp_faults(packets, 0) == ("168 ticks after a packet of 160", "152 ticks after a packet of 160")
     assert timestamp_faults([*packets[:5], *packets[6:]], 0) == ()
 
 
