@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from agents.bench_record import record_of
 from agents.cases import carry_out_case, not_applicable, not_run
 from agents.lease_guard import HeldLease, StopKind, StopOrder, is_lost, must_stop
 from agents.logs import JsonLog, Log
@@ -27,6 +28,7 @@ from agents.spool import Spool
 from agents.suites import Identified, OpenSuite, OpenSuiteFor, suite_for
 from agents.version import VERSION
 from agents.words import as_text, describe
+from lab_inventory.characterisation import CharacterisedBench, widened
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError
 from lab_inventory.messages import (
@@ -143,7 +145,17 @@ class Run:
         instruments = assignment.instruments if calibrated else ()
         category = assignment.dut.registration.category
         score = score_on_record(self._directory.work, category)
-        self._spool.append(Started(suite_version=VERSION, pid=os.getpid(), instruments=instruments, score=score))
+        characterised = self._widen()
+        self._spool.append(
+            Started(
+                suite_version=VERSION,
+                pid=os.getpid(),
+                instruments=instruments,
+                score=score,
+                characterised=characterised,
+            )
+        )
+        assignment = self._assignment
         open_suite = self._find_suite(category)
         if open_suite is None:
             return RunOutcome.ERROR, f"this agent has no suite for devices of category {category}"
@@ -162,6 +174,15 @@ class Run:
         if not device.same:
             return RunOutcome.ERROR, f"the device is not the unit that the lease was granted for: {reason}"
         return await self._carry_out_cases(suite)
+
+    def _widen(self) -> CharacterisedBench | None:
+        """The record of the bench's uncertainty, which widens what the lab file says of instruments where it holds."""
+        given = self._assignment
+        found = record_of(self._directory.work, given.bench, given.host, given.characterisation_valid_days)
+        if found is not None and not found.why_invalid(self._clock.now()):
+            instruments = tuple(widened(one, found.record) for one in given.instruments)
+            self._assignment = given.model_copy(update={"instruments": instruments})
+        return found
 
     async def _identify(self, suite: OpenSuite) -> Identified:
         if not self._assignment.recover:

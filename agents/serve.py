@@ -17,6 +17,7 @@ from pathlib import Path
 from agents.acceptance import answer_to
 from agents.adopt import Drivers
 from agents.bench_file import keep_bench, kept_bench
+from agents.bench_record import records_of
 from agents.delivery import Delivery
 from agents.endure import endure
 from agents.far_inbox import FarInbox
@@ -33,10 +34,11 @@ from agents.uplink_events import Event, Observed, Trouble
 from agents.version import VERSION
 from agents.wire import Wire, WireTrouble
 from agents.words import describe
+from lab_inventory.characterisation import CharacterisedBench
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Conflict
 from lab_inventory.lab import Host
-from lab_inventory.messages import Acceptance, Assignment, AssignmentAnswer, Heartbeat
+from lab_inventory.messages import BENCHES_MAX, Acceptance, Assignment, AssignmentAnswer, Heartbeat
 from lab_inventory.trust import require_safe
 
 JOIN_AGAIN_S = 2.0
@@ -139,8 +141,13 @@ class Agent:
             devices=self._slots.devices()[:_LISTED_MAX],
             faults=self._slots.faults()[:_LISTED_MAX],
             runs=self._runs.held()[:_LISTED_MAX],
+            characterised=self._characterised(),
         )
         self._tell(Observed(heartbeat=heartbeat))
+
+    def _characterised(self) -> tuple[CharacterisedBench, ...]:
+        host = self._runs.host
+        return () if host is None else records_of(self._settings.work_dir, host)[:BENCHES_MAX]
 
     def _bench_known(self) -> None:
         try:

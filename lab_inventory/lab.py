@@ -17,6 +17,8 @@ from lab_inventory.reading import read_yaml
 
 INSTRUMENTS_MAX = 256
 """Of one bench."""
+VALID_DAYS = 90
+VALID_DAYS_MAX = 1000
 
 
 class Role(StrEnum):
@@ -101,10 +103,13 @@ class Slot(Noun):
 
 
 class Bench(Noun):
-    """Slots that share instruments."""
+    """Slots that share instruments. ``characterisation_valid_days``: for how long a record of its uncertainty holds."""
 
     name: Name
     instruments: tuple[Instrument, ...] = Field(min_length=1, max_length=INSTRUMENTS_MAX)
+    characterisation_valid_days: int = Field(
+        default=VALID_DAYS, ge=1, le=VALID_DAYS_MAX, exclude_if=lambda given: given == VALID_DAYS
+    )
     slots: tuple[Slot, ...] = Field(min_length=1)
 
 

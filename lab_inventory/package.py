@@ -22,6 +22,7 @@ class Frame(Terms):
     title: Label
     demonstration: bool
     provisional: bool = Field(default=False, exclude_if=lambda given: not given)
+    requires_characterised_bench: bool = Field(default=False, exclude_if=lambda given: not given)
     statement: Text
     levels: tuple[Level, ...] = Field(min_length=1)
 

@@ -61,6 +61,7 @@ from orchestrator.store.store import Store, Superseded
 from orchestrator.waiving import Waiving
 from orchestrator.watch import Watch
 from orchestrator.web import (
+    benches,
     case_pages,
     layout,
     listing,
@@ -175,6 +176,7 @@ def create_app(
         evidence_api,
         health,
         pages,
+        benches,
         case_pages,
         sample_pages,
         listing,
