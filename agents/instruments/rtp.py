@@ -9,7 +9,7 @@ import struct
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
@@ -90,13 +90,23 @@ class Outgoing:
     ticks_before: int
 
 
+class SentFrame(NamedTuple):
+    """A packet of audio that left at ``at_ns`` (CLOCK_BOOTTIME), in clear."""
+
+    at_ns: int
+    timestamp: int
+    payload_type: int
+    payload: bytes
+
+
 class RtpPort:
     """An even UDP port for RTP with the next one for RTCP; keeps what comes and sends frames every 20 ms.
 
     ``heard`` is what came; ``unsendable`` counts by host what could not even be sent (a phone may name any address);
     ``foreign`` counts datagrams that are no RTP, ``rtcp_packets`` what came on the RTCP port;
     ``rtcp_heard`` has it in clear, ``rtcp`` its reports, and ``reports`` what the phone says there of what it hears.
-    ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number. Once it is ``secured``,
+    ``sent_ns`` has the time each packet left (ns of CLOCK_BOOTTIME) by its sequence number, ``sent_frames`` the packets
+    of audio among them. Once it is ``secured``,
     only what authenticates is ``heard``; the rest is ``unauthentic``, but for copies of what was heard, and so it is
     with ``rtcp_unauthentic``. ``first_under`` has the sequence number of the first packet sent under each own key, by
     its fingerprint. ``leave_out_every``: of so many audio packets the last is numbered and not sent, so that the phone
@@ -107,6 +117,7 @@ class RtpPort:
         self._ports: tuple[PacketPort, PacketPort] | None = None
         self.heard: Arrivals[RtpPacket] = Arrivals(most=PACKETS_MAX)
         self.sent_ns: dict[int, int] = {}
+        self.sent_frames: list[SentFrame] = []
         self.foreign = 0
         self.unsendable: Counter[str] = Counter()
         self.rtcp_packets = 0
@@ -244,6 +255,7 @@ class RtpPort:
         marker = first
         if not self._events and self._left_out():
             return
+        is_audio = not self._events
         if self._events:
             event = self._events.popleft()
             payload_type, frame, marker = event.payload_type, event.payload, event.marker
@@ -270,6 +282,8 @@ class RtpPort:
             self.octets_sent += len(frame)
             if len(self.sent_ns) < PACKETS_MAX:
                 self.sent_ns[self._sequence] = at_ns
+            if is_audio and len(self.sent_frames) < PACKETS_MAX:
+                self.sent_frames.append(SentFrame(at_ns, timestamp, payload_type, frame))
         self._advance()
 
     def _left_out(self) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -46,6 +46,7 @@ LISTEN_S = 0.6
 LEVEL_DBFS_MIN = -50.0
 TONE_SHARE_MIN = 0.5
 TONE_LEVEL_DBFS = -20.0
+NO_FORMATS: Mapping[int, AudioFormat] = {}
 LOOKS_BACK = frozenset({"registration-refresh"})
 """Procedures that measure what came before their case began."""
 
@@ -276,7 +277,12 @@ class PhoneBench:
 
     def rtp_lines(self) -> bytes:
         """The header of every RTP packet of the case's calls, as they came: one JSON object a line."""
-        lines = [rtp_line(call.dialog.call_id, packet) for call in self.calls for packet in call.port.packets()]
+        lines = [
+            rtp_line(call.dialog.call_id, packet, formats)
+            for call in self.calls
+            for formats in [{format_.payload_type: format_ for format_ in reversed(call.formats)}]
+            for packet in call.port.packets()
+        ]
         return "".join(lines).encode()
 
     @asynccontextmanager
@@ -297,8 +303,13 @@ class PhoneBench:
                     raise
 
 
-def rtp_line(call_id: str, packet: RtpPacket) -> str:
-    """The header of one RTP packet of a call, with mark and key where they are known: one JSON line."""
+def rtp_line(call_id: str, packet: RtpPacket, formats: Mapping[int, AudioFormat] = NO_FORMATS) -> str:
+    """The header of one RTP packet of a call, with mark, key and format where they are known: one JSON line.
+
+    Of a telephone event its number is kept too (RFC 4733, 2.3.1).
+    """
+    format_ = formats.get(packet.payload_type)
+    is_event = format_ is not None and format_.encoding == TELEPHONE_EVENT.encoding and len(packet.payload) >= 4
     header = {
         "call": call_id,
         "at_ns": packet.at_ns,
@@ -310,6 +321,9 @@ def rtp_line(call_id: str, packet: RtpPacket) -> str:
         "payload_bytes": len(packet.payload),
         **({"key": packet.key} if packet.key else {}),
         **({} if packet.dscp is None else {"dscp": packet.dscp}),
+        **({} if format_ is None else {"encoding": format_.encoding}),
+        **({} if format_ is None or format_.clock_hz == 8000 else {"clock_hz": format_.clock_hz}),
+        **({"event": packet.payload[0]} if is_event else {}),
     }
     return json.dumps(header) + "\n"
 
@@ -334,6 +348,11 @@ class Call:
     def codec(self) -> AudioFormat | None:
         """The codec agreed on: the phone's first that the bench has in this call too, under the phone's number."""
         return next((found for found in self._agreed() if found.codec != TELEPHONE_EVENT.codec), None)
+
+    @property
+    def formats(self) -> tuple[AudioFormat, ...]:
+        """What payload types mean in this call: under the bench's numbers, which the phone sends, before its own."""
+        return (*self._audio.formats, *(self.media.formats if self.media else ()))
 
     @property
     def event_format(self) -> AudioFormat | None:
