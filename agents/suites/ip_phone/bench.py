@@ -32,6 +32,7 @@ from agents.instruments.stall import StallMeter
 from agents.instruments.subscriptions import Notifier
 from agents.measure import LabError, Procedure
 from agents.suites.ip_phone.slow_keys import Press, presses_of, said_too_late, with_its_pace
+from agents.suites.ip_phone.to_score import SoundWanted
 from lab_inventory.clock import Clock, boottime_ns
 from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.measurement import Value
@@ -83,6 +84,7 @@ class PhoneBench:
     found: list[Found] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
     calls: list["Call"] = field(default_factory=list)
+    to_score: list[SoundWanted] = field(default_factory=list)
     phone_gone: bool = False
     power_port: str | None = None
     _before: tuple[int, int, int] = (0, 0, 0)
@@ -118,10 +120,17 @@ class PhoneBench:
 
     def measure_rest(self, procedure: Procedure, note: str) -> None:
         """Say why nothing was seen of whatever the procedure has not measured yet."""
-        known = {found.quantity for found in self.found}
+        known = {found.quantity for found in self.found} | {name for one in self.to_score for name in one.into}
         for quantity in procedure.measures:
             if quantity not in known:
                 self.measure(quantity, None, note)
+
+    def score_later(self, wanted: SoundWanted) -> None:
+        """Have recordings scored once the run does not send any more: their quantities are measured then.
+
+        Where the lab cannot score them the case is an error.
+        """
+        self.to_score.append(wanted)
 
     async def press(self, verb: Awaitable[None]) -> Press:
         """Press a key, as in ``await bench.press(bench.driver.hold())``, and keep when."""
@@ -289,6 +298,7 @@ class PhoneBench:
     async def one_case(self, case: TestCase) -> AsyncIterator[None]:
         """Around a case: nothing of the case before is there, and nothing of this one stays."""
         self.case, self.found, self.unmeasured, self.calls, self.phone_gone = case, [], {}, [], False
+        self.to_score = []
         self._before = self._suffered()
         presses_of(self.driver).clear()
         try:

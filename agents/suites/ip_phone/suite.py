@@ -14,6 +14,7 @@ from agents.measure import LabError, Procedure, Recorder
 from agents.probes.sip import sighting_of
 from agents.suites import BenchCheck, Identified
 from agents.suites.ip_phone.bench import LOOKS_BACK, Call, PhoneBench
+from agents.suites.ip_phone.to_score import have_scored
 from lab_inventory.clock import boottime_ns, wall_ns
 from lab_inventory.errors import AssayError
 from lab_inventory.messages import Assignment
@@ -91,6 +92,8 @@ class PhoneSuite:
                 note=self._masking.text(found.note),
                 evidence=evidence,
             )
+        for wanted in bench.to_score:
+            have_scored(recorder, case.id, wanted)
         for quantity, why in bench.unmeasured.items():
             recorder.leave_unmeasured(quantity, why)
 
