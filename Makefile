@@ -8,7 +8,7 @@ NONE_CHOSEN = [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup phone speech clean
+.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup score phone speech clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -53,8 +53,13 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Assay needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V)"; exit 2; }
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { echo "no virtual environment can be made: install python3-venv"; exit 2; }
 	@echo "setting up the virtual environment (about a minute, once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,agent,score,deploy,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,agent,deploy,dev]'
 	@touch $@
+
+# libsvm is left out: it comes as source only, wants a C++ compiler, and serves music alone.
+score: setup ## the perceptual estimate of speech (ViSQOL), 230 MB; without it estimates are refused in words
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt ai-edge-litert numpy scipy soundfile
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps visqol-python
 
 phone: ## the third-party SIP phone program and the speech synthesiser (baresip-core and espeak-ng, Debian)
 	@deploy/demo/install-phone.sh

@@ -15,6 +15,7 @@ from agents.instruments.sound.clipping import flat_tops, limited_share
 from agents.instruments.sound.delay import NotInRecording, find_delay
 from agents.instruments.sound.dropouts import DropOut, drop_outs, noise_dbov, pauses, silent, without
 from agents.instruments.sound.echo import DIRECT_S, Echo, find_echo
+from agents.instruments.sound.estimate import Estimate, estimate
 from agents.instruments.sound.expected import fitted_gain, places, rough_gain
 from agents.instruments.sound.level import speech_level
 from agents.instruments.sound.ratio import segmental_snr_db
@@ -50,6 +51,7 @@ class Heard:
     drop_outs: tuple[DropOut, ...]
     segmental_snr_db: float | None
     echo: Echo | None
+    estimate: Estimate | None
     response: tuple[Band, ...]
 
 
@@ -90,13 +92,17 @@ def score_recording(
     codec: str,
     through: Samples | None = None,
     returned: Samples | None = None,
+    perceptual: str | None = None,
 ) -> SoundScore:
     """Measure what was ``received`` of the ``reference`` that was sent, both at ``rate_hz`` with full scale 1.0.
 
     ``codec`` is PCMU, PCMA or G722; for any other give ``through``, the reference after that codec alone, of the same
     length. ``returned`` is what came back to the sender from the moment the reference began, at the same rate: the echo
-    of the far end is looked for in it. The recording may begin up to a second after the reference began, and be longer.
-    Raises UnfitSound for arrays that are no sound, BadInput for a codec without an ideal channel.
+    of the far end is looked for in it. ``perceptual`` adds an estimate by "visqol" or "pesq", which takes seconds of
+    processor time. The recording may begin up to a second after the reference began, and be longer.
+
+    Raises UnfitSound for arrays that are no sound, BadInput for a codec without an ideal channel, and Unavailable for
+    a tool that is not installed.
     """
     reference, received = checked(reference, "reference"), checked(received, "received")
     sent = ideal(reference, codec, rate_hz) if through is None else checked(through, "through")
@@ -104,7 +110,7 @@ def score_recording(
     tops = flat_tops(received)
     heard, refused = None, None
     try:
-        heard = _heard(reference, sent, received, rate_hz)
+        heard = _heard(reference, sent, received, rate_hz, perceptual)
     except NotInRecording as error:
         refused = str(error)
     return SoundScore(
@@ -125,7 +131,7 @@ def score_recording(
     )
 
 
-def _heard(reference: Samples, sent: Samples, received: Samples, rate_hz: int) -> Heard:
+def _heard(reference: Samples, sent: Samples, received: Samples, rate_hz: int, perceptual: str | None) -> Heard:
     codec_delay_ms = find_delay(reference, sent, rate_hz, latest_s=0.1).delay_ms
     delay = find_delay(sent, received, rate_hz)
     where = places(delay, sent.size, received.size, rate_hz)
@@ -141,6 +147,8 @@ def _heard(reference: Samples, sent: Samples, received: Samples, rate_hz: int) -
     clean = where.heard(reference, -codec_delay_ms * rate_hz / 1000)  # without the noise of the codec
     noise = noise_dbov(received, pauses(gain * clean, inside, rate_hz))
     behind = find_echo(gain * clean, np.where(counted, received - expected, 0.0), rate_hz, earliest_s=DIRECT_S)
+    first = round((delay.delay_ms + codec_delay_ms) * rate_hz / 1000)
+    aligned = np.pad(received, (max(0, -first), reference.size))[max(0, first) :][: reference.size]
     bands = response(clean[inside], received[inside], rate_hz)
     return Heard(
         delay_ms=round(delay.delay_ms + codec_delay_ms, 3),
@@ -162,6 +170,7 @@ def _heard(reference: Samples, sent: Samples, received: Samples, rate_hz: int) -
         ),
         segmental_snr_db=None if snr is None else round(snr, 2),
         echo=_rounded(behind),
+        estimate=None if perceptual is None else estimate(perceptual, reference, aligned, sent, rate_hz),
         response=tuple(
             Band(centre_hz=round(band.centre_hz, 1), gain_db=round(band.gain_db, 2), coherence=round(band.coherence, 3))
             for band in bands
