@@ -387,20 +387,22 @@ SCORE_BYTES_MAX = 60_000
 class SoundToScore(Noun):
     """Recordings to be scored, each a WAV file of evidence at the same rate: what was ``received`` of ``reference``.
 
-    ``codec``: what the ideal channel between them is. ``returned``: what came back to the sender meanwhile.
-    ``estimate``: whether a perceptual estimate is asked for too. The score of the same files is the same anywhere.
+    ``codec``: what the ideal channel between them is; ``through``: the reference after a codec whose ideal channel the
+    scoring does not know. ``returned``: what came back to the sender meanwhile. ``perceptual``: the tool of a
+    perceptual estimate, where one is asked for. The score of the same files is the same anywhere.
     """
 
     reference: Sha256
     received: Sha256
     codec: Name
+    through: Sha256 | None = None
     returned: Sha256 | None = None
-    estimate: bool = False
+    perceptual: Literal["visqol", "pesq"] | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
         """The content addresses, in the order in which the files are handed on."""
-        return (self.reference, self.received, *([self.returned] if self.returned else []))
+        return tuple(one for one in (self.reference, self.received, self.through, self.returned) if one is not None)
 
 
 class ScoreRequest(Message):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agents.instruments.sound.samples import Samples, from_pcm
+from agents.instruments.sound.samples import from_pcm
 from agents.instruments.sound.score import score_recording
 from agents.words import as_text, describe
 from lab_inventory.errors import AssayError, BadInput
@@ -33,12 +33,15 @@ def _score(sound: SoundToScore, files: Sequence[bytes]) -> dict[str, Any]:
     rates = {one.rate_hz for one in sounds}
     if len(sounds) != len(sound.files) or len(rates) != 1:
         raise BadInput(f"{len(sounds)} files at {sorted(rates)} Hz; expected {len(sound.files)} at one rate")
-    reference, received, *returned = (_samples(one.samples) for one in sounds)
+    rows = [from_pcm(one.samples) for one in sounds]
+    further = iter(rows[2:])
     scored = score_recording(
-        reference, received, rate_hz=rates.pop(), codec=sound.codec, returned=returned[0] if returned else None
+        rows[0],
+        rows[1],
+        rate_hz=rates.pop(),
+        codec=sound.codec,
+        through=None if sound.through is None else next(further),
+        returned=None if sound.returned is None else next(further),
+        perceptual=sound.perceptual,
     )
     return asdict(scored)
-
-
-def _samples(pcm: Sequence[int]) -> Samples:
-    return from_pcm(pcm)

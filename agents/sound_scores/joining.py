@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.measure import Recorder, ToScore
-from agents.words import as_text
-from lab_inventory.errors import InvariantBroken
+from agents.measure import LabError, Recorder, ToScore
+from agents.words import as_text, describe
+from lab_inventory.errors import AssayError, InvariantBroken
 from lab_inventory.measurement import Value
 from lab_inventory.messages import CaseEnded, CaseStatus, SoundToScore
+
+ESTIMATE = "heard.estimate."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +35,26 @@ class Unscored:
 def scored(case: Unscored, answers: Mapping[SoundToScore, str]) -> CaseEnded:
     """The end of the case. ``answers``: JSON text of ``score_files`` for each sound.
 
-    Raises InvariantBroken where a procedure asks for something that no score has.
+    A procedure that asks for something that no score has is an error of its case, as one that crashes is.
     """
-    recorder = case.recorder
-    if recorder is None or not case.wanted:
+    if case.recorder is None or not case.wanted:
         return case.ended
-    for wanted in case.wanted:
-        told: dict[str, Any] = json.loads(answers.get(wanted.sound, '{"refused": "no score came in time"}'))
-        score = told.get("score")
-        if score is None:
-            return _error(case.ended, f"a recording could not be scored: {told.get('refused', 'no reason was told')}")
-        for quantity, place in wanted.into.items():
-            value = _value(score, place)
-            recorder.measure(quantity, value, note=_note(wanted, score, value), evidence=wanted.evidence)
-    return case.ended.model_copy(update={"measurements": recorder.measurements()})
+    try:
+        for wanted in case.wanted:
+            _join(case.recorder, wanted, answers.get(wanted.sound, '{"refused": "no score came in time"}'))
+    except (AssayError, ValueError) as error:
+        return _error(case.ended, str(error) if isinstance(error, LabError) else describe(error))
+    return case.ended.model_copy(update={"measurements": case.recorder.measurements()})
+
+
+def _join(recorder: Recorder, wanted: ToScore, answer: str) -> None:
+    told: dict[str, Any] = json.loads(answer)
+    score = told.get("score")
+    if score is None:
+        raise LabError(f"a recording could not be scored: {told.get('refused', 'no reason was told')}")
+    for quantity, place in wanted.into.items():
+        value = _value(score, place)
+        recorder.measure(quantity, value, note=_note(wanted, place, score, value), evidence=wanted.evidence)
 
 
 def _value(score: Mapping[str, Any], place: str) -> Value | None:
@@ -63,10 +71,16 @@ def _value(score: Mapping[str, Any], place: str) -> Value | None:
     return found
 
 
-def _note(wanted: ToScore, score: Mapping[str, Any], value: Value | None) -> str:
-    refused = score.get("refused") or "the recording does not tell it"
-    method = f"by {score.get('method', 'an unnamed method')}"
-    said = [wanted.note, method, f"no value: {refused}" if value is None else ""]
+def _note(wanted: ToScore, place: str, score: Mapping[str, Any], value: Value | None) -> str:
+    """By which method it came; of an estimate its tool and scale, wherever the value is shown."""
+    said = [wanted.note, f"by {score.get('method', 'an unnamed method')}"]
+    if place.startswith(ESTIMATE):
+        found = (score.get("heard") or {}).get("estimate") or {}
+        tool = " ".join(str(found.get(name, "")) for name in ("tool", "version")).strip()
+        said.append(f"an estimate, not the opinion of people: {tool or wanted.sound.perceptual}")
+        said += [str(found[name]) for name in ("mode", "scale") if name in found]
+    if value is None:
+        said.append(f"no value: {score.get('refused') or 'the recording does not tell it'}")
     return "; ".join(part for part in said if part)
 
 

@@ -1,7 +1,8 @@
 """Sounds that a procedure wants scored once its run does not send any more, and how they become evidence."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 from agents.measure import Recorder, ToScore
 from lab_inventory.evidence.wav import MEDIA_TYPE, write_wav
@@ -14,8 +15,8 @@ class SoundWanted:
 
     ``into``: for each quantity the place of its value in the score (``agents.instruments.sound``), as
     ``{"noise": "heard.noise_dbov"}``. ``name``: what the recording is called among the evidence of the case, where
-    there are several. ``returned``: what came back to the sender meanwhile. ``estimate``: a perceptual estimate is
-    asked for too.
+    there are several. ``through``, ``returned`` and ``perceptual``: as :class:`SoundToScore` has them; the fall of an
+    estimate from the ideal channel is at ``heard.estimate.fall``.
     """
 
     reference: Sequence[int]
@@ -25,8 +26,9 @@ class SoundWanted:
     into: Mapping[str, str]
     name: str = "scored sound"
     note: str = ""
-    returned: Sequence[int] | None = field(default=None)
-    estimate: bool = False
+    through: Sequence[int] | None = None
+    returned: Sequence[int] | None = None
+    perceptual: Literal["visqol", "pesq"] | None = None
 
 
 def have_scored(recorder: Recorder, case: str, wanted: SoundWanted) -> None:
@@ -39,7 +41,8 @@ def have_scored(recorder: Recorder, case: str, wanted: SoundWanted) -> None:
         reference=keep("reference", wanted.reference),
         received=keep("received", wanted.received),
         codec=wanted.codec,
+        through=None if wanted.through is None else keep("through the codec alone", wanted.through),
         returned=None if wanted.returned is None else keep("returned", wanted.returned),
-        estimate=wanted.estimate,
+        perceptual=wanted.perceptual,
     )
     recorder.score_later(ToScore(sound=sound, into=wanted.into, note=wanted.note, evidence=sound.files))
