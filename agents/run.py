@@ -1,9 +1,10 @@
 """One run, in a process of its own: ``assay-agent run DIR``. Takes a run directory; gives reports, evidence, an end.
 
 The order of events is fixed: started; the bench checks itself; the device is recovered where that is asked for, reset
-and identified; each case with its repeats; teardown; ended; exit record. Whatever happens, teardown comes before the
-end, and the exit record last. The process needs neither the agent nor the network: it stops by its own clock when its
-lease is not renewed in time.
+and identified; each case with its repeats; the scores of recordings, and so the ends of the cases that wait for them;
+teardown; ended; exit record. Whatever happens, teardown comes before the end, and the exit record last. The process
+needs neither the agent nor the network, but for scores; it stops by its own clock when its lease is not renewed in
+time.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agents.bench_record import record_of
-from agents.cases import carry_out_case, not_applicable, not_run
+from agents.cases import measure_case, not_applicable, not_run
 from agents.lease_guard import HeldLease, StopKind, StopOrder, is_lost, must_stop
 from agents.logs import JsonLog, Log
 from agents.measure import LabError
@@ -24,6 +25,9 @@ from agents.processes import mark_of
 from agents.recovery import recover
 from agents.run_directory import ExitRecord, RunDirectory
 from agents.score.on_record import score_on_record
+from agents.sound_scores.asking import scorer_for
+from agents.sound_scores.joining import Unscored, scored
+from agents.sound_scores.quiet import sending
 from agents.spool import Spool
 from agents.suites import Identified, OpenSuite, OpenSuiteFor, suite_for
 from agents.version import VERSION
@@ -73,6 +77,7 @@ class Run:
         self._assignment = directory.assignment()
         self._lease = directory.lease()
         self._spool = Spool(directory.spool_path, clock)
+        self._scorer = scorer_for(directory, clock, os.environ)
         self._told = asyncio.Event()
         self._suite: OpenSuite | None = None
 
@@ -194,6 +199,7 @@ class Run:
         return await recover(suite, self._assignment.slot, self._power_program, self._clock, tell)
 
     async def _carry_out_cases(self, suite: OpenSuite) -> End:
+        unscored: list[Unscored] = []
         for case in self._assignment.cases:
             why_not = not_applicable(case, self._assignment)
             for repeat in range(1, case.repeats + 1):
@@ -203,16 +209,26 @@ class Run:
                 if why_not is not None:
                     self._spool.append(not_run(case, repeat, why_not))
                     continue
-                self._spool.append(CaseStarted(case=case.id, repeat=repeat))
-                ended = await carry_out_case(
-                    suite,
-                    case,
-                    repeat,
-                    assignment=self._assignment,
-                    folder=self._directory.evidence_folder,
-                    clock=self._clock,
-                )
-                self._spool.append(ended)
+                async with sending(self._directory.work):
+                    self._spool.append(CaseStarted(case=case.id, repeat=repeat))
+                    measured = await measure_case(
+                        suite,
+                        case,
+                        repeat,
+                        assignment=self._assignment,
+                        folder=self._directory.evidence_folder,
+                        clock=self._clock,
+                    )
+                for wanted in measured.wanted:
+                    self._scorer.ask(wanted.sound)
+                if measured.wanted:
+                    unscored.append(measured)
+                else:
+                    self._spool.append(measured.ended)
+        if unscored:
+            answers = await self._scorer.answers()
+            for measured in unscored:
+                self._spool.append(scored(measured, answers))
         return RunOutcome.COMPLETED, ""
 
     async def _tear_down(self) -> str:

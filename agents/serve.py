@@ -30,6 +30,7 @@ from agents.ray_node import RayNode
 from agents.runs import Runs
 from agents.settings import AgentSettings
 from agents.slots import LOOK_S, ProbeFor, Slots
+from agents.sound_scores.carrying import ScoreCarrier
 from agents.uplink_events import Event, Observed, Trouble
 from agents.version import VERSION
 from agents.wire import Wire, WireTrouble
@@ -90,6 +91,7 @@ class Agent:
             lease_answered=self._runs.lease_answered,
             bench_told=self._bench_told,
         )
+        self._scores = ScoreCarrier(wire, clock, log)
         self._inbox = Inbox(settings.inbox_path, self._take, log)
         self._far_inbox = None if settings.inbox_listen is None else FarInbox(settings, self._inbox, clock)
         self._ray_node = None if settings.ray_address is None else RayNode(settings, settings.ray_address, clock, log)
@@ -115,6 +117,7 @@ class Agent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._scores.close()
             await self._runs.stop_following()
             self._slots.close()
             self._log.info("agent-stopped", runs_left_alive=len(self._runs.held()))
@@ -176,6 +179,7 @@ class Agent:
     async def _look_at_spools(self) -> None:
         while True:
             self._runs.look()
+            self._scores.look(self._runs.living())
             await asyncio.sleep(self._settings.spool_look_s)
 
 

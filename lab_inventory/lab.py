@@ -114,10 +114,10 @@ class Bench(Noun):
 
 
 class Host(Noun):
-    """A lab host: a machine with an agent."""
+    """A lab host: a machine with an agent. Without a bench it may score recordings, away from those that send."""
 
     name: Name
-    benches: tuple[Bench, ...] = Field(min_length=1)
+    benches: tuple[Bench, ...] = ()
 
     def accounts(self) -> tuple[Account, ...]:
         """Every account that stands in this host's slots."""

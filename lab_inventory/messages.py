@@ -391,3 +391,56 @@ class ReportReply(Message):
     received: tuple[ReceivedReport, ...]
     missing_evidence: tuple[Sha256, ...] = ()
     next_seq: int
+
+
+SCORE_BYTES_MAX = 60_000
+
+
+class SoundToScore(Noun):
+    """Recordings to be scored, each a WAV file of evidence at the same rate: what was ``received`` of ``reference``.
+
+    ``codec``: what the ideal channel between them is; ``through``: the reference after a codec whose ideal channel the
+    scoring does not know. ``returned``: what came back to the sender meanwhile. ``perceptual``: the tool of a
+    perceptual estimate, where one is asked for. The score of the same files is the same anywhere.
+    """
+
+    reference: Sha256
+    received: Sha256
+    codec: Name
+    through: Sha256 | None = None
+    returned: Sha256 | None = None
+    perceptual: Literal["visqol", "pesq"] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The content addresses, in the order in which the files are handed on."""
+        return tuple(one for one in (self.reference, self.received, self.through, self.returned) if one is not None)
+
+
+class ScoreRequest(Message):
+    """A host asks for a score; it asks again until there is one. ``sending``: calls of the bench may run there now."""
+
+    sound: SoundToScore
+    sending: bool
+
+
+class ScoreStanding(StrEnum):
+    """How a request for a score stands."""
+
+    SCORED = "scored"
+    WAITING = "waiting"
+    MISSING_EVIDENCE = "missing-evidence"
+    NEEDS_QUIET = "needs-quiet"
+    """No node but the bench's own host can score it, and that sends: to be asked again once it does not."""
+    REFUSED = "refused"
+    """It cannot be scored, now or later."""
+
+
+class ScoreReply(Message):
+    """``score``: JSON text, where it stands as scored. ``missing_evidence`` must be uploaded first."""
+
+    standing: ScoreStanding
+    score: Annotated[str, Field(max_length=SCORE_BYTES_MAX)] = ""
+    missing_evidence: tuple[Sha256, ...] = ()
+    reason: Text = ""
+    ray_node: Annotated[str, Field(max_length=120)] = ""

@@ -49,6 +49,7 @@ from orchestrator.people import People
 from orchestrator.prompts import Prompts
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
+from orchestrator.scoring import Scoring
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
@@ -120,6 +121,7 @@ def create_app(
         reviewing=Reviewing(desk, signer),
         loop=loop,
         dispatcher=dispatcher,
+        scoring=Scoring(artifacts, dispatcher, partial(_benches, store)),
         security=Security(store, clock, people),
         agent_keys=AgentKeys(store, clock),
         people=people,
@@ -234,6 +236,13 @@ def _ray(settings: Settings, store: Store) -> Dispatcher:
     return RayDispatcher(
         driver_command(address=settings.ray_address, local_host=local_host, access=settings.ray_access)
     )
+
+
+def _benches(store: Store) -> frozenset[str]:
+    """The hosts of the lab that have a bench."""
+    with store.reading() as connection:
+        lab = views.lab(connection)
+    return frozenset(host.name for host in lab.hosts if host.slots()) if lab else frozenset()
 
 
 class Waker:

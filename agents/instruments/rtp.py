@@ -12,7 +12,7 @@ from typing import Self
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
 from agents.instruments.rtcp import ReceptionReport, Report, reports
-from agents.instruments.rtp_packet import FRAME_S, TICKS_PER_FRAME, Outgoing, RtpPacket, build_rtp, parse_rtp
+from agents.instruments.rtp_packet import FRAME_S, TICKS_PER_FRAME, Outgoing, RtpPacket, SentFrame, build_rtp, parse_rtp
 from agents.instruments.sdes import Crypto
 from agents.instruments.sender.impairment import CLEAN, Impairment
 from agents.instruments.sender.plan import Plan, plan
@@ -29,6 +29,7 @@ __all__ = [
     "Outgoing",
     "RtpPacket",
     "RtpPort",
+    "SentFrame",
     "SignalSent",
     "build_rtp",
     "parse_rtp",
@@ -141,6 +142,11 @@ class RtpPort:
     def sent_ns(self) -> dict[int, int]:
         """When each packet left (ns of CLOCK_BOOTTIME), by its sequence number."""
         return self._sent().sent_ns
+
+    @property
+    def sent_frames(self) -> list[SentFrame]:
+        """The packets of audio that have left, in their order; copies of one only once."""
+        return self._sent().sent_frames
 
     @property
     def due_ns(self) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agents.instruments.packets import Packet
 
@@ -28,6 +29,15 @@ class RtpPacket:
     payload: bytes
     key: str = ""
     dscp: int | None = None
+
+
+class SentFrame(NamedTuple):
+    """A packet of audio that left at ``at_ns`` (CLOCK_BOOTTIME), in clear."""
+
+    at_ns: int
+    timestamp: int
+    payload_type: int
+    payload: bytes
 
 
 def parse_rtp(packet: Packet) -> RtpPacket | None:

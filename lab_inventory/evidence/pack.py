@@ -4,6 +4,7 @@
     case.json        what was done and measured: stimulus, declarations, limits, measurements
     README.md        what this is and how it is used
     ladder.txt, ladder.svg
+    sound-….svg, rtp-….svg    what was recorded, and when its packets came; only where there was sound
     evidence/…       the files of the case, under the hexadecimal digits of their digests
 
 It holds no password, no key, no lease and no address of the lab but those in the messages. Digests show that a pack is

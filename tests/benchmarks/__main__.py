@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.benchmarks import bench_lab, bench_loop, bench_metrics, bench_sender
+from tests.benchmarks import bench_lab, bench_loop, bench_metrics, bench_scoring, bench_sender
 
 BENCHMARKS: tuple[Callable[[], Iterator[dict[str, Any]]], ...] = (
     bench_loop.figures,
     bench_metrics.figures,
     bench_sender.figures,
     bench_lab.figures,
+    bench_scoring.figures,
 )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.instruments.packets import Peer
-from agents.instruments.rtp_packet import TICKS_PER_FRAME, Outgoing, build_rtp
+from agents.instruments.rtp_packet import TICKS_PER_FRAME, Outgoing, SentFrame, build_rtp
 from agents.instruments.sender.plan import FRAME_NS, Plan
 from agents.instruments.sender.ring import PACKET_BYTES_MAX, SLOTS
 from agents.instruments.sender.sender import SenderPort
@@ -79,7 +79,10 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Planned:
-    """One packet that is on its way: ``index`` is its place in the ring, None where it is left out."""
+    """One packet that is on its way: ``index`` is its place in the ring, None where it is left out.
+
+    ``audio``: payload type and frame, None for an event.
+    """
 
     index: int | None
     position: int
@@ -87,6 +90,7 @@ class _Planned:
     sequence: int
     timestamp: int
     octets: int
+    audio: tuple[int, bytes] | None
     host: str
     key: str
     copy: bool
@@ -112,6 +116,7 @@ class Stream:
         self._leave_out_every = 0
         self.secured = False
         self.sent_ns: dict[int, int] = {}
+        self.sent_frames: list[SentFrame] = []
         self.due_ns: dict[int, int] = {}
         self.unsendable: Counter[str] = Counter()
         self.left_out: list[int] = []
@@ -241,6 +246,8 @@ class Stream:
         if not packet.copy:
             self.packets_sent += 1
             self.octets_sent += packet.octets
+            if packet.audio is not None and len(self.sent_frames) < PACKETS_MAX:
+                self.sent_frames.append(SentFrame(left_ns, packet.timestamp, *packet.audio))
         if len(self.sent_ns) < PACKETS_MAX:
             self.sent_ns.setdefault(packet.sequence, left_ns)
             self.due_ns.setdefault(packet.sequence, packet.due_ns)
@@ -334,6 +341,7 @@ class Stream:
             sequence=sequence,
             timestamp=timestamp,
             octets=len(frame),
+            audio=(payload_type, frame) if event is None else None,
             host=score.destination[0],
             key=self._srtp.crypto.fingerprint if self._srtp is not None else "",
             copy=before is not None and before[1] == number,

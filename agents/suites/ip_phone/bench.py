@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -35,6 +35,7 @@ from agents.instruments.stall import StallMeter
 from agents.instruments.subscriptions import Notifier
 from agents.measure import LabError, Procedure
 from agents.suites.ip_phone.slow_keys import Press, presses_of, said_too_late, with_its_pace
+from agents.suites.ip_phone.to_score import SoundWanted
 from lab_inventory.clock import Clock, boottime_ns
 from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.measurement import Value
@@ -49,6 +50,7 @@ LISTEN_S = 0.6
 LEVEL_DBFS_MIN = -50.0
 TONE_SHARE_MIN = 0.5
 TONE_LEVEL_DBFS = -20.0
+NO_FORMATS: Mapping[int, AudioFormat] = {}
 LOOKS_BACK = frozenset({"registration-refresh"})
 """Procedures that measure what came before their case began."""
 
@@ -85,6 +87,7 @@ class PhoneBench:
     found: list[Found] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
     calls: list["Call"] = field(default_factory=list)
+    to_score: list[SoundWanted] = field(default_factory=list)
     phone_gone: bool = False
     power_port: str | None = None
     light_port: str | None = None
@@ -122,10 +125,17 @@ class PhoneBench:
 
     def measure_rest(self, procedure: Procedure, note: str) -> None:
         """Say why nothing was seen of whatever the procedure has not measured yet."""
-        known = {found.quantity for found in self.found}
+        known = {found.quantity for found in self.found} | {name for one in self.to_score for name in one.into}
         for quantity in procedure.measures:
             if quantity not in known:
                 self.measure(quantity, None, note)
+
+    def score_later(self, wanted: SoundWanted) -> None:
+        """Have recordings scored once the run does not send any more: their quantities are measured then.
+
+        Where the lab cannot score them the case is an error.
+        """
+        self.to_score.append(wanted)
 
     async def press(self, verb: Awaitable[None]) -> Press:
         """Press a key, as in ``await bench.press(bench.driver.hold())``, and keep when."""
@@ -283,13 +293,19 @@ class PhoneBench:
 
     def rtp_lines(self) -> bytes:
         """The header of every RTP packet of the case's calls, as they came: one JSON object a line."""
-        lines = [rtp_line(call.dialog.call_id, packet) for call in self.calls for packet in call.port.packets()]
+        lines = [
+            rtp_line(call.dialog.call_id, packet, formats)
+            for call in self.calls
+            for formats in [{format_.payload_type: format_ for format_ in reversed(call.formats)}]
+            for packet in call.port.packets()
+        ]
         return "".join(lines).encode()
 
     @asynccontextmanager
     async def one_case(self, case: TestCase) -> AsyncIterator[None]:
         """Around a case: nothing of the case before is there, and nothing of this one stays."""
         self.case, self.found, self.unmeasured, self.calls, self.phone_gone = case, [], {}, [], False
+        self.to_score = []
         self._before = self._suffered()
         presses_of(self.driver).clear()
         try:
@@ -304,8 +320,13 @@ class PhoneBench:
                     raise
 
 
-def rtp_line(call_id: str, packet: RtpPacket) -> str:
-    """The header of one RTP packet of a call, with mark and key where they are known: one JSON line."""
+def rtp_line(call_id: str, packet: RtpPacket, formats: Mapping[int, AudioFormat] = NO_FORMATS) -> str:
+    """The header of one RTP packet of a call, with mark, key and format where they are known: one JSON line.
+
+    Of a telephone event its number is kept too (RFC 4733, 2.3.1).
+    """
+    format_ = formats.get(packet.payload_type)
+    is_event = format_ is not None and format_.encoding == TELEPHONE_EVENT.encoding and len(packet.payload) >= 4
     header = {
         "call": call_id,
         "at_ns": packet.at_ns,
@@ -317,6 +338,9 @@ def rtp_line(call_id: str, packet: RtpPacket) -> str:
         "payload_bytes": len(packet.payload),
         **({"key": packet.key} if packet.key else {}),
         **({} if packet.dscp is None else {"dscp": packet.dscp}),
+        **({} if format_ is None else {"encoding": format_.encoding}),
+        **({} if format_ is None or format_.clock_hz == 8000 else {"clock_hz": format_.clock_hz}),
+        **({"event": packet.payload[0]} if is_event else {}),
     }
     return json.dumps(header) + "\n"
 
@@ -341,6 +365,11 @@ class Call:
     def codec(self) -> AudioFormat | None:
         """The codec agreed on: the phone's first that the bench has in this call too, under the phone's number."""
         return next((found for found in self._agreed() if found.codec != TELEPHONE_EVENT.codec), None)
+
+    @property
+    def formats(self) -> tuple[AudioFormat, ...]:
+        """What payload types mean in this call: under the bench's numbers, which the phone sends, before its own."""
+        return (*self._audio.formats, *(self.media.formats if self.media else ()))
 
     @property
     def event_format(self) -> AudioFormat | None:

@@ -1,0 +1,148 @@
+"""The sound of a case's calls as WAV files: what the bench sent and what came, decoded, each for itself. Pure.
+
+Samples stand where the time stamps put them: what was lost, or not sent, is silence. Bounded: of each direction of a
+call the first ``SECONDS_MAX``, of a case ``FILES_MAX`` files and ``BYTES_MAX``; names say what is left out.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agents.evidence.case_files import CaseFile, Heard
+from agents.instruments.audio import decode, sample_rate_hz
+from agents.instruments.rtp_analysis import in_sequence, main_source
+from agents.instruments.sdp import TELEPHONE_EVENT, AudioFormat
+from lab_inventory.errors import InvariantBroken
+from lab_inventory.evidence.wav import MEDIA_TYPE, SAMPLE_BYTES, write_wav
+
+SECONDS_MAX = 60.0
+FILES_MAX = 12
+"""A measurement names at most 16 files; beside these there are messages, packets and capture."""
+BYTES_MAX = 16_000_000
+NAME_CHARACTERS_MAX = 100
+RESTARTS_S = 1.0
+"""Time stamps that go apart from the times of arrival by more than this have begun anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One packet's payload in the order sent, and where it belongs: ticks of the RTP clock, and s of the bench."""
+
+    timestamp: int
+    at_s: float
+    payload: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """What passed in one direction of a call in one encoding, as long as it may be; ``whole_s`` is its full length."""
+
+    name: str
+    rate_hz: int
+    samples: "array[int]"
+    whole_s: float
+
+
+def recordings(heard: Sequence[Heard]) -> tuple[CaseFile, ...]:
+    """The files, call by call, sent before received; directions without audio that can be decoded have none."""
+    files: list[CaseFile] = []
+    places: dict[bytes, int] = {}
+    left_out = size_bytes = 0
+    for number, one in enumerate(heard, start=1):
+        for recording in (*_of("sent", number, one), *_of("received", number, one)):
+            data = write_wav(recording.rate_hz, recording.samples)
+            if (place := places.setdefault(data, len(files))) < len(files):  # files are kept by what is in them
+                same = files[place]
+                files[place] = replace(same, name=f"{same.name}, {number}"[:NAME_CHARACTERS_MAX])
+                continue
+            if len(files) == FILES_MAX or size_bytes + len(data) > BYTES_MAX:
+                del places[data]
+                left_out += 1
+                continue
+            size_bytes += len(data)
+            files.append(CaseFile(name=recording.name, media_type=MEDIA_TYPE, data=data))
+    if left_out and files:
+        files[-1] = replace(files[-1], name=f"{files[-1].name} ({left_out} more recordings are not kept)")
+    return tuple(files)
+
+
+def _of(direction: str, number: int, one: Heard) -> Iterator[Recording]:
+    frames: dict[str, list[Frame]] = {}
+    formats = {format_.payload_type: format_ for format_ in one.formats}
+    for encoding, frame in _sent(one, formats) if direction == "sent" else _received(one, formats):
+        frames.setdefault(encoding, []).append(frame)
+    for encoding, found in frames.items():
+        try:
+            rate_hz = sample_rate_hz(encoding)
+            pieces = _decoded(encoding, found)
+        except InvariantBroken:  # no decoder for what a phone sent: the capture tells of it
+            continue
+        clock_hz = next(format_.clock_hz for format_ in one.formats if format_.encoding == encoding)
+        samples, whole_s = _placed(found, pieces, clock_hz, rate_hz)
+        cut = f", first {SECONDS_MAX:g} s of {whole_s:.0f}" if whole_s > SECONDS_MAX + 0.5 else ""
+        name = f"audio {direction} {encoding}{cut}, call {number}"
+        yield Recording(name=name, rate_hz=rate_hz, samples=samples, whole_s=whole_s)
+
+
+def _sent(one: Heard, formats: Mapping[int, AudioFormat]) -> Iterator[tuple[str, Frame]]:
+    for sent in one.sent:
+        format_ = formats.get(sent.payload_type)
+        if format_ is not None and format_.encoding != TELEPHONE_EVENT.encoding:
+            yield format_.encoding, Frame(timestamp=sent.timestamp, at_s=sent.at_ns / 1e9, payload=sent.payload)
+
+
+def _received(one: Heard, formats: Mapping[int, AudioFormat]) -> Iterator[tuple[str, Frame]]:
+    for packet in in_sequence(main_source(one.packets)):
+        format_ = formats.get(packet.payload_type)
+        if format_ is not None and format_.encoding != TELEPHONE_EVENT.encoding:
+            yield format_.encoding, Frame(timestamp=packet.timestamp, at_s=packet.at_ns / 1e9, payload=packet.payload)
+
+
+def _decoded(encoding: str, frames: Sequence[Frame]) -> Iterable["array[int]"]:
+    """The samples of each frame. One decoder hears all of them in their order, for it may adapt.
+
+    Raises InvariantBroken where there is no decoder.
+    """
+    samples = decode(encoding, (frame.payload for frame in frames))
+    octets = sum(len(frame.payload) for frame in frames)
+    if octets and len(samples) % octets == 0:  # so many samples an octet, as in G.711 (1) and G.722 (2)
+        sizes = [len(frame.payload) * (len(samples) // octets) for frame in frames]
+    else:
+        share, rest = divmod(len(samples), len(frames))
+        sizes = [share + (number < rest) for number in range(len(frames))]
+    start = 0
+    pieces = []
+    for size in sizes:
+        pieces.append(samples[start : start + size])
+        start += size
+    return pieces
+
+
+def _placed(
+    frames: Sequence[Frame], pieces: Iterable["array[int]"], clock_hz: int, rate_hz: int
+) -> tuple["array[int]", float]:
+    """The samples on one axis of time from the first frame on, cut at ``SECONDS_MAX``; and how long it was in all."""
+    most = round(SECONDS_MAX * rate_hz)
+    samples = array("h")
+    start_s = whole_s = 0.0
+    before: Frame | None = None
+    for frame, piece in zip(frames, pieces, strict=True):
+        if before is not None:
+            step_s = _signed(frame.timestamp - before.timestamp) / clock_hz
+            waited_s = frame.at_s - before.at_s
+            start_s += step_s if abs(step_s - waited_s) <= RESTARTS_S else max(0.0, waited_s)
+        before = frame
+        whole_s = max(whole_s, start_s + len(piece) / rate_hz)
+        start = max(0, round(start_s * rate_hz))
+        end = min(start + len(piece), most)
+        if start >= end:
+            continue
+        if end > len(samples):
+            samples.frombytes(bytes(SAMPLE_BYTES * (end - len(samples))))
+        samples[start:end] = piece[: end - start]
+    return samples, whole_s
+
+
+def _signed(difference: int) -> int:
+    """A difference of time stamps, which wrap at 32 bits, as the nearer of both ways."""
+    return (difference + (1 << 31)) % (1 << 32) - (1 << 31)
