@@ -19,6 +19,7 @@ from lab_inventory.lab import Host, Slot
 from lab_inventory.messages import Assignment, SlotFault
 
 LOOK_S = 0.5
+LOOK_SOON_S = 0.1
 
 
 class Probe(Protocol):
@@ -40,6 +41,11 @@ class Probe(Protocol):
 
     def trouble(self) -> tuple[str, str] | None:
         """What is wrong with a device that is there: a slug, and words; None where nothing is."""
+        ...
+
+    @property
+    def restless(self) -> bool:
+        """Whether something is just happening, so that it should be looked at again soon."""
         ...
 
     @property
@@ -126,10 +132,12 @@ class Slots:
         for watched in self._watched.values():
             watched.probe.release()
 
-    def look(self) -> None:
-        """See what is attached now; to be called every LOOK_S or so."""
+    def look(self) -> float:
+        """See what is attached now; gives after how many seconds that should be done again."""
         for watched in self._watched.values():
             self._look_at(watched)
+        restless = any(watched.run is None and watched.probe.restless for watched in self._watched.values())
+        return LOOK_SOON_S if restless else LOOK_S
 
     def devices(self) -> tuple[Registration, ...]:
         """The devices that are there."""

@@ -1,10 +1,10 @@
 """What is plugged in on this host and whether it answers, kept up to date by looking often; shared by all USB slots.
 
-Nothing here waits: a device is asked whether it is alive in a thread of its own.
+A device is asked whether it is alive in a thread of its own, for which a look waits no longer than ``ANSWERS_S``.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from threading import Thread
 from typing import Protocol
@@ -24,6 +24,10 @@ LOOK_AGAIN_S = 10.0
 """or after this long without any, should one have been missed. So often every unit is asked whether it is alive."""
 BECOMES_WHOLE_S = 2.0
 """After this long a unit without all its drivers is taken as it is: that may be what is wrong with it."""
+
+
+ANSWERS_S = 0.05
+"""Most answer within milliseconds: who was just plugged in is then known with the same look."""
 
 
 class Bus(Protocol):
@@ -104,6 +108,11 @@ class UsbWatch:
         asked = self._asked.get((unit.paths[0], unit.node))
         return (self._answer(asked) or "") if asked is not None else ""
 
+    @property
+    def restless(self) -> bool:
+        """Whether something is being plugged in or out, or has not answered yet for the first time, or not wholly."""
+        return self._stirred_at_s is not None or not all(map(self.is_ready, self._now.units))
+
     def idle(self) -> bool:
         """Whether no unit is being asked just now."""
         return not any(asked.pending is not None and not asked.pending.done() for asked in self._asked.values())
@@ -115,7 +124,9 @@ class UsbWatch:
         for key, unit in here.items():
             asked = self._asked.get(key)
             if asked is None:
-                self._asked[key] = _Asked(since_s=now_s, asked_at_s=now_s, pending=self._start(unit.node))
+                pending = self._start(unit.node)
+                wait((pending,), ANSWERS_S)
+                self._asked[key] = _Asked(since_s=now_s, asked_at_s=now_s, pending=pending)
             elif self._answer(asked) is not None and now_s - asked.asked_at_s >= LOOK_AGAIN_S:
                 asked.asked_at_s, asked.pending = now_s, self._start(unit.node)
 

@@ -34,6 +34,11 @@ class SipProbe:
         self._endpoint: SipEndpoint | None = None
 
     @property
+    def restless(self) -> bool:
+        """False: a phone registers in its own time."""
+        return False
+
+    @property
     def sees_at_once(self) -> bool:
         """False: a phone is heard of when it registers again."""
         return False

@@ -23,6 +23,11 @@ class UsbProbe:
         self._clock = clock
 
     @property
+    def restless(self) -> bool:
+        """Whether something is being plugged in or out on this host, or asked whether it is alive."""
+        return self._watch.restless
+
+    @property
     def sees_at_once(self) -> bool:
         """True: what udev does not list is not plugged in."""
         return True

@@ -43,6 +43,10 @@ class HandProbe:
         return ("registration-refused", self.why) if self.why else None
 
     @property
+    def restless(self) -> bool:
+        return False
+
+    @property
     def sees_at_once(self) -> bool:
         return self.at_once
 
