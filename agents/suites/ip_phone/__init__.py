@@ -119,4 +119,5 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         power_port=slot.power,
     )
     suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
-    return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if assignment.companions else suite
+    phones = any(companion.slot.registrar for companion in assignment.companions)
+    return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if phones else suite
