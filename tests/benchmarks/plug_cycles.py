@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.plug_cycles [--cycles N]``: real server, real agent in the virtual machine; the clock
 starts with the hand at the plug and stops when the API tells of it. Prints JSON lines with median, 99th percentile and
-longest, in seconds. Status 0: it was registered as the same unit each time, and both medians are below five seconds; 1: not so;
-2: the machine could not be had. In an emulated machine these times are those of a slow host: upper bounds.
+longest, in seconds. Status 0: it was registered as the same unit each time, and both medians are below five seconds;
+1: not so; 2: the machine could not be had. In an emulated machine these times are those of a slow host: upper bounds.
 """
 
 import argparse
