@@ -105,7 +105,7 @@ async def test_a_package_is_checked_and_says_what_is_manual_in_each_profile() ->
     assert rows["ip-phone"]["profiles"] == "digital, endurance, full (20 of 70 manual), interoperability"
     assert "IP-SEC-03" in rows["ip-phone"]["manual"]
     table = await run_assay("programme", "check", str(PACKAGE))
-    assert "skype-for-business.ip-phone 0.2 (demonstration): manual: IP-SIP-04" in table.out
+    assert "skype-for-business.ip-phone 0.3 (demonstration): manual: IP-SIP-04" in table.out
 
 
 def copied(folder: Path, *changes: tuple[str, str, str]) -> Path:
@@ -143,7 +143,7 @@ async def test_mistakes_of_a_package_are_told_with_file_and_line(tmp_path: Path)
 async def test_two_versions_of_a_package_are_compared_category_by_category(tmp_path: Path) -> None:
     newer = copied(
         tmp_path / "newer",
-        ("programme.yaml", 'version: "0.2"', 'version: "0.3"'),
+        ("programme.yaml", 'version: "0.3"', 'version: "0.4"'),
         ("programme.yaml", "available_from: 2026-01-01", "available_from: 2026-06-01"),
         ("modules/sip-hold.yaml", "max: 300", "max: 200"),
         ("modules/mute.yaml", "muted by key and by host", "muted by key"),
@@ -157,8 +157,8 @@ async def test_two_versions_of_a_package_are_compared_category_by_category(tmp_p
     assert (found["added"], found["removed"]) == (["skype-for-business.fax"], ["skype-for-business.pc"])
     phone = found["categories"]["skype-for-business.ip-phone"]
     assert [one["asks"] for one in phone["changes"]] == ["nothing", "judge again"]
-    headset = found["categories"]["skype-for-business.usb-headset"]
-    assert headset["by_hand"] == {"works-with": ["UA-MUT-01"], "certified": ["UA-MUT-01"]}
+    speakerphone = found["categories"]["skype-for-business.speakerphone"]
+    assert speakerphone["by_hand"] == {"works-with": ["UA-MUT-01"], "certified": ["UA-MUT-01"]}
     told = (await run_assay("programme", "diff", str(PACKAGE), str(newer))).out
     assert "holders of certified: measured again in nothing; by hand in UA-MUT-01" in told
     assert "skype-for-business.pc: the category is gone" in told
