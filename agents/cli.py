@@ -42,7 +42,7 @@ def serve(ca: Ca = None) -> None:
 
 
 async def _serve(settings: AgentSettings) -> None:
-    from agents.drivers import installed_drivers  # noqa: PLC0415  (only this command needs drivers and probes)
+    from agents.drivers import installed_drivers, installed_hands  # noqa: PLC0415  (only this command needs them)
     from agents.probes.choice import Probes  # noqa: PLC0415
     from agents.serve import serve as serve_host  # noqa: PLC0415
 
@@ -50,7 +50,8 @@ async def _serve(settings: AgentSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve_host(settings, clock, JsonLog(clock), stop=stop, drivers=installed_drivers(), probe_for=Probes())
+    drivers = {**installed_drivers(), **installed_hands()}
+    await serve_host(settings, clock, JsonLog(clock), stop=stop, drivers=drivers, probe_for=Probes())
 
 
 @app.command()

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from agents.bench_port import BenchPort
+from lab_inventory.device import Product
 from lab_inventory.noun import host_and_port
 
 
@@ -42,12 +43,29 @@ class HeadsetHands(Protocol):
 
 
 class BenchPortHands:
-    """Hands that are a bench port: those of the virtual headset, or of an actuator that speaks as it does."""
+    """Hands that are a bench port: those of the virtual headset, or of an actuator that speaks as it does.
+
+    As a driver it belongs to the bench and to no maker's product: the lab file names it.
+    """
 
     name: ClassVar[str] = "bench-port"
+    version: ClassVar[str] = "1.0"
+    tried_on: ClassVar[tuple[str, ...]] = ("Virtual Lab Virtual Headset 1.23, 2026-11-26",)
 
     def __init__(self, control: str) -> None:
         self._port = BenchPort(host_and_port(control))
+
+    @staticmethod
+    def recognises(user_agent: str) -> Product | None:
+        """None: an actuator knows no product."""
+        return None
+
+    async def open(self) -> None:
+        """The connection is made with the first press."""
+
+    async def reset(self) -> None:
+        """Put the plug in, should a run have ended with it pulled."""
+        await self.plug()
 
     async def press(self, key: HeadsetKey) -> None:
         """As the hands say."""

@@ -70,7 +70,7 @@ def sighting_of(unit: UsbUnit, slot: str, clock: Clock) -> Sighting:
     known = unit.serial is not None and not unit.shared
     return Sighting(
         slot=slot,
-        user_agent=f"{unit.maker} {unit.model}/{unit.bcd}" + (f" ({unit.serial})" if unit.serial else ""),
+        user_agent=f"{unit.maker} {unit.model} {unit.release} (USB {unit.number})",
         contact=unit.port,
         usb_serial=f"{unit.number}:{unit.serial}" if known else None,
         product=Product(maker=unit.maker, model=unit.model, firmware=unit.release),

@@ -68,6 +68,7 @@ class UsbLab:
                         "category": "usb-headset",
                         "usb": f"platform-vhci_hcd.0-usb-0:{number}",
                         "control": f"10.0.2.2:{port}",
+                        "driver": "bench-port",
                         "unit": {"hardware_revision": "A", "mode": "wired"},
                     }
                 ],

@@ -45,7 +45,7 @@ PROCEDURES: dict[str, Procedure] = {
 
 def port_of(slot: Slot) -> HeadsetPort:
     """How the headset of a slot is reached: by this machine's kernel, or by raw USB/IP."""
-    return UsbIpPort(host_and_port(slot.registrar)) if slot.driver == USBIP else LinuxPort()
+    return UsbIpPort(host_and_port(slot.sip[0])) if slot.driver == USBIP else LinuxPort(slot.usb or "")
 
 
 async def open_headset_suite(assignment: Assignment, clock: Clock) -> HeadsetSuite:

@@ -81,7 +81,7 @@ async def test_a_headset_is_known_by_product_and_serial_number_wherever_it_is_pl
     assert first.identity == second.identity
     assert (first.identity.kind, first.identity.value) == (IdentityKind.USB_SERIAL, "1209:0001:VH0001")
     assert (first.product.maker, first.product.firmware, first.category) == ("Virtual Lab", "1.23", "usb-headset")
-    assert first.user_agent == "Virtual Lab Virtual Headset/0123 (VH0001)"
+    assert first.user_agent == "Virtual Lab Virtual Headset 1.23 (USB 1209:0001)"
 
 
 async def test_a_headset_without_serial_number_is_known_by_its_place(desk: Desk) -> None:
