@@ -42,15 +42,16 @@ def serve(ca: Ca = None) -> None:
 
 
 async def _serve(settings: AgentSettings) -> None:
-    from agents.drivers import installed_drivers  # noqa: PLC0415  (only this command needs drivers and probes)
-    from agents.probes.sip import SipProbe  # noqa: PLC0415
+    from agents.drivers import installed_drivers, installed_hands  # noqa: PLC0415  (only this command needs them)
+    from agents.probes.choice import Probes  # noqa: PLC0415
     from agents.serve import serve as serve_host  # noqa: PLC0415
 
     clock = SystemClock()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve_host(settings, clock, JsonLog(clock), stop=stop, drivers=installed_drivers(), probe_for=SipProbe)
+    drivers = {**installed_drivers(), **installed_hands()}
+    await serve_host(settings, clock, JsonLog(clock), stop=stop, drivers=drivers, probe_for=Probes())
 
 
 @app.command()
@@ -100,6 +101,29 @@ def drivers(
             table.add_row(Text(name), "BROKEN", "", "", Text(why))
         Console().print(table)
     sys.exit(1 if broken else 0)
+
+
+@app.command()
+def usb(
+    output: Annotated[str, typer.Option("-o", "--output", help="table or json", metavar="FORM")] = "table",
+) -> None:
+    """The USB devices with sound on this host: the port to name in the lab file, and whether each answers."""
+    from agents.discover_usb.listing import listed_units  # noqa: PLC0415
+
+    if output not in ("table", "json"):
+        raise BadInput(f"-o {output} is no form; expected table or json")
+    found = [asdict(one) for one in listed_units()]
+    if output == "json":
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table("port", "unit", "serial number", "sound", "HID", "state")
+    for one in found:
+        table.add_row(*(Text(words) for words in one.values()))
+    Console().print(table)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """From a sighting to a registration: who it is, and which driver can press its keys. Pure.
 
-A unit is known again by its ``+sip.instance``, else by its MAC address, else only by its place, which is weak.
+A unit is known again by its ``+sip.instance``, else by its MAC address; by USB it is by product and serial number; else
+only by its place, which is weak.
 """
 
 import re
@@ -20,6 +21,8 @@ def identity_of(sighting: Sighting, host: str) -> Identity:
         return Identity(kind=IdentityKind.SIP_INSTANCE, value=sighting.sip_instance)
     if sighting.mac:
         return Identity(kind=IdentityKind.MAC, value=sighting.mac)
+    if sighting.usb_serial:
+        return Identity(kind=IdentityKind.USB_SERIAL, value=sighting.usb_serial)
     return Identity(kind=IdentityKind.SLOT, value=f"{host}/{sighting.slot}")
 
 
@@ -31,7 +34,7 @@ def registration_of(
     driver = _driver(slot, known_by, drivers)
     return Registration(
         identity=identity_of(sighting, host),
-        product=product,
+        product=sighting.product or product,
         category=slot.category,
         hardware_revision=slot.unit.hardware_revision,
         mode=slot.unit.mode,

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from agents.bench_file import kept_bench
+from agents.discover_usb.listing import now_plugged_in, silence_of
 from agents.drivers import find_drivers
 from agents.key import FILE, kept_key, old_credential
 from agents.proof import Proof
@@ -190,7 +191,10 @@ def _slots(settings: AgentSettings) -> list[Finding]:
 
 def _slot(slot: Slot, serving: bool) -> Finding:
     """Where an agent serves, it or one of its runs has the address; else nobody may."""
-    host, port = host_and_port(slot.registrar)
+    if slot.usb is not None:
+        return _usb_slot(slot.name, slot.usb)
+    registrar, _ = slot.sip
+    host, port = host_and_port(registrar)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((host, port))
@@ -198,10 +202,22 @@ def _slot(slot: Slot, serving: bool) -> Finding:
             return Finding(
                 check=f"slot {slot.name}",
                 ok=serving,
-                detail=f"{slot.registrar} is held by the serving agent" if serving else f"{slot.registrar}: {error}",
+                detail=f"{registrar} is held by the serving agent" if serving else f"{registrar}: {error}",
             )
-    detail = f"{slot.registrar} is free" + (", though an agent serves" if serving else "")
+    detail = f"{registrar} is free" + (", though an agent serves" if serving else "")
     return Finding(check=f"slot {slot.name}", ok=True, detail=detail)
+
+
+def _usb_slot(name: str, port: str) -> Finding:
+    """What is plugged in there, and whether it answers; an empty port is well."""
+    found = now_plugged_in().at(port)
+    if not found:
+        return Finding(check=f"slot {name}", ok=True, detail=f"nothing with sound is plugged in at {port}")
+    silent = [words for unit in found if (words := silence_of(unit))]
+    named = ", ".join(f"{unit.maker} {unit.model} {unit.release}" for unit in found)
+    return Finding(
+        check=f"slot {name}", ok=len(found) == 1 and not silent, detail="; ".join((f"{port}: {named}", *silent))
+    )
 
 
 def _an_agent_serves(work: Path) -> bool:

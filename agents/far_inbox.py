@@ -49,9 +49,10 @@ class FarInbox:
             raise BadInput(
                 f"the inbox cannot use {settings.inbox_cert} with {settings.inbox_key}: {error}; expected PEM files"
             ) from error
-        self.name = f"{SCHEME}{self._address}/{self._secret}#{pin_of(shown)}"
+        told = settings.inbox_address or self._address
+        self.name = f"{SCHEME}{told}/{self._secret}#{pin_of(shown)}"
         if len(self.name) > NAME_MAX:
-            raise BadInput(f"the address {self._address} of the inbox is too long; expected an IP address and a port")
+            raise BadInput(f"the address {told} of the inbox is too long; expected an IP address and a port")
 
     async def open(self) -> None:
         """Listen; raises BadInput where that cannot be."""

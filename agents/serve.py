@@ -29,7 +29,7 @@ from agents.proof import Proof
 from agents.ray_node import RayNode
 from agents.runs import Runs
 from agents.settings import AgentSettings
-from agents.slots import LOOK_S, ProbeFor, Slots
+from agents.slots import ProbeFor, Slots
 from agents.sound_scores.carrying import ScoreCarrier
 from agents.uplink_events import Event, Observed, Trouble
 from agents.version import VERSION
@@ -172,9 +172,9 @@ class Agent:
 
     async def _look_at_slots(self) -> None:
         while True:
-            self._slots.look()
+            again_s = self._slots.look()
             self._observe()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(again_s)
 
     async def _look_at_spools(self) -> None:
         while True:

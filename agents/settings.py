@@ -73,6 +73,9 @@ class AgentSettings(BaseSettings):
         default=None,
         description="where the door at a stronger host reaches this inbox, by TLS; none: it is local",
     )
+    inbox_address: Address | None = Field(
+        default=None, description="what the door is told to connect to, where a port is forwarded to inbox_listen"
+    )
     inbox_cert: Path | None = Field(default=None, description="the certificate shown there; any will do, it is pinned")
     inbox_key: Path | None = None
 

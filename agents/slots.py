@@ -19,6 +19,7 @@ from lab_inventory.lab import Host, Slot
 from lab_inventory.messages import Assignment, SlotFault
 
 LOOK_S = 0.5
+LOOK_SOON_S = 0.1
 
 
 class Probe(Protocol):
@@ -38,8 +39,18 @@ class Probe(Protocol):
         """The device that is there now, or None."""
         ...
 
-    def refused(self) -> str:
-        """Why a device that tried to be seen was refused, in words; empty where none was."""
+    def trouble(self) -> tuple[str, str] | None:
+        """What is wrong with a device that is there: a slug, and words; None where nothing is."""
+        ...
+
+    @property
+    def restless(self) -> bool:
+        """Whether something is just happening, so that it should be looked at again soon."""
+        ...
+
+    @property
+    def sees_at_once(self) -> bool:
+        """Whether a device that is not sighted is not there: then none is believed to come back after a run."""
         ...
 
 
@@ -90,7 +101,7 @@ class Slots:
         watched = self._watched[slot.name] = _Watched(slot=slot, probe=self._probe_for(slot, self._clock))
         if slot.name in self._taken:
             self._hold(slot.name)
-        self._log.info("slot-watched", slot=watched.slot.name, registrar=slot.registrar)
+        self._log.info("slot-watched", slot=watched.slot.name, at=slot.registrar or slot.usb)
 
     def hold(self, assignment: Assignment) -> None:
         """A run takes its slots: their addresses are free when this returns, and their devices count as there."""
@@ -112,7 +123,8 @@ class Slots:
         watched = self._watched.get(slot)
         if watched is not None:
             watched.run = None
-            watched.kept_until_s = self._clock.boottime_s() + self._absent_after_s
+            patience_s = 0.0 if watched.probe.sees_at_once else self._absent_after_s
+            watched.kept_until_s = self._clock.boottime_s() + patience_s
             self._look_at(watched)
 
     def close(self) -> None:
@@ -120,10 +132,12 @@ class Slots:
         for watched in self._watched.values():
             watched.probe.release()
 
-    def look(self) -> None:
-        """See what is attached now; to be called every LOOK_S or so."""
+    def look(self) -> float:
+        """See what is attached now; gives after how many seconds that should be done again."""
         for watched in self._watched.values():
             self._look_at(watched)
+        restless = any(watched.run is None and watched.probe.restless for watched in self._watched.values())
+        return LOOK_SOON_S if restless else LOOK_S
 
     def devices(self) -> tuple[Registration, ...]:
         """The devices that are there."""
@@ -140,8 +154,7 @@ class Slots:
         try:
             watched.probe.bind()
             self._see(watched)
-            refused = watched.probe.refused()
-            fault = ("registration-refused", refused) if refused else self._without_driver(watched.slot)
+            fault = watched.probe.trouble() or self._without_driver(watched.slot)
         except Unavailable as error:
             fault = ("address-taken", str(error))
         except Exception as error:

@@ -47,6 +47,7 @@ class IdentityKind(StrEnum):
 
     SIP_INSTANCE = "sip-instance"
     MAC = "mac"
+    USB_SERIAL = "usb-serial"
     SLOT = "slot"
 
 
@@ -63,13 +64,17 @@ class Identity(Noun):
 
 
 class Sighting(Noun):
-    """What a SIP phone said at a slot's registrar address, verbatim but for its length."""
+    """What a SIP phone said at a slot's registrar address, verbatim but for its length; or what a USB device tells of
+    itself, with its port as ``contact``: then ``product`` is what its descriptors say.
+    """
 
     slot: Name
     user_agent: Text
     contact: Text
     sip_instance: Label | None = None
     mac: Label | None = None
+    usb_serial: Label | None = None
+    product: Product | None = None
     seen_at: AwareDatetime
 
 

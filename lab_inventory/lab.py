@@ -7,10 +7,11 @@ from collections import Counter
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, field_serializer, model_validator
+from pydantic import Field, SecretStr, StringConstraints, field_serializer, model_validator
 
+from lab_inventory.errors import InvariantBroken
 from lab_inventory.measurement import Unit
 from lab_inventory.noun import Address, Label, Name, Noun
 from lab_inventory.reading import read_yaml
@@ -80,8 +81,13 @@ class ControlTls(StrEnum):
     """Also one that the phone signed itself: then nobody knows who answers, so only in a network of the lab's own."""
 
 
+UsbPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,119}$")]
+"""A USB port as udev's ID_PATH names it, the same after each start of the host: ``pci-0000:00:14.0-usb-0:1.2``."""
+
+
 class Slot(Noun):
-    """One place of a bench at which one device is attached.
+    """One place of a bench at which one device is attached: to the network, where it registers at ``registrar`` with
+    ``account``; or to the port ``usb``, or a hub that is built into the device and plugged in there.
 
     ``driver``: which one presses its keys; None: the one that knows the device by what it says on the wire.
     ``power`` and ``light``: the port at which the host's own programs switch its power and see its lamps.
@@ -91,8 +97,9 @@ class Slot(Noun):
     name: Name
     category: Name
     roles: tuple[Role, ...] = (Role.DUT,)
-    registrar: Address
-    account: Account
+    registrar: Address | None = Field(default=None, exclude_if=lambda given: given is None)
+    account: Account | None = Field(default=None, exclude_if=lambda given: given is None)
+    usb: UsbPort | None = Field(default=None, exclude_if=lambda given: given is None)
     control: Address | None = None
     driver: Name | None = Field(default=None, exclude_if=lambda given: given is None)
     control_account: Account | None = Field(default=None, exclude_if=lambda given: given is None)
@@ -100,6 +107,21 @@ class Slot(Noun):
     power: Label | None = None
     light: Label | None = Field(default=None, exclude_if=lambda given: given is None)
     unit: UnitLabel
+
+    @model_validator(mode="after")
+    def _is_attached_in_one_way(self) -> Self:
+        if (self.registrar is None) is not (self.account is None):
+            raise ValueError("registrar and account belong together; expected both, or usb instead")
+        if (self.registrar is None) is (self.usb is None):
+            raise ValueError("expected either registrar with account, or usb")
+        return self
+
+    @property
+    def sip(self) -> tuple[str, Account]:
+        """Where and as whom its device registers; raises InvariantBroken where it is attached by USB."""
+        if self.registrar is None or self.account is None:
+            raise InvariantBroken(f"slot {self.name} is a USB port; nothing registers there by SIP")
+        return self.registrar, self.account
 
 
 class Bench(Noun):
@@ -156,9 +178,11 @@ class Lab(Noun):
         _refuse_repeats("bench", [bench.name for host in self.hosts for bench in host.benches])
         _refuse_repeats("slot", [slot.name for slot in slots])
         for host in self.hosts:
-            addresses = [slot.registrar for _, slot in host.slots()]
-            addresses += [slot.control for _, slot in host.slots() if slot.control]
+            slots_here = [slot for _, slot in host.slots()]
+            addresses = [slot.registrar for slot in slots_here if slot.registrar]
+            addresses += [slot.control for slot in slots_here if slot.control]
             _refuse_repeats(f"address on host {host.name}", addresses)
+            _refuse_repeats(f"USB port on host {host.name}", [slot.usb for slot in slots_here if slot.usb])
         return self
 
     def host(self, name: str) -> Host | None:

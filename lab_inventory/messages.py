@@ -15,7 +15,7 @@ from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.lab import INSTRUMENTS_MAX, VALID_DAYS, VALID_DAYS_MAX, Host, Instrument, Role, Slot
 from lab_inventory.measurement import Evidence, Measurement
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
-from lab_inventory.programme import ROLES_PER_CASE_MAX, TestCase
+from lab_inventory.programme import DEVICES_BESIDE_MAX, TestCase
 from lab_inventory.suite_score import SuiteScore
 
 REPORTS_PER_BATCH_MAX = 200
@@ -23,8 +23,8 @@ REPORTS_PER_RUN_MAX = 120_000
 EVIDENCE_BYTES_MAX = 32_000_000
 BENCHES_MAX = 64
 """Of one host, whose characterisation is told."""
-COMPANIONS_MAX = (len(Role) - 1) * (ROLES_PER_CASE_MAX - 1)
-"""Devices of one run beside the one under test: its cases may each ask for as many as they can of another role."""
+COMPANIONS_MAX = DEVICES_BESIDE_MAX
+"""Devices of one run beside the one under test."""
 
 ResourceId = Annotated[str, Field(pattern=r"^(device|slot|instrument):[A-Za-z0-9._:/-]{1,200}$")]
 Epochs = dict[ResourceId, Annotated[int, Field(ge=1)]]

@@ -4,7 +4,8 @@ A programme has ordered levels (the first is the minimum), profiles (the scope i
 checks, and the test cases whose measurements those checks are held against.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
@@ -148,10 +149,16 @@ class Requirement(RequirementCore):
 
 ROLES_PER_CASE_MAX = 5
 """Devices of one test case, that under test among them."""
+DEVICES_BESIDE_MAX = (len(Role) - 1) * (ROLES_PER_CASE_MAX - 1)
+"""Devices of one run beside the one under test: its cases may each ask for as many as they can of another role."""
 
 
 class TestCase(Noun):
-    """How something is measured: a procedure, how often, with which devices and parameters."""
+    """How something is measured: a procedure, how often, with which devices and parameters.
+
+    ``categories``: for a role beside the device under test, of which category its devices are, where that is another
+    than the programme's: a phone that is tested with a headset.
+    """
 
     __test__ = False
 
@@ -161,9 +168,23 @@ class TestCase(Noun):
     method_version: int = Field(ge=1, default=1)
     repeats: int = Field(ge=1, le=100, default=1)
     roles: tuple[Role, ...] = Field(default=(Role.DUT,), min_length=1, max_length=ROLES_PER_CASE_MAX)
+    categories: dict[Role, Name] = Field(default_factory=dict, exclude_if=lambda given: not given)
     duration_s: float = Field(gt=0)
     parameters: dict[Name, float | int | bool | Label] = Field(default_factory=dict)
     condition: Label | None = None
+
+
+def devices_beside(cases: Iterable[TestCase], category: str) -> dict[tuple[Role, str], int]:
+    """How many devices these cases need at once beside the one under test, by role and category: for each as many as
+    the case that asks for most of them. ``category``: the programme's.
+    """
+    most: Counter[tuple[Role, str]] = Counter()
+    for case in cases:
+        asked = Counter((role, case.categories.get(role, category)) for role in case.roles if role is not Role.DUT)
+        most |= asked
+    first = list(Role)
+    order = sorted(most, key=lambda asked: (first.index(asked[0]), asked[1] != category, asked[1]))
+    return {asked: most[asked] for asked in order}
 
 
 class Level(Noun):
@@ -239,6 +260,19 @@ class Programme(Terms):
         yield from self._bad_conditions()
         yield from self._limit_mistakes()
         yield from self._unfounded()
+        yield from self._too_many_devices()
+
+    def _too_many_devices(self) -> Iterator[Mistake]:
+        """Roles whose category is said and that the case does not have; suites that need more than a run can hold."""
+        for n, suite in enumerate(self.suites):
+            for m, case in enumerate(suite.cases):
+                for role in case.categories.keys() - set(case.roles) | case.categories.keys() & {Role.DUT}:
+                    place = ("suites", n, "cases", m, "categories", str(role))
+                    yield place, f"{case.id} names a category for {role}", "a role of the case beside the dut"
+            beside = sum(devices_beside(suite.cases, self.category).values())
+            if beside > DEVICES_BESIDE_MAX:
+                wrong = f"the cases of {suite.id} need {beside} devices beside the one under test"
+                yield ("suites", n, "cases"), wrong, f"at most {DEVICES_BESIDE_MAX}"
 
     def _doubles(self) -> Iterator[Mistake]:
         """Names that stand twice, at their second place."""

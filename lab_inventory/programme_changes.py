@@ -213,7 +213,7 @@ def _method(was: Requirement, now: Requirement, old: TestCase | None, new: TestC
         ("test case", was.case, now.case),
         ("procedure", old.procedure, new.procedure),
         ("method version", str(old.method_version), str(new.method_version)),
-        ("roles", ", ".join(old.roles), ", ".join(new.roles)),
+        ("roles", _roles(old), _roles(new)),
         ("parameters", _parameters(old), _parameters(new)),
     ):
         if before != after:
@@ -224,6 +224,10 @@ def _method(was: Requirement, now: Requirement, old: TestCase | None, new: TestC
         case = now.case if asks is Asks.MEASURE else ""
         what_ = f"{now.id} repeats"
         yield Change(what=what_, level="", before=str(old.repeats), after=str(new.repeats), asks=asks, case=case)
+
+
+def _roles(case: TestCase) -> str:
+    return ", ".join(f"{role} of {case.categories[role]}" if role in case.categories else role for role in case.roles)
 
 
 def _by_hand(was: Requirement, now: Requirement) -> Iterator[Change]:

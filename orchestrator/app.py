@@ -234,7 +234,12 @@ def _ray(settings: Settings, store: Store) -> Dispatcher:
             lab = views.lab(connection)
         local_host = lab.hosts[0].name if lab else "local"
     return RayDispatcher(
-        driver_command(address=settings.ray_address, local_host=local_host, access=settings.ray_access)
+        driver_command(
+            address=settings.ray_address,
+            local_host=local_host,
+            doors_of=settings.ray_doors_of,
+            access=settings.ray_access,
+        )
     )
 
 

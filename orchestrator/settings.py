@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lab_inventory.errors import BadInput, Problem
+from lab_inventory.noun import Name
 from lab_inventory.ray_access import RayAccess
 
 _SQLITE = "sqlite:///"
@@ -26,8 +27,9 @@ class SmtpSecurity(StrEnum):
 
 class Settings(BaseSettings):
     """What an operator may set. ``ray_address`` None: a Ray of its own on this machine, for the one host
-    ``ray_local_host`` (by default the first host of the lab file); with one, ``ray_token_file`` and the three files of
-    ``ray_tls_…`` are how this machine gets into that cluster. ``free_bytes_min``: with less free space under
+    ``ray_local_host`` (by default the first host of the lab file), where the doors of the hosts ``ray_doors_of``
+    without a Ray node stand too; with one, ``ray_token_file`` and the three files of ``ray_tls_…`` are how this
+    machine gets into that cluster. ``free_bytes_min``: with less free space under
     ``data`` no evidence is taken. ``database_url``: where the tables are, by default in a SQLite file under ``data``;
     it may hold a password, so it is never shown. ``lease_ttl_s``: a run stops by itself after two thirds of it without
     a server; by default after 13 minutes, so that ten minutes of outage, with a start after it, end no run.
@@ -48,6 +50,7 @@ class Settings(BaseSettings):
     issuer: str = "Assay demonstration lab"
     ray_address: str | None = None
     ray_local_host: str | None = None
+    ray_doors_of: tuple[Name, ...] = ()
     ray_token_file: Path | None = None
     ray_tls_cert: Path | None = None
     ray_tls_key: Path | None = None

@@ -232,6 +232,14 @@ def installed_drivers() -> dict[str, type[PhoneDriver]]:
     return find_drivers()[0]
 
 
+def installed_hands() -> dict[str, type[PhoneDriver]]:
+    """What presses the keys of devices that are no phones, by name: entry-point group ``assay.hands``.
+
+    Of a driver's verbs they have ``open``, ``reset`` and ``close``; an agent needs no others of it.
+    """
+    return load_drivers(entry_points(group="assay.hands"))[0]
+
+
 def find_drivers() -> tuple[dict[str, type[PhoneDriver]], dict[str, str]]:
     """The drivers that are installed, as ``load_drivers`` gives them."""
     return load_drivers(entry_points(group="assay.drivers"))

@@ -59,7 +59,8 @@ class YealinkDriver:
         """With the account of the slot's control; it calls from the account that registers at the slot's registrar."""
         if slot.control is None:
             raise DriverUnreachable(f"slot {slot.name} has no control address in the lab file")
-        caller = f"{slot.account.user}@{slot.registrar}"
+        registrar, account = slot.sip
+        caller = f"{account.user}@{registrar}"
         return cls(slot.control, account=slot.control_account, tls=slot.control_tls, caller=caller)
 
     @staticmethod

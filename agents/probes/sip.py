@@ -34,6 +34,16 @@ class SipProbe:
         self._endpoint: SipEndpoint | None = None
 
     @property
+    def restless(self) -> bool:
+        """False: a phone registers in its own time."""
+        return False
+
+    @property
+    def sees_at_once(self) -> bool:
+        """False: a phone is heard of when it registers again."""
+        return False
+
+    @property
     def bound(self) -> bool:
         """Whether it holds the slot's address."""
         return self._endpoint is not None
@@ -47,7 +57,7 @@ class SipProbe:
             self.release()
         if self._endpoint is None:
             registrar = self._new_registrar()
-            endpoint = SipEndpoint(clock=self._clock, registrar=registrar).open(host_and_port(self.slot.registrar))
+            endpoint = SipEndpoint(clock=self._clock, registrar=registrar).open(host_and_port(self.slot.sip[0]))
             self._endpoint, self._earlier, self._registrar = endpoint, self._registrar, registrar
 
     def release(self) -> None:
@@ -62,15 +72,16 @@ class SipProbe:
         bindings = self._registrar.bindings(holds_ns) or self._earlier.bindings(holds_ns)
         return sighting_of(bindings[0], self.slot.name, self._clock) if bindings else None
 
-    def refused(self) -> str:
-        """Why the last REGISTER was not taken, in words; empty where it was, or none came."""
+    def trouble(self) -> tuple[str, str] | None:
+        """Why the last REGISTER was not taken; None where it was, or none came."""
         records = self._registrar.records.all()
         if records and records[-1].status not in (200, 401):
-            return f"a phone was refused here with {records[-1].status}: {records[-1].reason or records[-1].verdict}"
-        return ""
+            why = records[-1].reason or records[-1].verdict
+            return "registration-refused", f"a phone was refused here with {records[-1].status}: {why}"
+        return None
 
     def _new_registrar(self) -> Registrar:
-        given = self.slot.account
+        _, given = self.slot.sip
         account = Account(username=given.user, password=given.password.get_secret_value(), realm=REALM)
         return Registrar(account, expires_s=EXPIRES_S, clock=self._clock)
 

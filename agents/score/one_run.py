@@ -138,7 +138,8 @@ def _trust(phone: Path, ca: Path) -> None:
 
 def _lab(slot: Slot) -> dict[str, object]:
     of_slot = slot.model_dump(mode="json", exclude_none=True)
-    of_slot["account"] = {"user": slot.account.user, "password": slot.account.password.get_secret_value()}
+    _, account = slot.sip
+    of_slot["account"] = {"user": account.user, "password": account.password.get_secret_value()}
     instrument = {"name": "sip-endpoint", "kind": "sip-rtp", "calibration": {"method": "checks itself"}}
     bench = {"name": "score-bench", "instruments": [instrument], "slots": [of_slot]}
     return {"lab": "score", "site": "this machine", "hosts": [{"name": HOST, "benches": [bench]}]}
@@ -152,7 +153,7 @@ async def _registered(slot: Slot, clock: Clock) -> Registration:
         until_s = clock.boottime_s() + REGISTERS_WITHIN_S
         while (sighting := probe.sighting()) is None:
             if clock.boottime_s() > until_s:
-                raise LabError(f"the phone did not register within {REGISTERS_WITHIN_S:g} s; {probe.refused()}")
+                raise LabError(f"the phone did not register within {REGISTERS_WITHIN_S:g} s; {probe.trouble() or ''}")
             await asyncio.sleep(0.1)
     finally:
         probe.release()

@@ -5,7 +5,7 @@ Which subject is which is known to this process alone: phones and runs are numbe
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -31,6 +31,7 @@ from agents.version import VERSION
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput
 from lab_inventory.ics import Answers
+from lab_inventory.messages import CaseEnded
 from lab_inventory.programme import TestCase
 from lab_inventory.verdict import Verdict
 
@@ -47,7 +48,8 @@ Tell = Callable[[str], None]
 class Phone:
     """A kind of phone that is scored with: its directory (none for the reference phone), ICS and defects.
 
-    ``wrong``: what is wrong with each defect, in words.
+    ``wrong``: what is wrong with each defect, in words. ``carry_out``: how a run comes about, where the device is no
+    phone program; it raises LabError where the run could not be carried out. ``tier``: on what it runs, for the row.
     """
 
     name: str
@@ -56,6 +58,11 @@ class Phone:
     found_by: Mapping[str, FoundBy]
     wrong: Mapping[str, str]
     golden: Golden
+    carry_out: "CarryOut | None" = None
+    tier: str = ""
+
+
+CarryOut = Callable[[int, Subject, Asked], Awaitable[tuple[CaseEnded, ...]]]
 
 
 def golden_of(category: str, phone: str) -> Golden:
@@ -78,9 +85,11 @@ async def score(
     work: Path,
     clock: Clock,
     tell: Tell,
+    category: str = "ip-phone",
 ) -> ScoreTable:
     """Run every subject and put the table together. Raises LabError where a run could not be carried out at all."""
-    make_ca(work / BENCH_CA, HOST, clock.now())
+    if any(phone.carry_out is None for phone in phones.values()):
+        make_ca(work / BENCH_CA, HOST, clock.now())
     order = [subject for _, subject in sorted(enumerate(drawn), key=lambda item: _lot(seed, item[0]))]
     free = asyncio.Semaphore(at_once)
     rows: list[Row] = []
@@ -99,14 +108,14 @@ async def score(
             tell(f"{number}: ended after {took_s:.0f} s")
             return
         by = phone.found_by[subject.defect]
-        rows.append(row_of(subject, by, phone.wrong[subject.defect], found, phone.golden, took_s))
+        rows.append(row_of(subject, by, phone.wrong[subject.defect], found, phone.golden, took_s, tier=phone.tier))
         tell(f"{number}: ended after {took_s:.0f} s")
 
     async with asyncio.TaskGroup() as group:
         for number, subject in enumerate(order, 1):
             group.create_task(one(number, subject))
     return ScoreTable(
-        category="ip-phone",
+        category=category,
         suite_version=VERSION,
         programme=f"{asked[PROFILE].programme.id} {asked[PROFILE].programme.version}",
         profile=PROFILE,
@@ -167,7 +176,10 @@ async def _attempt(number: int, subject: Subject, phone: Phone, asked: Asked, wo
     defects = (subject.line,) if subject.line else ()
     wanted = Wanted(number=number, phone=phone.directory, kind=phone.name, defects=defects)
     try:
-        ended = await run_once(wanted, asked, phone.ics, work, clock)
+        if phone.carry_out is not None:
+            ended = await phone.carry_out(number, subject, asked)
+        else:
+            ended = await run_once(wanted, asked, phone.ics, work, clock)
     except LabError as error:
         return {key: (Verdict.ERROR, str(error)) for key in verdicts_of(asked.programme, asked.profile, phone.ics, ())}
     return verdicts_of(asked.programme, asked.profile, phone.ics, ended)

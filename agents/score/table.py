@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -34,7 +35,8 @@ class Row(Noun):
 
     ``share``: of the limit plus uncertainty, for a defect with a size; ``right``: whether the requirement came out as
     it must; ``also``: other requirements that failed although the healthy phone passes them;
-    ``undecided``: requirements that the lab could not decide in this run.
+    ``undecided``: requirements that the lab could not decide in this run. ``tier``: on what the device ran, where it
+    can run on several.
     """
 
     phone: Name
@@ -50,6 +52,7 @@ class Row(Noun):
     also: tuple[Name, ...] = ()
     undecided: tuple[Name, ...] = ()
     seconds: float = Field(ge=0)
+    tier: Name | Literal[""] = Field(default="", exclude_if=lambda given: not given)
 
 
 class HealthyRun(Noun):
@@ -102,7 +105,9 @@ Golden = Mapping[tuple[str, str], Verdict]
 """The verdicts that a healthy phone has, by level and requirement."""
 
 
-def row_of(subject: Subject, by: FoundBy, wrong: str, found: Verdicts, golden: Golden, seconds: float) -> Row:
+def row_of(
+    subject: Subject, by: FoundBy, wrong: str, found: Verdicts, golden: Golden, seconds: float, *, tier: str = ""
+) -> Row:
     """What a run with a seeded defect came to. The most stringent level that asks for the requirement decides."""
     level = _deciding_level(by, found, golden)
     verdict, words = found.get((level, by.requirement), (Verdict.NOT_RUN, "the requirement was not run"))
@@ -127,6 +132,7 @@ def row_of(subject: Subject, by: FoundBy, wrong: str, found: Verdicts, golden: G
         ),
         undecided=_once(r for (_, r), (was, _) in found.items() if was in UNDECIDED),
         seconds=seconds,
+        tier=tier,
     )
 
 

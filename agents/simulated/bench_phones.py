@@ -45,17 +45,18 @@ class BenchPhone:
 
     async def start(self) -> None:
         """Start the proxy, then the phone behind it."""
-        outbound = self.slot.registrar
+        registrar, account = self.slot.sip
+        outbound = registrar
         if self.slugs and self.kind == "baresip":
-            self._proxy = DefectProxy(("127.0.0.1", 0), host_and_port(self.slot.registrar), self.slugs, SystemClock())
+            self._proxy = DefectProxy(("127.0.0.1", 0), host_and_port(registrar), self.slugs, SystemClock())
             self._proxy.start()
             outbound = f"{self._proxy.listen[0]}:{self._proxy.listen[1]}"
         values = {
-            "registrar": self.slot.registrar,
+            "registrar": registrar,
             "outbound": outbound,
             "control": self.slot.control or "",
-            "user": self.slot.account.user,
-            "password": self.slot.account.password.get_secret_value(),
+            "user": account.user,
+            "password": account.password.get_secret_value(),
         }
         if self.kind == "reference":
             ca = self._configuration / "ca.pem"

@@ -63,6 +63,10 @@ OpenSuiteFor = Callable[[Assignment, Clock], Awaitable[OpenSuite]]
 
 def suite_for(category: str) -> OpenSuiteFor | None:
     """What opens the suite of a category of device, or None where there is none."""
-    from agents.suites.ip_phone import open_phone_suite  # noqa: PLC0415  (loads audio code only in a run)
+    if category == "usb-headset":
+        from agents.suites.usb_headset import open_headset_suite  # noqa: PLC0415  (loads audio code only in a run)
+
+        return open_headset_suite
+    from agents.suites.ip_phone import open_phone_suite  # noqa: PLC0415
 
     return {"ip-phone": open_phone_suite}.get(category)

@@ -115,9 +115,14 @@ def batch_with_reasons(parts: Parts, batch: str, vendor: str | None) -> Row:
         found = listings.batch(connection, batch, vendor)
         if found is None:
             raise NotFound(f"there is no batch {batch[:80]}")
-        programme = views.programme(connection, found["programme_digest"])
-    known = {case.id: case for suite in programme.suites for case in suite.cases} if programme else {}
+        programmes = {
+            entry["submission"]: views.programme(connection, content[1])
+            for entry in found["entries"]
+            if (content := views.content(connection, entry["submission"])) is not None
+        }
     for entry in found["entries"]:
+        programme = programmes.get(entry["submission"])
+        known = {case.id: case for suite in programme.suites for case in suite.cases} if programme else {}
         for run in entry["runs"]:
             cases = [known[case] for case in run["cases"] if case in known]
             run["cases_planned"] = sum(case.repeats for case in cases) + len(run["cases"]) - len(cases)

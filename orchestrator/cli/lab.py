@@ -23,7 +23,7 @@ def check(file: File, output: Output = "table") -> None:
             "bench": bench.name,
             "slot": slot.name,
             "category": slot.category,
-            "registrar": slot.registrar,
+            "attached at": slot.registrar or slot.usb,
             "control": slot.control,
             "mode": slot.unit.mode,
         }

@@ -28,6 +28,9 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     ray_address: Annotated[str | None, typer.Option(help="An existing Ray cluster, HOST:PORT.")] = None,
     ray_local_host: Annotated[str | None, typer.Option(help="The lab host that the embedded Ray stands for.")] = None,
+    ray_doors_of: Annotated[
+        list[str] | None, typer.Option(help="A host without a Ray node that is reached through the embedded Ray.")
+    ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="Speak TLS with this certificate (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The key of the certificate (PEM, mode 0600).")] = None,
 ) -> None:
@@ -47,6 +50,7 @@ def serve(
         port=port,
         ray_address=ray_address,
         ray_local_host=ray_local_host,
+        ray_doors_of=tuple(ray_doors_of) if ray_doors_of else None,
         tls_certificate=tls_certificate,
         tls_key=tls_key,
     )

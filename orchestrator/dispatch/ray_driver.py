@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--address")
     parser.add_argument("--access", type=RayAccess.model_validate_json, default=RayAccess())
-    parser.add_argument("--local-host", default="local")
+    parser.add_argument("--local-host", action="append", default=[])
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
     # Ray and its children write to the descriptors 1 and 2 as they like; our lines get one of their own.
@@ -58,7 +58,7 @@ def main() -> None:
         shutil.rmtree(options.folder, ignore_errors=True)
 
 
-def _connect(address: str | None, local_host: str, folder: Path, access: RayAccess) -> str:
+def _connect(address: str | None, local_hosts: list[str], folder: Path, access: RayAccess) -> str:
     """Connect to the cluster at ``address``, or start a Ray of our own; gives the id of this node.
 
     Raises RuntimeError, or whatever Ray does, where that cannot be.
@@ -82,7 +82,7 @@ def _connect(address: str | None, local_host: str, folder: Path, access: RayAcce
             num_cpus=1,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
-            labels={HOST_LABEL: local_host, door_label(local_host): DOOR_STANDS},
+            labels={HOST_LABEL: local_hosts[0], **{door_label(host): DOOR_STANDS for host in local_hosts}},
             # Ray opens its directory to everybody; the private one around it keeps its sockets to this user.
             _temp_dir=str(folder / "r"),
             _node_ip_address="127.0.0.1",

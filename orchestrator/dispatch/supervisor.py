@@ -24,12 +24,16 @@ STARTING = "the Ray driver is starting"
 _ACCEPTANCES = {answer.value: answer for answer in Acceptance}
 
 
-def driver_command(*, address: str | None, local_host: str, access: RayAccess | None = None) -> list[str]:
-    """What starts a driver: at a cluster's ``address``, or with a Ray of its own that stands for ``local_host``.
+def driver_command(
+    *, address: str | None, local_host: str, doors_of: Sequence[str] = (), access: RayAccess | None = None
+) -> list[str]:
+    """What starts a driver: at a cluster's ``address``, or with a Ray of its own that stands for ``local_host``, where
+    the doors of the hosts ``doors_of`` without a Ray node stand as well.
 
     ``access`` names files and holds no secret: it may stand on a command line.
     """
-    options = ["--address", address] if address else ["--local-host", local_host]
+    own = [option for host in (local_host, *doors_of) for option in ("--local-host", host)]
+    options = ["--address", address] if address else own
     if access is not None:
         options += ["--access", access.model_dump_json()]
     return [sys.executable, "-m", "orchestrator.dispatch.ray_driver", *options]

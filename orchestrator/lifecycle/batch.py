@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 from lab_inventory.device import Companion, Component, Product
 from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
+from lab_inventory.programme import Version
 from orchestrator.lifecycle.machine import Fact, Machine
 
 SUBMISSIONS_PER_BATCH_MAX = 200
@@ -31,8 +32,19 @@ class SubmissionState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class OwnProgramme(Noun):
+    """Another programme than that of the batch: a phone and its headset in one batch. ``version`` None: the newest that
+    is available. Version and digest are bound when the batch is accepted; who submits names no digest.
+    """
+
+    id: Name
+    version: Version | None = None
+    digest: Sha256 | None = None
+
+
 class Submission(Noun):
-    """What a vendor sends of one product. The programme is bound by its digest when the batch is accepted.
+    """What a vendor sends of one product. The programme is bound by its digest when the batch is accepted: the batch's,
+    or ``programme``.
 
     ``components``: the firmware of each part, where the product has several or its hash is known. ``companions``: the
     hosts and dongles with which it is to be certified. ``region``: the variant for one part of the world. ``unit``: the
@@ -51,6 +63,11 @@ class Submission(Noun):
     ics: Answers
     ixit: IxitValues = Field(default_factory=dict)
     unit: Name | None = Field(default=None, exclude_if=lambda given: given is None)
+    programme: OwnProgramme | None = Field(default=None, exclude_if=lambda given: given is None)
+
+    def bound_to(self, of_batch: str) -> str:
+        """The digest of its programme, given that of its batch's."""
+        return of_batch if self.programme is None or self.programme.digest is None else self.programme.digest
 
 
 class AcceptedSubmission(Noun):

@@ -1,6 +1,5 @@
 """From ICS and programme to what is to be carried out, again where the lab failed, and as an assignment. Pure."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,11 +7,11 @@ from datetime import datetime
 from lab_inventory.device import Registration
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.ics import holds
-from lab_inventory.lab import Bench, Host, Role, Slot
+from lab_inventory.lab import Bench, Host, Slot
 from lab_inventory.messages import Assignment, CompanionDevice, DeviceUnderTest
 from lab_inventory.noun import Noun
 from lab_inventory.outcome import stall_budget
-from lab_inventory.programme import Programme, Purpose, Requirement, Suite, TestCase
+from lab_inventory.programme import Programme, Purpose, Requirement, Suite, TestCase, devices_beside
 from orchestrator.lifecycle.batch import Submission
 from orchestrator.lifecycle.run import Need, PlacedCompanion, RunQueued, RunState
 from orchestrator.lifecycle.snapshot import LeaseView, RunView, SubmissionView
@@ -73,12 +72,11 @@ def _test_plan(suite: Suite, cases: list[TestCase], programme: Programme) -> Tes
 
 
 def needs_of(cases: Iterable[TestCase], programme: Programme) -> tuple[Need, ...]:
-    """The devices that a run of these cases needs beside the one under test: for each role as many as the case that
-    asks for most of them. They are of the category that the programme is for.
+    """The devices that a run of these cases needs beside the one under test: for each role and category as many as the
+    case that asks for most of them. They are of the category that the programme is for, where a case says no other.
     """
-    asked = [Counter(case.roles) for case in cases]
-    most = {role: max((count[role] for count in asked), default=0) for role in Role if role is not Role.DUT}
-    return tuple(Need(role=role, category=programme.category) for role, count in most.items() for _ in range(count))
+    beside = devices_beside(cases, programme.category)
+    return tuple(Need(role=role, category=category) for (role, category), n in beside.items() for _ in range(n))
 
 
 @dataclass(frozen=True, kw_only=True)

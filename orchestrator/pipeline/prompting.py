@@ -4,7 +4,7 @@ An answer becomes an attempt at the requirement that asked for it, so that it is
 rules as what a run measured.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from lab_inventory.errors import Problem
@@ -41,8 +41,13 @@ def asked_of_people(submission: Submission, programme: Programme) -> tuple[Requi
     )
 
 
-def prompts(batch: BatchAccepted, programme: Programme, new_id: Callable[[str], str]) -> tuple[PromptOpened, ...]:
-    """The prompts that an accepted batch opens: one for each requirement of each submission that people measure."""
+def prompts(
+    batch: BatchAccepted, programmes: Sequence[Programme], new_id: Callable[[str], str]
+) -> tuple[PromptOpened, ...]:
+    """The prompts that an accepted batch opens: one for each requirement of each submission that people measure.
+
+    ``programmes``: that of each submission.
+    """
     return tuple(
         PromptOpened(
             prompt=new_id("prm"),
@@ -52,7 +57,7 @@ def prompts(batch: BatchAccepted, programme: Programme, new_id: Callable[[str], 
             due_at=batch.at + timedelta(hours=requirement.timeout_h),
             at=batch.at,
         )
-        for entry in batch.submissions
+        for entry, programme in zip(batch.submissions, programmes, strict=True)
         for requirement in asked_of_people(entry.content, programme)
     )
 

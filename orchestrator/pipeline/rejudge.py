@@ -234,6 +234,10 @@ def _method(case: TestCase) -> tuple[tuple[str, str], ...]:
         ("method version", str(case.method_version)),
         ("parameters", parameters or "none"),
         ("roles", ", ".join(case.roles)),
+        (
+            "categories of roles",
+            ", ".join(f"{role} of {one}" for role, one in sorted(case.categories.items())) or "none",
+        ),
     )
 
 

@@ -18,7 +18,13 @@ from lab_inventory.lab import Bench
 from lab_inventory.noun import Label, Name, Noun
 from lab_inventory.programme import Programme, Purpose, Version
 from lab_inventory.programme_terms import LifecycleState
-from orchestrator.lifecycle.batch import SUBMISSIONS_PER_BATCH_MAX, AcceptedSubmission, BatchAccepted, Submission
+from orchestrator.lifecycle.batch import (
+    SUBMISSIONS_PER_BATCH_MAX,
+    AcceptedSubmission,
+    BatchAccepted,
+    OwnProgramme,
+    Submission,
+)
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import Need, RunQueued
 from orchestrator.lifecycle.snapshot import UnitKey
@@ -103,14 +109,19 @@ def submit(
     stale = against_dates(programme, programmes, now)
     if stale is not None:
         return Refused(problems=(stale,))
-    problems = [
-        problem
-        for number, submission in enumerate(request.submissions)
-        for problem in problems_of_submission(f"submissions[{number}]", submission, programme)
-    ]
+    problems: list[Problem] = []
+    asked: list[Programme] = []
+    for number, submission in enumerate(request.submissions):
+        own = _own_programme(f"submissions[{number}].programme", submission, programme, programmes, now)
+        if isinstance(own, Problem):
+            problems.append(own)
+        else:
+            asked.append(own)
+            problems += problems_of_submission(f"submissions[{number}]", submission, own)
     if problems:
         return Refused(problems=tuple(problems))
-    batch, *runs = take(request, programme, by, now, new_id)
+    request = _bound(request, asked)
+    batch, *runs = take(request, programme, by, now, new_id, asked)
     accepted = batch.submissions
     warnings = tuple(
         f"{entry.content.title}: no unit of it is registered yet; its runs wait until one is"
@@ -119,13 +130,48 @@ def submit(
     )
     needs = dict.fromkeys(run.needs for run in runs if run.needs)
     warnings += tuple(words for of_run in needs if (words := no_bench_for(of_run, benches)))
-    warnings += deprecation(programme, now)
+    for of_some in {one.digest: one for one in (programme, *asked)}.values():
+        warnings += deprecation(of_some, now)
     return Accepted(
         batch=batch.batch,
         submissions=tuple(entry.submission for entry in accepted),
-        facts=(batch, *runs, *prompts(batch, programme, new_id)),
+        facts=(batch, *runs, *prompts(batch, asked, new_id)),
         warnings=warnings,
     )
+
+
+def _own_programme(
+    path: str, submission: Submission, of_batch: Programme, programmes: Sequence[Programme], now: datetime
+) -> Programme | Problem:
+    """The programme that a submission asks for, or why it cannot be submitted to that."""
+    own = submission.programme
+    if own is None:
+        return of_batch
+    if own.digest is not None:
+        return Problem(path=f"{path}.digest", wrong="is said", expected="no digest: it is bound when it is accepted")
+    in_time = [one for one in programmes if against_dates(one, programmes, now) is None]
+    found = programme_named(own.id, own.version, in_time) or programme_named(own.id, own.version, programmes)
+    if found is None:
+        names = ", ".join(sorted({one.id for one in programmes if one.purpose is Purpose.CERTIFICATION}))
+        wrong = f"{own.id} {own.version or ''}".strip() + " is no programme here"
+        return Problem(path=path, wrong=wrong, expected=f"one of {names}")
+    if found.purpose is Purpose.PROBATION:
+        wrong = f"{found.id} is for units in quarantine and grants nothing"
+        return Problem(path=path, wrong=wrong, expected="a certification programme")
+    stale = against_dates(found, programmes, now)
+    return found if stale is None else Problem(path=path, wrong=stale.wrong, expected=stale.expected)
+
+
+def _bound(request: BatchRequest, asked: Sequence[Programme]) -> BatchRequest:
+    """The request with the programmes that its submissions name bound to what these are now."""
+    contents = []
+    for content, programme in zip(request.submissions, asked, strict=True):
+        if content.programme is not None:
+            own = OwnProgramme(id=programme.id, version=programme.version, digest=programme.digest)
+            contents.append(content.model_copy(update={"programme": own}))
+        else:
+            contents.append(content)
+    return request.model_copy(update={"submissions": tuple(contents)})
 
 
 def no_bench_for(needs: Sequence[Need], benches: Sequence[Bench]) -> str:
@@ -174,9 +220,16 @@ def against_dates(programme: Programme, programmes: Sequence[Programme], now: da
 
 
 def take(
-    request: BatchRequest, programme: Programme, by: str, now: datetime, new_id: Callable[[str], str]
+    request: BatchRequest,
+    programme: Programme,
+    by: str,
+    now: datetime,
+    new_id: Callable[[str], str],
+    asked: Sequence[Programme] = (),
 ) -> tuple[BatchAccepted, *tuple[RunQueued, ...]]:
-    """The batch with the first runs of its submissions, where nothing is against it."""
+    """The batch with the first runs of its submissions, where nothing is against it. ``asked``: the programme of each
+    submission; none: the batch's for all.
+    """
     batch = BatchAccepted(
         batch=new_id("bat"),
         title=request.title,
@@ -203,8 +256,8 @@ def take(
             needs=test_plan.needs,
             at=now,
         )
-        for entry in batch.submissions
-        for test_plan in plan(entry.content, programme)
+        for entry, of_entry in zip(batch.submissions, asked or [programme] * len(batch.submissions), strict=True)
+        for test_plan in plan(entry.content, of_entry)
     )
     return batch, *runs
 

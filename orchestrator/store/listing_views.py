@@ -62,7 +62,10 @@ def _query(sought: Sought, before: str | None) -> Select[Any]:
     if sought.state is not None:
         query = query.where(state == sought.state.value)
     if sought.programme is not None:
-        query = query.where(t.batches.c.programme == sought.programme)
+        # A submission's own programme stands in what was submitted; quotes within its texts are escaped there.
+        own = s.content.contains('"programme":{"id":"', autoescape=True)
+        named = s.content.contains(f'"programme":{{"id":"{sought.programme}"', autoescape=True)
+        query = query.where(or_(named, and_(~own, t.batches.c.programme == sought.programme)))
     if sought.level is not None:
         query = query.where(c.level == sought.level)
     return query.where(*(_holds(word) for word in sought.words))

@@ -182,7 +182,8 @@ def batch(connection: Connection, batch_id: str, vendor: str | None = None) -> R
         "entries": [
             {
                 "submission": entry.submission,
-                "title": json.loads(entry.content)["title"],
+                **_told(entry.content, row.programme_digest),
+                "programme": _own_programme(entry.content) or f"{row.programme} {row.programme_version}",
                 "maker": entry.maker,
                 "model": entry.model,
                 "firmware": entry.firmware,
@@ -198,6 +199,19 @@ def batch(connection: Connection, batch_id: str, vendor: str | None = None) -> R
     }
 
 
+def _told(content: str, of_batch: str) -> Row:
+    """A submission's title, and the digest of its programme: its own, or the batch's."""
+    said = json.loads(content)
+    own = said.get("programme") or {}
+    return {"title": said["title"], "programme_digest": own.get("digest", of_batch)}
+
+
+def _own_programme(content: str) -> str:
+    """Programme and version that a submission is bound to by itself; empty where it is its batch's."""
+    own = json.loads(content).get("programme")
+    return f"{own['id']} {own['version']}" if own else ""
+
+
 def verdicts(connection: Connection, *, vendor: str | None = None, limit: int = 10) -> list[Row]:
     """The submissions that were judged last, newest first, with what each earned; of a vendor only its own."""
     s, j, c = t.submissions.c, t.judgements.c, t.certificates.c
@@ -211,7 +225,7 @@ def verdicts(connection: Connection, *, vendor: str | None = None, limit: int = 
         .order_by(j.at.desc(), s.submission)
         .limit(min(limit, PAGE_MAX))
     )
-    return [dict(row._mapping) | {"title": json.loads(row.content)["title"]} for row in rows]
+    return [dict(row._mapping) | _told(row.content, row.programme_digest) for row in rows]
 
 
 def runs_of_device(connection: Connection, device: str, *, limit: int = 50) -> list[Row]:

@@ -101,7 +101,8 @@ def prompts(
     if submission is not None:
         query = query.where(p.submission == submission)
     rows = connection.execute(query.order_by(p.due_at, p.prompt).limit(min(limit, PAGE_MAX)).offset(offset)).all()
-    digests = {row.programme_digest for row in rows}
+    bound = [(json.loads(row.content).get("programme") or {}).get("digest") or row.programme_digest for row in rows]
+    digests = set(bound)
     g = t.programmes.c
     bodies = connection.execute(select(g.digest, g.body).where(g.digest.in_(sorted(digests)))).all() if rows else []
     titles = {
@@ -110,7 +111,7 @@ def prompts(
         for programme in [Programme.model_validate_json(row.body)]
         for one in programme.requirements
     }
-    return [_listed(row, *titles[row.programme_digest, row.requirement]) for row in rows]
+    return [_listed(row, *titles[its, row.requirement]) for row, its in zip(rows, bound, strict=True)]
 
 
 def _listed(row: Any, title: str, programme: Programme) -> Row:

@@ -80,6 +80,7 @@ def reviews(
 
 def _listed(row: Any) -> Row:
     content = json.loads(row.content)
+    own = content.get("programme") or {}
     return {
         "submission": row.submission,
         "state": row.state,
@@ -87,8 +88,8 @@ def _listed(row: Any) -> Row:
         "title": content["title"],
         "vendor": content["vendor"],
         "product": " ".join(content["product"][name] for name in ("maker", "model", "firmware")),
-        "programme": row.programme,
-        "programme_version": row.programme_version,
+        "programme": own.get("id", row.programme),
+        "programme_version": own.get("version", row.programme_version),
         "batch": row.batch,
         "earned": row.earned,
         "opened_at": row.opened_at,

@@ -337,12 +337,13 @@ def submission(connection: Connection, submission_id: str, vendor: str | None = 
         .where(t.runs.c.submission == submission_id)
         .order_by(t.runs.c.attempt, t.reports.c.run, t.reports.c.seq)
     )
+    said = Submission.model_validate_json(row.content)
     return SubmissionView(
         submission=row.submission,
         batch=row.batch,
         state=SubmissionState(row.state),
-        content=Submission.model_validate_json(row.content),
-        programme_digest=row.programme_digest,
+        content=said,
+        programme_digest=said.bound_to(row.programme_digest),
         runs=tuple(_run(connection, attempt) for attempt in attempts),
         reports=tuple(
             RecordedReport(
@@ -364,7 +365,10 @@ def content(connection: Connection, submission_id: str) -> tuple[Submission, str
         .join(t.batches, t.batches.c.batch == t.submissions.c.batch)
         .where(t.submissions.c.submission == submission_id)
     ).first()
-    return (Submission.model_validate_json(row.content), row.programme_digest) if row else None
+    if row is None:
+        return None
+    said = Submission.model_validate_json(row.content)
+    return said, said.bound_to(row.programme_digest)
 
 
 def untaken(connection: Connection, run_id: str | None = None) -> tuple[LeaseView, ...]:

@@ -89,12 +89,16 @@ def _host_intent(connection: Connection, fact: h.HostDrained | h.HostUndrained, 
 
 
 def _batch_accepted(connection: Connection, fact: b.BatchAccepted, state: str) -> None:
-    body = connection.execute(
-        select(t.programmes.c.body).where(t.programmes.c.digest == fact.programme_digest)
-    ).scalar_one_or_none()
-    if body is None:
-        raise InvariantBroken(f"programme {fact.programme_digest} is not kept")
-    programme = json.loads(body)
+    bound = {accepted.content.bound_to(fact.programme_digest) for accepted in fact.submissions}
+    wanted = bound | {fact.programme_digest}
+    p = t.programmes.c
+    kept = {
+        row.digest: json.loads(row.body)
+        for row in connection.execute(select(p.digest, p.body).where(p.digest.in_(sorted(wanted))))
+    }
+    if missing := wanted - kept.keys():
+        raise InvariantBroken(f"programme {', '.join(sorted(missing))} is not kept")
+    programme = kept[fact.programme_digest]
     connection.execute(
         insert(t.batches).values(
             batch=fact.batch,
@@ -121,7 +125,7 @@ def _batch_accepted(connection: Connection, fact: b.BatchAccepted, state: str) -
             "firmware": accepted.content.product.firmware,
             "hardware_revision": accepted.content.hardware_revision,
             "mode": accepted.content.mode,
-            "category": programme["category"],
+            "category": kept[accepted.content.bound_to(fact.programme_digest)]["category"],
             "vendor": accepted.content.vendor,
             "unit": accepted.content.unit,
         }

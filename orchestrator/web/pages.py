@@ -89,7 +89,8 @@ def batch(batch: str, request: Request, parts: PartsOf, asking: SeesBatches, pag
     entries = found["entries"][start : start + ROWS_PER_PAGE]
     with parts.store.reading() as connection:
         judgements = {entry["submission"]: views.judgement(connection, entry["submission"]) for entry in entries}
-        demonstration = _demonstration(connection, found["programme_digest"])
+        digests = {entry["programme_digest"] for entry in found["entries"]}
+        demonstration = any(_demonstration(connection, digest) for digest in digests)
     return show(
         "batch.html",
         request,

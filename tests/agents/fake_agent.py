@@ -41,8 +41,10 @@ class FakeProbe:
             seen_at=self.clock.now(),
         )
 
-    def refused(self) -> str:
-        return ""
+    def trouble(self) -> tuple[str, str] | None:
+        return None
+
+    restless = sees_at_once = False
 
 
 class FakeDriver:

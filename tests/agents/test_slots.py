@@ -19,6 +19,7 @@ class HandProbe:
         self.taken = False
         self.breaks = False
         self.why = ""
+        self.at_once = False
 
     def bind(self) -> None:
         if self.taken:
@@ -38,8 +39,16 @@ class HandProbe:
             slot=name, user_agent="Acme", contact="sip:1", sip_instance=f"urn:uuid:{name}", seen_at=self.clock.now()
         )
 
-    def refused(self) -> str:
-        return self.why
+    def trouble(self) -> tuple[str, str] | None:
+        return ("registration-refused", self.why) if self.why else None
+
+    @property
+    def restless(self) -> bool:
+        return False
+
+    @property
+    def sees_at_once(self) -> bool:
+        return self.at_once
 
 
 class Desk:
@@ -175,3 +184,12 @@ def test_a_new_bench_disturbs_only_the_slots_that_changed() -> None:
     assert first.bound
     assert not second.bound
     assert desk.seen() == ["slot-1", "slot-2", "slot-3"]
+
+
+def test_a_device_whose_probe_sees_at_once_is_not_believed_to_come_back_after_a_run() -> None:
+    desk = Desk()
+    desk.probes["slot-1"].at_once = True
+    desk.probes["slot-1"].there = False
+    desk.slots.hold(assignment())
+    desk.slots.free("slot-1")
+    assert "slot-1" not in desk.seen()

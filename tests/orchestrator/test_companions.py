@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from lab_world import TTL_S, World, basic, lab, registration
 
+from lab_inventory.device import Identity, IdentityKind
 from lab_inventory.errors import Conflict
 from lab_inventory.lab import Lab, Role
 from lab_inventory.messages import Assignment, Standing
@@ -67,6 +68,38 @@ def test_one_lease_covers_both_devices_and_the_assignment_names_both(world: Worl
     assert states == {assignment.dut.device: "busy", companion.device: "busy"}
     assert shown is not None
     assert [(one["role"], one["device"]) for one in shown["companions"]] == [("companion", companion.device)]
+
+
+def test_a_phone_that_is_tested_with_a_headset_gets_both_or_neither(world: World) -> None:
+    fields = paired().model_dump(mode="json")
+    fields["suites"][0]["cases"][0]["categories"] = {"companion": "usb-headset"}
+    world.programme = Programme.model_validate(fields | {"version": "9.1"})
+    world.desk.keep_programmes([world.programme])
+    with_headset = with_roles(slot_2=(Role.COMPANION,)).model_dump(mode="json")
+    bench = with_headset["hosts"][0]["benches"][0]
+    phone_slot = next(slot for slot in bench["slots"] if slot["name"] == "slot-2")
+    usb = {"name": "slot-2", "category": "usb-headset", "roles": ["companion"], "usb": "pci-0000:00:14.0-usb-0:1"}
+    bench["slots"] = [one for one in bench["slots"] if one is not phone_slot] + [usb | {"unit": phone_slot["unit"]}]
+    world.desk.apply_lab(Lab.model_validate(with_headset), "admin")
+    world.heartbeat(registration(1))
+    world.submit()
+    assert world.tick() == ()
+    (deferral,) = world.loop.waiting.values()
+    assert "no companion usb-headset is registered on bench bench-1" in deferral.words
+    plugged = registration(2).model_copy(
+        update={
+            "identity": Identity(kind=IdentityKind.USB_SERIAL, value="1209:0001:VH0001"),
+            "category": "usb-headset",
+            "mode": phone_slot["unit"]["mode"],
+            "hardware_revision": phone_slot["unit"]["hardware_revision"],
+        }
+    )
+    world.heartbeat(registration(1), plugged)
+    (dispatch,) = world.tick()
+    assignment = world.take(dispatch)
+    (companion,) = assignment.companions
+    assert (companion.slot.name, companion.slot.usb) == ("slot-2", "pci-0000:00:14.0-usb-0:1")
+    assert {"slot:host-1/slot-1", "slot:host-1/slot-2"} < set(assignment.epochs)
 
 
 def test_its_end_gives_both_back_and_the_journal_agrees(world: World) -> None:

@@ -60,6 +60,7 @@ class Attachment:
         self.clock = FrameClock(self._loop.time())
         self._streams: deque[_Isochronous] = deque()
         self._polls: deque[int] = deque()
+        self._unanswered: set[int] = set()
         self._answered: deque[tuple[int, int]] = deque(maxlen=PENDING_MAX)
         self._forgotten = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -84,11 +85,12 @@ class Attachment:
                 self._timer.cancel()
             self._streams.clear()
             self._polls.clear()
+            self._unanswered.clear()
             self._device.report_ready = _nothing
             self._device.stream_ended = _nothing_with
 
     async def _submit(self, submit: Submit) -> None:
-        if len(self._streams) + len(self._polls) >= PENDING_MAX:
+        if len(self._streams) + len(self._polls) + len(self._unanswered) >= PENDING_MAX:
             raise ProtocolBreach(f"more than {PENDING_MAX} transfers wait")
         data = b"" if submit.is_in else await self._reader.readexactly(submit.length)
         raw = await self._reader.readexactly(_PACKET_DESCRIPTOR_BYTES * submit.packets)
@@ -104,6 +106,9 @@ class Attachment:
             self._writer.write(pack_return(submit.number, STALLED))
 
     def _control(self, submit: Submit, data: bytes) -> None:
+        if not self._device.behaviour.answers:
+            self._unanswered.add(submit.number)
+            return
         answer = self._device.control(submit.setup, data)
         if answer is None:
             self._writer.write(pack_return(submit.number, STALLED))
@@ -173,8 +178,9 @@ class Attachment:
         self.clock.stop(endpoint, self._loop.time())
 
     def _unlink(self, number: int, victim: int) -> None:
-        waiting = victim in self._polls
-        if waiting:
+        waiting = victim in self._polls or victim in self._unanswered
+        self._unanswered.discard(victim)
+        if victim in self._polls:
             self._polls.remove(victim)
         stream = next((one for one in self._streams if one.number == victim), None)
         if stream is not None:

@@ -65,6 +65,7 @@ class Behaviour:
     channels_right: bool = True
     mic_alive: bool = True
 
+    answers: bool = True
     plug_delay_s: float = 0.0
     plugs_skipped: int = 0
     drops_per_minute: float = 0.0

@@ -115,6 +115,7 @@ _SOUND = (
     _sized("distortion", "cubic_share", "%", 20, 0.01, "the microphone bends large amplitudes, by a cubic term"),
     _plain("right-ear-silent", "right_ear_works", False, "the right ear is silent"),
     _plain("ears-swapped", "channels_right", False, "left and right are swapped"),
+    _plain("hangs", "answers", False, "the device is there and answers no control transfer any more (USB 2.0, 9.2.6)"),
     _plain("ghost", "mic_alive", False, "the device is there and its microphone delivers empty packets"),
 )  # fmt: skip
 _PLUG = (

@@ -102,11 +102,12 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
     expires_s = next(
         (int(case.parameters["expiry_s"]) for case in assignment.cases if "expiry_s" in case.parameters), EXPIRES_S
     )
-    account = Account(username=slot.account.user, password=slot.account.password.get_secret_value(), realm=REALM)
+    at, given = slot.sip
+    account = Account(username=given.user, password=given.password.get_secret_value(), realm=REALM)
     registrar = Registrar(account, expires_s=expires_s, clock=clock)
     driver = driver_for(assignment)
     try:
-        endpoint = SipEndpoint(clock=clock, registrar=registrar).open(host_and_port(slot.registrar))
+        endpoint = SipEndpoint(clock=clock, registrar=registrar).open(host_and_port(at))
     except Unavailable as error:
         raise LabError(f"the slot's address is not free: {error.detail}") from error
     sender = Sender()
@@ -132,4 +133,5 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         sender=sender,
     )
     suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
-    return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if assignment.companions else suite
+    phones = any(companion.slot.registrar for companion in assignment.companions)
+    return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if phones else suite

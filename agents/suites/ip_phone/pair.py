@@ -311,10 +311,11 @@ def _party(companion: CompanionDevice, bench: PhoneBench, *, realm: str, expires
     if found is None:
         raise LabError(f"there is no driver {name or '(none)'} for the companion in slot {slot.name}")
     driver = driver_in(slot, found)
-    account = Account(username=slot.account.user, password=slot.account.password.get_secret_value(), realm=realm)
+    at, given = slot.sip
+    account = Account(username=given.user, password=given.password.get_secret_value(), realm=realm)
     registrar = Registrar(account, expires_s=expires_s, clock=bench.clock)
     try:
-        endpoint = SipEndpoint(clock=bench.clock, registrar=registrar).open(host_and_port(slot.registrar))
+        endpoint = SipEndpoint(clock=bench.clock, registrar=registrar).open(host_and_port(at))
     except Unavailable as error:
         raise LabError(f"the address of the companion's slot is not free: {error.detail}") from error
     named = f"the companion ({companion.registration.user_agent or slot.name})"

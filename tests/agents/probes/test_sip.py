@@ -99,7 +99,7 @@ async def test_a_phone_that_registers_is_seen_with_what_it_says(probe: SipProbe,
     assert seen is not None
     assert (seen.slot, seen.user_agent, seen.sip_instance, seen.mac) == ("slot-1", AGENT, "urn:uuid:abc", None)
     assert seen.contact.startswith("sip:1001@127.0.0.1:")
-    assert probe.refused() == ""
+    assert probe.trouble() is None
     probe.release()
 
 
@@ -109,7 +109,7 @@ async def test_a_phone_with_the_wrong_password_is_not_seen_and_the_reason_is_tol
     probe.bind()
     assert (await phone.register(password="wrong")).startswith(b"SIP/2.0 403")
     assert probe.sighting() is None
-    assert "refused here with 403" in probe.refused()
+    assert "refused here with 403" in str(probe.trouble())
     probe.release()
 
 

@@ -157,8 +157,8 @@ async def test_two_versions_of_a_package_are_compared_category_by_category(tmp_p
     assert (found["added"], found["removed"]) == (["skype-for-business.fax"], ["skype-for-business.pc"])
     phone = found["categories"]["skype-for-business.ip-phone"]
     assert [one["asks"] for one in phone["changes"]] == ["nothing", "judge again"]
-    headset = found["categories"]["skype-for-business.usb-headset"]
-    assert headset["by_hand"] == {"works-with": ["UA-MUT-01"], "certified": ["UA-MUT-01"]}
+    speakerphone = found["categories"]["skype-for-business.speakerphone"]
+    assert speakerphone["by_hand"] == {"works-with": ["UA-MUT-01"], "certified": ["UA-MUT-01"]}
     told = (await run_assay("programme", "diff", str(PACKAGE), str(newer))).out
     assert "holders of certified: measured again in nothing; by hand in UA-MUT-01" in told
     assert "skype-for-business.pc: the category is gone" in told

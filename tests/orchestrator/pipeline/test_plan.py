@@ -141,6 +141,33 @@ def test_a_run_needs_as_many_of_each_role_as_its_most_demanding_case() -> None:
     assert {need.category for need in planned.needs} == {"ip-phone"}
 
 
+def test_a_companion_is_of_the_category_that_its_case_says() -> None:
+    suites = small.SMALL.model_dump(mode="json")["suites"]
+    for case in suites[0]["cases"][:2]:
+        case["roles"] = ["dut", "companion"]
+    suites[0]["cases"][1]["categories"] = {"companion": "usb-headset"}
+    (planned,) = plan(small.content(), small.programme(suites=suites))
+    assert [(need.role, need.category) for need in planned.needs] == [
+        (Role.COMPANION, "ip-phone"), (Role.COMPANION, "usb-headset"),
+    ]  # fmt: skip
+
+
+def test_a_category_for_a_role_that_the_case_does_not_have_is_a_mistake() -> None:
+    suites = small.SMALL.model_dump(mode="json")["suites"]
+    suites[0]["cases"][1]["categories"] = {"companion": "usb-headset"}
+    with pytest.raises(ValidationError, match="names a category for companion"):
+        small.programme(suites=suites)
+
+
+def test_a_suite_that_needs_more_devices_than_a_run_holds_is_a_mistake() -> None:
+    suites = small.SMALL.model_dump(mode="json")["suites"]
+    for case, category in zip(suites[0]["cases"], ("ip-phone", "usb-headset", "console"), strict=True):
+        case["roles"] = ["dut", *["companion"] * (ROLES_PER_CASE_MAX - 1)]
+        case["categories"] = {"companion": category}
+    with pytest.raises(ValidationError, match="need 12 devices beside the one under test"):
+        small.programme(suites=suites)
+
+
 def test_no_run_needs_more_devices_than_an_assignment_holds() -> None:
     most = [("dut", *[role] * (ROLES_PER_CASE_MAX - 1)) for role in ("companion", "reference")]
     (planned,) = plan(small.content(), paired(("dut",), *most))

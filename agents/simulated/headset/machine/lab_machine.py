@@ -9,10 +9,10 @@ import json
 import os
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from agents.simulated.parent import die_with_parent
@@ -38,12 +38,22 @@ class MachineFailed(AssayError):
 class LabMachine:
     """One virtual machine; ``async with`` starts and ends it. ``image`` is a folder that ``build.sh`` made.
 
-    ``console`` is a file that keeps what the kernel and the start say.
+    ``console`` is a file that keeps what the kernel and the start say. ``forwards``: ports of this host's loopback,
+    each with the port of the machine that it leads to.
     """
 
-    def __init__(self, image: Path, console: Path) -> None:
+    def __init__(
+        self,
+        image: Path,
+        console: Path,
+        *,
+        forwards: Mapping[int, int] = MappingProxyType({}),
+        memory_mib: int = MEMORY_MIB,
+    ) -> None:
         self._image = image
         self._console = console
+        self._forwards = dict(forwards)
+        self._memory_mib = memory_mib
         self._process: asyncio.subprocess.Process | None = None
         self._server: asyncio.Server | None = None
         self._line: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] | None = None
@@ -64,9 +74,12 @@ class LabMachine:
         await self._end()
 
     async def run(
-        self, *program: str, on_line: Callable[[str], None] | None = None, timeout_s: float = RUN_S
+        self, *program: str, on_line: Callable[[str], None] | None = None, timeout_s: float | None = RUN_S
     ) -> tuple[int, list[str]]:
-        """Run a program in the machine: its status and its lines; ``on_line`` is called with each as it comes."""
+        """Run a program in the machine: its status and its lines; ``on_line`` is called with each as it comes.
+
+        Whoever gives it up before its end can use the machine no more.
+        """
         lines: list[str] = []
         try:
             async with asyncio.timeout(timeout_s):
@@ -79,7 +92,17 @@ class LabMachine:
         except TimeoutError:
             self._stuck = True
             raise MachineFailed(f"{program[0]} did not end within {timeout_s:g} s; last: {lines[-3:]}") from None
+        except asyncio.CancelledError:
+            self._stuck = True
+            raise
         return int(heard["exit"]), lines
+
+    async def start(self, *program: str, output: str) -> int:
+        """Start a program in the machine that goes on beside others; its output goes to a file there. Gives its pid."""
+        status, said = await self.run("sh", "-c", f'"$@" >{output} 2>&1 </dev/null & echo $!', "sh", *program)
+        if status or not said:
+            raise MachineFailed(f"{program[0]} could not be started: {' '.join(said)}")
+        return int(said[0])
 
     async def python(
         self, module: str, *arguments: str, on_line: Callable[[str], None] | None = None
@@ -129,13 +152,14 @@ class LabMachine:
         packages = sysconfig.get_path("purelib")
         kernel_line = f"console=ttyS0 quiet loglevel=1 panic=1 net.ifnames=0 mitigations=off lab_port={port}"
         share = "security_model=none,readonly=on"
+        network = ["user,id=net", *(f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in self._forwards.items())]
         return [
             "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
-            "-smp", str(min(2, os.cpu_count() or 1)), "-m", str(MEMORY_MIB),
+            "-smp", str(min(2, os.cpu_count() or 1)), "-m", str(self._memory_mib),
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{self._console}",
             "-kernel", str(self._image / "kernel"), "-initrd", str(self._image / "initrd.gz"), "-append", kernel_line,
             "-drive", f"file={self._image / 'root.sqfs'},if=virtio,format=raw,readonly=on",
-            "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=",
+            "-netdev", ",".join(network), "-device", "virtio-net-pci,netdev=net,romfile=",
             "-virtfs", f"local,path={CODE},mount_tag=code,{share}",
             "-virtfs", f"local,path={packages},mount_tag=packages,{share}",
         ]  # fmt: skip

@@ -262,6 +262,17 @@ async def test_a_ghost_is_there_and_gives_empty_packets(host: Host, headset: Vir
     assert [one[2:] for one in reply.packets] == [(0, 0)] * 5
 
 
+async def test_a_headset_that_hangs_answers_nothing_and_lets_the_host_give_up(
+    host: Host, headset: VirtualHeadset
+) -> None:
+    headset.device.behaviour = behaviour_with({"hangs": 1})
+    number, answer = host.submit(0, 1, length=2, setup=bytes((0x80, 0, 0, 0, 0, 0, 2, 0)))
+    assert await asyncio.wait_for(host.unlink(number), WAIT_S) == -104
+    assert not answer.done()
+    headset.device.behaviour = behaviour_with({})
+    assert (await host.control(0x80, 0, 0, 0, length=2)).status == 0
+
+
 async def test_a_lost_packet_has_its_status_and_no_data(host: Host, headset: VirtualHeadset) -> None:
     headset.device.behaviour = behaviour_with({"packets-lost": 250})
     await host.open(MICROPHONE, 0x82)

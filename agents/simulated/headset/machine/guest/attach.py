@@ -20,8 +20,9 @@ class NotAttached(Exception):
     """The device could not be attached"""
 
 
-def attach(host: str, port: int, busid: str, controller: Path = CONTROLLER) -> int:
-    """Import ``busid`` and hand the connection to vhci-hcd; gives the port of the virtual hub.
+def attach(host: str, port: int, busid: str, controller: Path = CONTROLLER, *, at: int | None = None) -> int:
+    """Import ``busid`` and hand the connection to vhci-hcd; gives the port of the virtual hub, which is ``at``, or the
+    first that is free.
 
     Raises NotAttached where the device or a free port is not to be had, OSError where the server or vhci-hcd is not.
     """
@@ -33,7 +34,7 @@ def attach(host: str, port: int, busid: str, controller: Path = CONTROLLER) -> i
             raise NotAttached(f"{busid} is not to be had: status {status}")
         bus, number, speed = struct.unpack(">III", _read(line, 312)[288:300])
         line.settimeout(None)
-        free = _free_port(controller)
+        free = _free_port(controller, at)
         (controller / "attach").write_text(f"{free} {line.fileno()} {bus << 16 | number} {speed}")
         return free
 
@@ -48,13 +49,26 @@ def _read(line: socket.socket, count: int) -> bytes:
     return got
 
 
-def _free_port(controller: Path) -> int:
-    """A port of the high-speed hub: a full-speed device goes there too."""
+def is_free(at: int, controller: Path = CONTROLLER) -> bool:
+    """Whether nothing is attached to this port of the high-speed hub."""
+    return at in _free_ports(controller)
+
+
+def _free_port(controller: Path, at: int | None) -> int:
+    free = _free_ports(controller)
+    if not free or (at is not None and at not in free):
+        raise NotAttached("vhci-hcd has no free port" if at is None else f"port {at} of vhci-hcd is not free")
+    return free[0] if at is None else at
+
+
+def _free_ports(controller: Path) -> list[int]:
+    """The free ports of the high-speed hub: a full-speed device goes there too."""
+    found = []
     for row in (controller / "status").read_text().splitlines()[1:]:
         kind, number, state, *_ = row.split()
         if kind == "hs" and int(state) == _FREE:
-            return int(number)
-    raise NotAttached("vhci-hcd has no free port")
+            found.append(int(number))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 #!/bin/bash
 # The first process of the virtual machine: udev, and then the runner until the host is done with it.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
-export PYTHONPATH=/lab/code:/lab/packages PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1
+printf '/lab/code\n/lab/packages\n' > /usr/lib/python3/dist-packages/lab.pth # also for programs without environment
 mkdir -p /dev/pts /dev/shm /run /tmp
 mount -t devpts devpts /dev/pts; mount -t tmpfs run /run; mount -t tmpfs tmp /tmp; mount -t tmpfs shm /dev/shm
 mkdir -p /run/udev

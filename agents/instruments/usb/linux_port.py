@@ -1,0 +1,191 @@
+"""The headset as Linux has it: usbfs, hidraw, ALSA. What a test host of the lab uses, real headset or virtual.
+
+``path`` chooses the device where several are attached: the port as udev's ID_PATH names it, or one below it on a hub;
+empty: the only one that is attached.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+
+from agents.instruments.usb import alsa
+from agents.instruments.usb.hidraw import HidRaw
+from agents.instruments.usb.port import HeadsetGone, RawDescriptors, Recording, Samples, TimedReport, VolumeRange
+from agents.instruments.usb.usbfs import UsbUnit, audio_units, read_descriptors
+from agents.measure import LabError
+from lab_inventory.clock import boottime_ns
+
+LOOK_S = 0.01
+PROGRAM_S = 10.0
+_RANGE = re.compile(r"dBminmax-min=(-?[\d.]+)dB,max=(-?[\d.]+)dB")
+_CONTROL = re.compile(r"numid=(\d+),iface=MIXER,name='([^']*)'\n((?:  .*\n)*)")
+
+
+class LinuxPort:
+    """One headset of this machine."""
+
+    def __init__(self, path: str = "") -> None:
+        self._path = path
+        self._hid = HidRaw()
+        self._unit: UsbUnit | None = None
+
+    async def appear(self, timeout_s: float) -> float | None:
+        """As the port says; the sound card's streams, its name for people and hidraw must be there."""
+        began_ns = boottime_ns()
+        while (boottime_ns() - began_ns) / 1e9 < timeout_s:
+            unit = self._look()
+            if unit is not None and unit.card is not None and unit.hidraw is not None and _opened(self._hid, unit):
+                self._unit = unit
+                return (boottime_ns() - began_ns) / 1e9
+            await asyncio.sleep(LOOK_S)
+        return None
+
+    async def disappear(self, timeout_s: float) -> float | None:
+        """As the port says."""
+        began_ns = boottime_ns()
+        while (boottime_ns() - began_ns) / 1e9 < timeout_s:
+            if self._look() is None:
+                self._hid.close()
+                self._unit = None
+                return (boottime_ns() - began_ns) / 1e9
+            await asyncio.sleep(LOOK_S)
+        return None
+
+    def _look(self) -> UsbUnit | None:
+        units = audio_units()
+        if self._path:
+            units = tuple(one for one in units if one.path == self._path or one.path.startswith(f"{self._path}."))
+        if len(units) > 1:
+            places = ", ".join(one.place for one in units)
+            raise LabError(f"several audio devices are attached ({places}) and nothing tells which is meant")
+        return units[0] if units else None
+
+    def unit(self) -> UsbUnit:
+        """The device as it was seen last; raises HeadsetGone where it is not there."""
+        unit = self._look()
+        if unit is None:
+            raise HeadsetGone("no USB audio device of the slot is attached")
+        if not self._hid.is_open and unit.hidraw is not None:
+            self._hid.open(unit.hidraw)
+        self._unit = unit
+        return unit
+
+    async def descriptors(self) -> RawDescriptors:
+        """As the port says."""
+        return await asyncio.to_thread(read_descriptors, self.unit())
+
+    def reports(self) -> Sequence[TimedReport]:
+        """As the port says."""
+        return self._hid.reports()
+
+    def forget_reports(self) -> None:
+        """As the port says."""
+        self.unit()
+        self._hid.forget()
+
+    async def wait_report(self, count: int, timeout_s: float) -> bool:
+        """As the port says."""
+        return await self._hid.wait(count, timeout_s)
+
+    async def write_report(self, report: bytes) -> None:
+        """As the port says."""
+        self.unit()
+        self._hid.write(report)
+
+    async def play_and_record(self, sound: Samples, *, play_rate: int, record_rate: int, record_s: float) -> Recording:
+        """As the port says."""
+        card = self._card()
+
+        def carry_out() -> Recording:
+            return alsa.play_and_record(card, sound, play_rate=play_rate, record_rate=record_rate, record_s=record_s)
+
+        return await asyncio.to_thread(carry_out)
+
+    async def set_mute(self, muted: bool) -> bool:
+        """As the port says."""
+        return await self._set(_is_capture_switch, "off" if muted else "on") is not None
+
+    async def muted(self) -> bool | None:
+        """As the port says."""
+        found = await self._control(_is_capture_switch)
+        return None if found is None else ": values=off" in found[1]
+
+    async def set_volume(self, level_db: float) -> VolumeRange | None:
+        """As the port says."""
+        return _range(await self._set(_is_playback_volume, f"{level_db:.2f}dB"))
+
+    async def set_gain(self, level_db: float) -> VolumeRange | None:
+        """As the port says."""
+        return _range(await self._set(_is_capture_volume, f"{level_db:.2f}dB"))
+
+    async def close(self) -> None:
+        """As the port says."""
+        self._hid.close()
+
+    def _card(self) -> str:
+        card = self.unit().card
+        if card is None:
+            raise HeadsetGone("the headset has no sound card")
+        return card
+
+    async def _set(self, wanted: Callable[[str], bool], value: str) -> str | None:
+        found = await self._control(wanted)
+        if found is not None:
+            await _run("amixer", "-q", "-c", self._card(), "cset", f"numid={found[0]}", "--", value)
+        return None if found is None else found[1]
+
+    async def _control(self, wanted: Callable[[str], bool]) -> tuple[str, str] | None:
+        listed = await _run("amixer", "-c", self._card(), "contents")
+        return next(((number, rest) for number, name, rest in _CONTROL.findall(listed) if wanted(name)), None)
+
+
+def _opened(hid: HidRaw, unit: UsbUnit) -> bool:
+    if not hid.is_open and unit.hidraw is not None:
+        try:
+            hid.open(unit.hidraw)
+        except HeadsetGone:
+            return False  # udev has not made its node yet
+    return True
+
+
+def _is_capture_switch(name: str) -> bool:
+    return name.endswith("Capture Switch")
+
+
+def _is_capture_volume(name: str) -> bool:
+    return name.endswith("Capture Volume")
+
+
+def _is_playback_volume(name: str) -> bool:
+    return name.endswith("Playback Volume")
+
+
+def _range(control: str | None) -> VolumeRange | None:
+    found = _RANGE.search(control or "")
+    return VolumeRange(low_db=float(found[1]), high_db=float(found[2])) if found else None
+
+
+async def _run(*program: str) -> str:
+    """The output of a program of ALSA's; raises LabError where it fails or does not end."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *program,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        raise LabError(f"{program[0]} cannot be started: {error.strerror}; install alsa-utils") from error
+    try:
+        async with asyncio.timeout(PROGRAM_S):
+            out, complaint = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise LabError(f"{program[0]} did not end within {PROGRAM_S:g} s") from None
+    if process.returncode:
+        said = complaint.decode(errors="replace").strip()
+        if "No such device" in said or "Invalid card" in said:
+            raise HeadsetGone(said)
+        raise LabError(f"{' '.join(program)}: {said}")
+    return out.decode(errors="replace")
