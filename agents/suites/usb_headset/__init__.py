@@ -44,8 +44,10 @@ PROCEDURES: dict[str, Procedure] = {
 
 
 def port_of(slot: Slot) -> HeadsetPort:
-    """How the headset of a slot is reached: by this machine's kernel, or by raw USB/IP."""
-    return UsbIpPort(host_and_port(slot.registrar)) if slot.driver == USBIP else LinuxPort()
+    """How the headset of a slot is reached: by this machine's kernel at the slot's USB port, or by raw USB/IP."""
+    if slot.driver == USBIP:
+        return UsbIpPort(host_and_port(slot.registrar))
+    return LinuxPort(getattr(slot, "usb", None) or "")
 
 
 async def open_headset_suite(assignment: Assignment, clock: Clock) -> HeadsetSuite:
