@@ -1,4 +1,4 @@
-"""The headset suite over raw USB/IP: what it measures of a healthy headset and of one with a defect, without a machine."""
+"""The headset suite over raw USB/IP: what it measures of a headset that is healthy and of one that is not."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
