@@ -39,7 +39,12 @@ Say = Callable[[str], None]
 async def characterise(bench: Bench, host: str, runs: int, clock: Clock, say: Say) -> Characterisation:
     """Run the loop so many times. Raises BadInput for too few runs, Unavailable where the loop itself breaks."""
     require_enough(runs)
-    address = host_and_port(bench.slots[0].registrar)[0]
+    registrars = [slot.registrar for slot in bench.slots if slot.registrar]
+    if not registrars:
+        raise BadInput(
+            f"bench {bench.name} has no slot with a registrar; expected one, for the loop is one of SIP and RTP"
+        )
+    address = host_and_port(registrars[0])[0]
     errors: dict[str, list[float]] = {quantity: [] for quantity in QUANTITIES}
     lateness_ms: list[float] = []
     began_s, before = clock.boottime_s(), os.getloadavg()[0]

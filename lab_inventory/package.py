@@ -22,7 +22,6 @@ class Frame(Terms):
     title: Label
     demonstration: bool
     provisional: bool = Field(default=False, exclude_if=lambda given: not given)
-    requires_characterised_bench: bool = Field(default=False, exclude_if=lambda given: not given)
     statement: Text
     levels: tuple[Level, ...] = Field(min_length=1)
 
@@ -40,6 +39,7 @@ class Category(Noun):
     category: Name
     title: Label
     statement: Text = ""
+    requires_characterised_bench: bool = Field(default=False, exclude_if=lambda given: not given)
     profiles: tuple[Profile, ...] = Field(min_length=1)
     modules: tuple[CategoryModule, ...] = Field(min_length=1)
 

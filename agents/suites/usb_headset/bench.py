@@ -32,7 +32,7 @@ from lab_inventory.programme import TestCase
 PAD_S = 0.15
 """Silence before a sound: an emulated host may begin to play later than it begins to record."""
 
-TAIL_S = 0.45
+TAIL_S = 0.3
 """Recorded after it, so that a headset with a long delay is heard as well."""
 
 APPEARS_S = 12.0
