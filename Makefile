@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# PYTEST_ARGS may choose tests of one kind only; without it both kinds are there.
-NONE_CHOSEN = [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
@@ -17,8 +15,7 @@ run: setup phone ## set up and run the main job, end to end (ONCE=1 stops after 
 	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once) || exit $$?
 
 test: setup phone ## set up and pass the whole test suite
-	$(BIN)/pytest -m "not alone" -n 2 --dist worksteal $(PYTEST_ARGS) || $(NONE_CHOSEN)
-	$(BIN)/pytest -m alone $(PYTEST_ARGS) || $(NONE_CHOSEN)
+	$(BIN)/python -m tests.lanes $(PYTEST_ARGS)
 
 check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
