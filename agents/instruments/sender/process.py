@@ -15,7 +15,7 @@ import time  # noqa: TID251 - its only work is to be on time, without a layer be
 from heapq import heappop, heappush
 
 from agents.instruments.sender.ring import Ring
-from agents.punctual import wake_punctually
+from agents.punctual import SENDER_PRIORITY, wake_punctually
 
 _MESSAGE_BYTES_MAX = 5
 _SENT_BETWEEN_LOOKS_MAX = 64
@@ -24,7 +24,7 @@ _PENDING_ERRORS_MAX = 16
 
 def main() -> None:
     """Send until the run is gone."""
-    wake_punctually()
+    wake_punctually(SENDER_PRIORITY)
     gc.disable()  # a collection would take longer than a packet may be late; nothing here makes cycles
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides when its sender ends
     with socket.socket(fileno=0) as control:
