@@ -23,7 +23,7 @@ check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: setup phone ## print one JSON line per figure: name, value, unit, target, baseline, ok
+bench: setup phone score ## print one JSON line per figure: name, value, unit, target, baseline, ok
 	$(BIN)/python -m tests.benchmarks
 
 bench-faults: setup phone ## faults of the bench in real runs: N=3 runs for each, QUIET=5 without; prints fault, injected, device fails
