@@ -41,6 +41,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--transport", choices=("UDP", "TCP", "TLS"), default="UDP")
     parser.add_argument("--ca", help="the file with the CAs that it trusts for TLS; else the system's")
     parser.add_argument("--srtp", action="store_true", help="offer and take secured audio only")
+    parser.add_argument(
+        "--dtls", action="store_true", help="with --srtp: offer it with DTLS, not with the key in the SDP"
+    )
     parser.add_argument("--tone", type=int, default=1000, help="the tone at its microphone, in hertz")
     parser.add_argument("--defect", action="append", default=[], help="SLUG, or SLUG=SIZE; may be given again")
     return parser.parse_args()
@@ -61,6 +64,7 @@ async def _run(options: argparse.Namespace) -> None:
         transport=options.transport,
         ca_file=options.ca,
         secures_audio=options.srtp,
+        secures_by_dtls=options.dtls,
         subscribes_to_messages=options.subscribe_messages,
     )
     behaviour = behaviour_with(dict(map(parse_defect, options.defect)))
