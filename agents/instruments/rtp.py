@@ -4,12 +4,13 @@ Takes encoded frames, gives received packets. Sending is the work of the sender'
 on the event loop either. What the packets say is found out in ``rtp_analysis``, ``dtmf`` and ``audio``.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 from agents.instruments.arrivals import Arrivals
+from agents.instruments.dtls_sdp import is_dtls
 from agents.instruments.packets import Packet, PacketPort, Peer
 from agents.instruments.rtcp import ReceptionReport, Report, reports
 from agents.instruments.rtp_packet import FRAME_S, TICKS_PER_FRAME, Outgoing, RtpPacket, SentFrame, build_rtp, parse_rtp
@@ -39,6 +40,8 @@ REPORTS_MAX = 10_000
 PROTECTED_KEPT = 50
 """Authentic packets kept as they came, so that it can be shown that another key does not open them."""
 _PAIR_ATTEMPTS = 50
+_EARLY_DTLS = 16
+"""Datagrams of DTLS that are kept until somebody hears them: a handshake may begin before the answer is here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,8 @@ class RtpPort:
         self._unauthentic: list[Packet] = []
         self._rtcp_unauthentic: list[Packet] = []
         self._opened_before: set[bytes] = set()
+        self._hear_dtls: Callable[[Packet], None] | None = None
+        self._early_dtls: deque[Packet] = deque(maxlen=_EARLY_DTLS)
 
     def open(self, host: str) -> Self:
         """Bind a free pair of ports. Raises Unavailable when there is none."""
@@ -212,6 +217,22 @@ class RtpPort:
         """The same for RTCP."""
         return tuple(self._rtcp_unauthentic)
 
+    def hear_dtls(self, hear: Callable[[Packet], None]) -> None:
+        """Give every datagram of DTLS on the media port to ``hear``, those that came before too (RFC 7983, 7).
+
+        Only a secured port knows them: on others they are ``foreign``.
+        """
+        self._hear_dtls = hear
+        while self._early_dtls:
+            hear(self._early_dtls.popleft())
+
+    def send_datagram(self, data: bytes, peer: Peer) -> None:
+        """Send bytes that are no RTP from the media port; what cannot be sent counts as lost."""
+        try:
+            self._media().send(data, peer)
+        except (OSError, Unavailable):
+            self.unsendable[peer[0]] += 1
+
     def secure(self) -> None:
         """From now on take and send nothing that does not authenticate; a key may still be on its way."""
         self.secured = True
@@ -308,6 +329,12 @@ class RtpPort:
     def _on_packet(self, packet: Packet) -> None:
         key = ""
         if self.secured:
+            if is_dtls(packet.data):
+                if self._hear_dtls is not None:
+                    self._hear_dtls(packet)
+                else:
+                    self._early_dtls.append(packet)
+                return
             opened = self._opened(packet)
             if opened is None:
                 return

@@ -105,6 +105,9 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-SIP-10-W", "message-summary-481"),
     **_plainly("IP-SEC-01", "tls-any-certificate", "tls-expired", "tls-wrong-host"),
     **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory", "srtp-old-key-kept"),
+    **_plainly(
+        "IP-SEC-02-D", "dtls-fingerprint-unchecked", "dtls-fingerprint-wrong", "dtls-sent-clear", "dtls-unfinished"
+    ),
     **_plainly("IP-MED-11", "rtp-marker-always"),
     "rtp-source-changes": FoundBy(requirement="IP-MED-11", size=100),
     "rtp-timestamp-steps": FoundBy(requirement="IP-MED-11", size=8),

@@ -338,7 +338,7 @@ def test_the_digital_profile_of_a_phone_has_a_procedure_for_everything_and_the_w
         here = shared[case.id]
         assert here == case.model_copy(update={"condition": None, "duration_s": here.duration_s})
     # What looks back over the run comes late; after it only what points the phone at another server.
-    assert [case.id for case in phone.suites[0].cases][-3:] == ["TC-REG-02", "TC-SEC-01", "TC-SEC-02"]
+    assert [case.id for case in phone.suites[0].cases][-4:] == ["TC-REG-02", "TC-SEC-01", "TC-SEC-02", "TC-SEC-04"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

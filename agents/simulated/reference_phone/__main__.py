@@ -42,6 +42,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--transport", choices=("UDP", "TCP", "TLS"), default="UDP")
     parser.add_argument("--ca", help="the file with the CAs that it trusts for TLS; else the system's")
     parser.add_argument("--srtp", action="store_true", help="offer and take secured audio only")
+    parser.add_argument(
+        "--dtls", action="store_true", help="with --srtp: offer it with DTLS, not with the key in the SDP"
+    )
     parser.add_argument("--tone", type=int, default=1000, help="the tone at its microphone, in hertz")
     parser.add_argument("--lamps", type=Path, help="the file in which it is written down when a lamp changes")
     parser.add_argument("--defect", action="append", default=[], help="SLUG, or SLUG=SIZE; may be given again")
@@ -63,6 +66,7 @@ async def _run(options: argparse.Namespace) -> None:
         transport=options.transport,
         ca_file=options.ca,
         secures_audio=options.srtp,
+        secures_by_dtls=options.dtls,
         subscribes_to_messages=options.subscribe_messages,
         lamps_file=options.lamps,
     )

@@ -125,6 +125,10 @@ class Behaviour:
     encrypts_audio: bool = True
     takes_new_key: bool = True
     """Whether what comes is looked at under the last key that was told."""
+    checks_fingerprint: bool = True
+    tells_own_fingerprint: bool = True
+    encrypts_dtls_audio: bool = True
+    finishes_handshake: bool = True
     refuses_clear_audio: bool = True
     """Where the account is told to secure its audio."""
 

@@ -318,6 +318,26 @@ _SECURITY = (
         takes_new_key=False,
     ),
     _plain(
+        "dtls-fingerprint-unchecked",
+        "any certificate is taken in the handshake for audio (RFC 5763, 5; RFC 8122, 6.2)",
+        checks_fingerprint=False,
+    ),
+    _plain(
+        "dtls-fingerprint-wrong",
+        "the fingerprint that is told is not that of the phone's certificate (RFC 5763, 5)",
+        tells_own_fingerprint=False,
+    ),
+    _plain(
+        "dtls-sent-clear",
+        "the handshake gives keys and the audio is sent in clear (RFC 5764, 3)",
+        encrypts_dtls_audio=False,
+    ),
+    _plain(
+        "dtls-unfinished",
+        "the handshake for audio is begun and not gone on with (RFC 5764, 3)",
+        finishes_handshake=False,
+    ),
+    _plain(
         "srtp-not-mandatory",
         "audio in clear is taken though the account is to secure it (RFC 4568, 5.1.2)",
         refuses_clear_audio=False,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from agents.simulated.reference_phone.behaviour import Behaviour
+from agents.simulated.reference_phone.dtls import Certificate, Handshake, is_handshake
 from agents.simulated.reference_phone.hearing import HEADER_BYTES, Heard, Sent, report
 from agents.simulated.reference_phone.session import Section
 from agents.simulated.reference_phone.srtp import SrtpReceiver, SrtpSender
@@ -77,6 +78,10 @@ class MediaStream:
         self._master: bytes | None = None
         self._secured: SrtpSender | None = None
         self._frames: tuple[bytes, ...] = ()
+        self._handshake: Handshake | None = None
+        self._early: deque[bytes] = deque(maxlen=8)
+        """What came of a handshake before the answer did."""
+        self._awaits_keys = False
 
     def open(self, host: str) -> int:
         """Bind a free even port, and give it."""
@@ -110,7 +115,40 @@ class MediaStream:
 
     def _hear(self) -> None:
         if self._socket is not None:
-            self._heard.take(self._read(self._socket), asyncio.get_running_loop().time(), self._clock_hz)
+            came = self._read(self._socket)
+            if is_handshake(came):
+                self._shake_hands(came)
+            else:
+                self._heard.take(came, asyncio.get_running_loop().time(), self._clock_hz)
+
+    def _shake_hands(self, came: bytes) -> None:
+        if self._handshake is None:
+            self._early.append(came)
+        elif self._behaviour.finishes_handshake:
+            self._handshake.take(came)
+
+    def key_by_dtls(self, remote: Section, certificate: Certificate) -> None:
+        """Begin the handshake, or wait for it, once for the whole call; nothing is sent before it has ended well."""
+        if self._handshake is not None:
+            return
+        target = (remote.host, remote.port)
+        self._awaits_keys = self._behaviour.encrypts_dtls_audio
+        self._handshake = Handshake(
+            certificate,
+            remote.fingerprints,
+            begins=not remote.begins,
+            checks=self._behaviour.checks_fingerprint,
+            send=lambda datagram: self._emit(datagram, target),
+            done=self._keyed,
+        )
+        while self._early:
+            self._shake_hands(self._early.popleft())
+
+    def _keyed(self, own: bytes, theirs: bytes) -> None:
+        if self._awaits_keys:
+            self._secured = SrtpSender(own)
+        self._heard.secured = SrtpReceiver(theirs)
+        self._awaits_keys = False
 
     def follow(self, remote: Section | None, sends: bool, master: bytes | None = None) -> None:
         """Send to where the other side wants it, or be silent; under a master key, where there is one."""
@@ -152,6 +190,8 @@ class MediaStream:
     def _send_report(self, *, ends: bool) -> None:
         if self._report_socket is None or self._reports_to is None:
             return
+        if self._handshake is not None:  # the port of reports would need a handshake of its own (RFC 5764, 4.1)
+            return
         packets = self._sent + round(self._behaviour.report_count_extra)
         sent = Sent(source=self._ssrc, packets=packets, payload_bytes=self._sent_bytes, timestamp=self._timestamp)
         block = self._heard.block(tells_loss=self._behaviour.reports_loss)
@@ -189,7 +229,7 @@ class MediaStream:
 
     def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         """What is due now."""
-        if self._target is None:
+        if self._target is None or self._awaits_keys:
             return
         packet = self._key_packet() or self._tone_packet()
         if packet is None:
@@ -260,6 +300,8 @@ class MediaStream:
         """Stop, say so where reports were sent, and let go of the ports."""
         if self._reporting is not None:
             self._send_report(ends=True)
+        if self._handshake is not None:
+            self._handshake.close()
         for task in (self._sending, self._reporting):
             if task is not None:
                 task.cancel()

@@ -13,6 +13,7 @@ from agents.suites.ip_phone import (
     calls,
     dialog_events,
     dialog_rules,
+    dtls,
     hold,
     interop,
     lamps,
@@ -91,6 +92,7 @@ PROCEDURES: dict[str, Procedure] = {
         tls.tls_signalling,
         dialog_events.dialog_events,
         secured_audio,
+        dtls.dtls_secured_audio,
         *interop.PROCEDURES,
     )
 }

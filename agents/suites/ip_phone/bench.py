@@ -11,6 +11,9 @@ from agents.drivers import DriverRefused, KeyGoesDown, PhoneDriver, driver_in, i
 from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz, tone, tone_share
 from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
+from agents.instruments.dtls import DtlsAssociation, DtlsIdentity, DtlsRole
+from agents.instruments.dtls_sdp import DTLS_TRANSPORTS, Setup
+from agents.instruments.packets import Peer
 from agents.instruments.registrar import Binding, Registrar
 from agents.instruments.rtp import FRAME_S, RtpPacket, RtpPort, SignalSent
 from agents.instruments.rtp_analysis import main_source, payloads
@@ -348,10 +351,15 @@ def rtp_line(call_id: str, packet: RtpPacket, formats: Mapping[int, AudioFormat]
 class Call:
     """A dialog with audio: what the phone asks for is sent, what it sends is kept."""
 
-    def __init__(self, dialog: Dialog, port: RtpPort, audio: LocalAudio) -> None:
+    def __init__(
+        self, dialog: Dialog, port: RtpPort, audio: LocalAudio, *, identity: DtlsIdentity | None = None
+    ) -> None:
+        """``identity``: the bench's certificate, where the audio is keyed by DTLS."""
         self.dialog = dialog
         self.port = port
+        self.dtls: DtlsAssociation | None = None
         self._audio = audio
+        self._identity = identity
         dialog.on_remote = self._follow
         if dialog.remote is not None:
             self._follow(dialog.remote)
@@ -386,7 +394,13 @@ class Call:
         if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
             self.port.stop_sending()
             return
-        if (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
+        if audio.protocol in DTLS_TRANSPORTS and self._identity is not None:
+            if self.dtls is None:
+                self._begin_dtls(audio, audio.destination, self._identity)
+                return
+            if self.dtls.own is None:
+                return
+        elif (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
             self.port.stop_sending()
             return
         frames = tone_frames(codec.encoding)
@@ -421,6 +435,26 @@ class Call:
             return None
         await asyncio.sleep(max(0.0, (sent.ends_ns - boottime_ns()) / 1e9))
         return sent if self.port.signal is sent else None
+
+    def _begin_dtls(self, audio: Media, peer: Peer, identity: DtlsIdentity) -> None:
+        """Begin the handshake, or wait for it; audio follows when it has ended well. One lasts for the whole call."""
+        association = DtlsAssociation(
+            # Whoever is active begins; to actpass the bench has answered active, and an answer without is passive.
+            role=DtlsRole.SERVER if audio.setup is Setup.ACTIVE else DtlsRole.CLIENT,
+            identity=identity,
+            told=audio.fingerprints,
+            send=lambda datagram: self.port.send_datagram(datagram, peer),
+            on_agreed=self._dtls_agreed,
+        )
+        self.dtls = association
+        self.port.hear_dtls(lambda packet: association.receive(packet.data) if packet.peer[0] == peer[0] else None)
+        association.start()
+
+    def _dtls_agreed(self) -> None:
+        if self.dtls is None or self.dtls.own is None or self.dtls.theirs is None or self.dialog.remote is None:
+            return
+        self.port.use_keys(own=self.dtls.own, theirs=self.dtls.theirs)
+        self._follow(self.dialog.remote)
 
     def rekey(self, key: Crypto) -> ClientTransaction:
         """Offer another key of ours within the call; it is used once the phone has answered."""
@@ -479,6 +513,8 @@ class Call:
         """Hang up what is still up, and let go of the port."""
         if self.dialog.established and not self.dialog.ended:
             self.dialog.bye()
+        if self.dtls is not None:
+            self.dtls.close()
         self.port.close()
 
 

@@ -161,3 +161,50 @@ async def test_an_address_to_which_nothing_can_be_sent_is_counted_and_the_stream
     (refused,) = port.unsendable.values()
     assert refused >= 1
     assert next(iter(port.sent_ns)) == heard.sequence
+
+
+async def test_a_secured_port_gives_dtls_to_who_hears_it_and_keeps_what_came_before() -> None:
+    near, far = (RtpPort(clock=SystemClock()).open("127.0.0.1") for _ in range(2))
+    heard: list[bytes] = []
+    both = asyncio.Event()
+
+    def hear(packet: Packet) -> None:
+        heard.append(packet.data)
+        if len(heard) == 2:
+            both.set()
+
+    far.secure()
+    near.send_datagram(b"\x16early", far.address)
+    near.send_datagram(b"\x80no DTLS", far.address)
+    while not far.unauthentic:
+        await asyncio.sleep(0.005)
+    far.hear_dtls(hear)
+    near.send_datagram(b"\x3flate", far.address)
+    await asyncio.wait_for(both.wait(), 5)
+    near.close()
+    far.close()
+
+    assert heard == [b"\x16early", b"\x3flate"]
+    assert [packet.data for packet in far.unauthentic] == [b"\x80no DTLS"]
+
+
+async def test_a_port_in_clear_takes_dtls_for_foreign() -> None:
+    near, far = (RtpPort(clock=SystemClock()).open("127.0.0.1") for _ in range(2))
+    near.send_datagram(b"\x16hello", far.address)
+    while not far.foreign:
+        await asyncio.sleep(0.005)
+    near.close()
+    far.close()
+
+    assert far.foreign == 1
+
+
+async def test_time_stamps_go_on_by_the_clock_of_the_codec() -> None:
+    near, far = (RtpPort(clock=SystemClock()).open("127.0.0.1") for _ in range(2))
+    near.start_sending(far.address, payload_type=111, frames=(b"opus",), ticks_per_frame=960)
+    await far.heard.first(lambda _: len(far.heard) >= 3, timeout_s=5)
+    near.close()
+    far.close()
+
+    first, second, *_ = in_sequence(far.packets())
+    assert (second.timestamp - first.timestamp) & 0xFFFF_FFFF == 960
