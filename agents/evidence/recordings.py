@@ -49,11 +49,12 @@ def recordings(heard: Sequence[Heard]) -> tuple[CaseFile, ...]:
     places: dict[bytes, int] = {}
     left_out = size_bytes = 0
     for number, one in enumerate(heard, start=1):
-        for recording in (*_of("sent", number, one), *_of("received", number, one)):
+        label = one.name or f"call {number}"
+        for recording in (*_of("sent", label, one), *_of("received", label, one)):
             data = write_wav(recording.rate_hz, recording.samples)
             if (place := places.setdefault(data, len(files))) < len(files):  # files are kept by what is in them
                 same = files[place]
-                files[place] = replace(same, name=f"{same.name}, {number}"[:NAME_CHARACTERS_MAX])
+                files[place] = replace(same, name=f"{same.name}, {label}"[:NAME_CHARACTERS_MAX])
                 continue
             if len(files) == FILES_MAX or size_bytes + len(data) > BYTES_MAX:
                 del places[data]
@@ -66,7 +67,7 @@ def recordings(heard: Sequence[Heard]) -> tuple[CaseFile, ...]:
     return tuple(files)
 
 
-def _of(direction: str, number: int, one: Heard) -> Iterator[Recording]:
+def _of(direction: str, label: str, one: Heard) -> Iterator[Recording]:
     frames: dict[str, list[Frame]] = {}
     formats = {format_.payload_type: format_ for format_ in one.formats}
     for encoding, frame in _sent(one, formats) if direction == "sent" else _received(one, formats):
@@ -80,7 +81,7 @@ def _of(direction: str, number: int, one: Heard) -> Iterator[Recording]:
         clock_hz = next(format_.clock_hz for format_ in one.formats if format_.encoding == encoding)
         samples, whole_s = _placed(found, pieces, clock_hz, rate_hz)
         cut = f", first {SECONDS_MAX:g} s of {whole_s:.0f}" if whole_s > SECONDS_MAX + 0.5 else ""
-        name = f"audio {direction} {encoding}{cut}, call {number}"
+        name = f"audio {direction} {label} {encoding}{cut}"
         yield Recording(name=name, rate_hz=rate_hz, samples=samples, whole_s=whole_s)
 
 
