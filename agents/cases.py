@@ -21,6 +21,8 @@ from lab_inventory.messages import Assignment, CaseEnded, CaseStatus
 from lab_inventory.programme import TestCase
 
 WINDOWS_MAX = 3
+SCORES_WITHIN_S = 300.0
+"""How long after its last call a run waits for scores; then the cases that want them are the lab's error."""
 _EVIDENCE_MAX = 64
 
 
@@ -59,10 +61,10 @@ async def carry_out_case(
     Nothing else is sent meanwhile. Raises OSError where evidence cannot be read again.
     """
     unscored = await measure_case(suite, case, repeat, assignment=assignment, folder=folder, clock=clock)
-    scorer = ScoresHere(folder)
+    scorer = ScoresHere(folder, clock)
     for wanted in unscored.wanted:
         scorer.ask(wanted.sound)
-    return scored(unscored, await scorer.answers())
+    return scored(unscored, await scorer.answers(clock.boottime_s() + SCORES_WITHIN_S))
 
 
 async def measure_case(

@@ -290,7 +290,7 @@ def _write(folder: Path, kept: Path, wanted: Reproduction, user_agent: str, comp
     for name, data in pictures(recorded, rtp).items():
         (folder / name).write_bytes(data)
     for one in ended.evidence:
-        words = f"REPRODUCTION-grants-nothing {one.name}".replace(" ", "-").replace("/", "-")
+        words = f"REPRODUCTION-grants-nothing {one.name}".replace(" ", "-").replace("/", "-").replace(",", "")
         evidence_path(kept, one.digest).rename(folder / f"{words}.{_ENDINGS.get(one.media_type, 'bin')}")
     if not any(kept.iterdir()):
         kept.rmdir()

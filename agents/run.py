@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from agents import cases
 from agents.bench_record import record_of
 from agents.cases import measure_case, not_applicable, not_run
 from agents.lease_guard import HeldLease, StopKind, StopOrder, is_lost, must_stop
@@ -226,7 +227,10 @@ class Run:
                 else:
                     self._spool.append(measured.ended)
         if unscored:
-            answers = await self._scorer.answers()
+            # Before the deadline, which would be the end of the cases that need no score too.
+            until_s = self._lease.deadline_at_s - TEARDOWN_S
+            until_s = min(until_s, self._clock.boottime_s() + cases.SCORES_WITHIN_S)
+            answers = await self._scorer.answers(until_s)
             for measured in unscored:
                 self._spool.append(scored(measured, answers))
         return RunOutcome.COMPLETED, ""

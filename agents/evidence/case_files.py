@@ -51,7 +51,8 @@ class Heard:
     """The audio of a call: what came to ``address``, from where as far as the phone said it, and when what was sent.
 
     ``reports``: the RTCP that came to the next port, in clear. ``formats``: what payload types mean in this call, the
-    bench's own numbers first. ``sent``: the audio that left.
+    bench's own numbers first. ``sent``: the audio that left. ``name``: what the recording is called where a number of
+    the call would not tell whose it is.
     """
 
     call: str
@@ -62,6 +63,7 @@ class Heard:
     reports: Sequence[Packet] = ()
     formats: Sequence[AudioFormat] = ()
     sent: Sequence[SentFrame] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ call the first ``SECONDS_MAX``, of a case ``FILES_MAX`` files and ``BYTES_MAX``;
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from agents.evidence.case_files import CaseFile, Heard
 from agents.instruments.audio import decode, sample_rate_hz
@@ -35,12 +36,11 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What passed in one direction of a call in one encoding, as long as it may be; ``whole_s`` is its full length."""
+    """What passed in one direction of a call in one encoding, as long as it may be."""
 
     name: str
     rate_hz: int
     samples: "array[int]"
-    whole_s: float
 
 
 def recordings(heard: Sequence[Heard]) -> tuple[CaseFile, ...]:
@@ -49,11 +49,12 @@ def recordings(heard: Sequence[Heard]) -> tuple[CaseFile, ...]:
     places: dict[bytes, int] = {}
     left_out = size_bytes = 0
     for number, one in enumerate(heard, start=1):
-        for recording in (*_of("sent", number, one), *_of("received", number, one)):
+        label = one.name or f"call {number}"
+        for recording in (*_of("sent", label, one), *_of("received", label, one)):
             data = write_wav(recording.rate_hz, recording.samples)
             if (place := places.setdefault(data, len(files))) < len(files):  # files are kept by what is in them
                 same = files[place]
-                files[place] = replace(same, name=f"{same.name}, {number}"[:NAME_CHARACTERS_MAX])
+                files[place] = replace(same, name=f"{same.name}, {label}"[:NAME_CHARACTERS_MAX])
                 continue
             if len(files) == FILES_MAX or size_bytes + len(data) > BYTES_MAX:
                 del places[data]
@@ -66,22 +67,24 @@ def recordings(heard: Sequence[Heard]) -> tuple[CaseFile, ...]:
     return tuple(files)
 
 
-def _of(direction: str, number: int, one: Heard) -> Iterator[Recording]:
+def _of(direction: str, label: str, one: Heard) -> Iterator[Recording]:
     frames: dict[str, list[Frame]] = {}
     formats = {format_.payload_type: format_ for format_ in one.formats}
     for encoding, frame in _sent(one, formats) if direction == "sent" else _received(one, formats):
         frames.setdefault(encoding, []).append(frame)
     for encoding, found in frames.items():
+        clock_hz = next(format_.clock_hz for format_ in one.formats if format_.encoding == encoding)
+        starts = _starts(found, clock_hz)
+        kept = [frame for frame, start_s in zip(found, starts, strict=True) if start_s < SECONDS_MAX]
         try:
             rate_hz = sample_rate_hz(encoding)
-            pieces = _decoded(encoding, found)
+            pieces = _decoded(encoding, kept)
         except InvariantBroken:  # no decoder for what a phone sent: the capture tells of it
             continue
-        clock_hz = next(format_.clock_hz for format_ in one.formats if format_.encoding == encoding)
-        samples, whole_s = _placed(found, pieces, clock_hz, rate_hz)
-        cut = f", first {SECONDS_MAX:g} s of {whole_s:.0f}" if whole_s > SECONDS_MAX + 0.5 else ""
-        name = f"audio {direction} {encoding}{cut}, call {number}"
-        yield Recording(name=name, rate_hz=rate_hz, samples=samples, whole_s=whole_s)
+        samples = _placed([start_s for start_s in starts if start_s < SECONDS_MAX], pieces, rate_hz)
+        whole_s = max(starts)
+        cut = f", first {SECONDS_MAX:g} s of {whole_s:.0f}" if whole_s >= SECONDS_MAX else ""
+        yield Recording(name=f"audio {direction} {label} {encoding}{cut}", rate_hz=rate_hz, samples=samples)
 
 
 def _sent(one: Heard, formats: Mapping[int, AudioFormat]) -> Iterator[tuple[str, Frame]]:
@@ -118,29 +121,30 @@ def _decoded(encoding: str, frames: Sequence[Frame]) -> Iterable["array[int]"]:
     return pieces
 
 
-def _placed(
-    frames: Sequence[Frame], pieces: Iterable["array[int]"], clock_hz: int, rate_hz: int
-) -> tuple["array[int]", float]:
-    """The samples on one axis of time from the first frame on, cut at ``SECONDS_MAX``; and how long it was in all."""
+def _starts(frames: Sequence[Frame], clock_hz: int) -> list[float]:
+    """When each frame begins, in s since the first."""
+    starts = [0.0]
+    for before, frame in pairwise(frames):
+        step_s = _signed(frame.timestamp - before.timestamp) / clock_hz
+        waited_s = frame.at_s - before.at_s
+        step_s = step_s if abs(step_s - waited_s) <= RESTARTS_S else max(0.0, waited_s)
+        starts.append(max(0.0, starts[-1] + step_s))
+    return starts
+
+
+def _placed(starts: Sequence[float], pieces: Iterable["array[int]"], rate_hz: int) -> "array[int]":
+    """The samples on one axis of time, cut at ``SECONDS_MAX``."""
     most = round(SECONDS_MAX * rate_hz)
     samples = array("h")
-    start_s = whole_s = 0.0
-    before: Frame | None = None
-    for frame, piece in zip(frames, pieces, strict=True):
-        if before is not None:
-            step_s = _signed(frame.timestamp - before.timestamp) / clock_hz
-            waited_s = frame.at_s - before.at_s
-            start_s += step_s if abs(step_s - waited_s) <= RESTARTS_S else max(0.0, waited_s)
-        before = frame
-        whole_s = max(whole_s, start_s + len(piece) / rate_hz)
-        start = max(0, round(start_s * rate_hz))
+    for start_s, piece in zip(starts, pieces, strict=True):
+        start = round(start_s * rate_hz)
         end = min(start + len(piece), most)
         if start >= end:
             continue
         if end > len(samples):
             samples.frombytes(bytes(SAMPLE_BYTES * (end - len(samples))))
         samples[start:end] = piece[: end - start]
-    return samples, whole_s
+    return samples
 
 
 def _signed(difference: int) -> int:

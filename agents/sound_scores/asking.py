@@ -19,8 +19,6 @@ from lab_inventory.clock import Clock
 from lab_inventory.messages import ScoreReply, ScoreRequest, ScoreStanding, SoundToScore
 from lab_inventory.reading import parse_message
 
-PATIENCE_S = 300.0
-"""How long after its last call a run waits for scores; then the cases that want them are the lab's error."""
 LOOK_S = 0.2
 
 
@@ -31,10 +29,10 @@ class Scorer(Protocol):
         """Want a score; may be begun with at once where nothing that sends is disturbed. Raises OSError."""
         ...
 
-    async def answers(self) -> dict[SoundToScore, str]:
+    async def answers(self, until_s: float) -> dict[SoundToScore, str]:
         """Once nothing of this run sends: the answer to all that was asked, as ``score_files`` gives it.
 
-        One that did not come in time is left out. Raises OSError.
+        One that has not come until then (CLOCK_BOOTTIME) is left out. Raises OSError.
         """
         ...
 
@@ -42,21 +40,24 @@ class Scorer(Protocol):
 class ScoresHere:
     """Scores in this process, once its calls are over: for whoever has no agent and no lab beside it."""
 
-    def __init__(self, evidence: Path) -> None:
+    def __init__(self, evidence: Path, clock: Clock) -> None:
         self._evidence = evidence
+        self._clock = clock
         self._wanted: dict[SoundToScore, None] = {}
 
     def ask(self, sound: SoundToScore) -> None:
         """Keep it for later."""
         self._wanted[sound] = None
 
-    async def answers(self) -> dict[SoundToScore, str]:
+    async def answers(self, until_s: float) -> dict[SoundToScore, str]:
         """One after another, beside the loop."""
         from agents.sound_scores.compute import score_files  # noqa: PLC0415  (loads numpy only where it scores)
 
         wanted, self._wanted = self._wanted, {}
         found = {}
         for sound in wanted:
+            if self._clock.boottime_s() > until_s:
+                break
             files = [evidence_path(self._evidence, address).read_bytes() for address in sound.files]
             found[sound] = await asyncio.to_thread(score_files, sound.model_dump_json(), files)
         return found
@@ -79,9 +80,8 @@ class ScoresAsked:
             self._directory.scores.mkdir(mode=0o700, exist_ok=True)
             self._put(sound, sending=True)
 
-    async def answers(self) -> dict[SoundToScore, str]:
-        """Look until all have an answer, or patience ends."""
-        until_s = self._clock.boottime_s() + PATIENCE_S
+    async def answers(self, until_s: float) -> dict[SoundToScore, str]:
+        """Look until all have an answer, or the time is over."""
         found: dict[SoundToScore, str] = {}
         left = await self._look(self._places, found, until_s)
         if left:
@@ -98,7 +98,7 @@ class ScoresAsked:
     async def _look(
         self, wanted: Iterable[SoundToScore], found: dict[SoundToScore, str], until_s: float
     ) -> tuple[SoundToScore, ...]:
-        """Those that need quiet, once every other has an answer or patience ended."""
+        """Those that need quiet, once every other has an answer or the time is over."""
         left = dict.fromkeys(wanted)
         need_quiet = []
         while left:
@@ -134,4 +134,4 @@ def scorer_for(directory: RunDirectory, clock: Clock, environment: Mapping[str, 
     """Through the agent where there is one that carries questions, else by itself."""
     if environment.get(VARIABLE) == ASKED:
         return ScoresAsked(directory, clock)
-    return ScoresHere(directory.evidence_folder)
+    return ScoresHere(directory.evidence_folder, clock)

@@ -40,7 +40,9 @@ FILE_BYTES_MAX = 32_000_000
 PACK_BYTES_MAX = 64_000_000
 """Of all files unpacked; a zip file is not larger than that either."""
 _CASE_BYTES_MAX = 4_000_000
-_NAME = re.compile(r"(?:manifest\.json|case\.json|README\.md|ladder\.txt|ladder\.svg|evidence/[0-9a-f]{64})")
+_NAME = re.compile(
+    r"(?:manifest\.json|case\.json|README\.md|ladder\.txt|ladder\.svg|(?:sound|rtp)-[1-9][0-9]?\.svg|evidence/[0-9a-f]{64})"
+)
 _WHEN = (1980, 1, 1, 0, 0, 0)
 
 

@@ -45,7 +45,7 @@ def test_what_came_is_the_tone_that_was_sent(format_: AudioFormat) -> None:
     (file,) = recordings([heard(packets(encode(format_.encoding, made), format_))])
 
     sound = read_wav(file.data)
-    assert file.name == f"audio received {format_.encoding}, call 1"
+    assert file.name == f"audio received call 1 {format_.encoding}"
     assert len(sound.samples) == len(made)
     power = sum(sample * sample for sample in sound.samples) / len(sound.samples)
     assert 10 * math.log10(power / 32_768**2) == pytest.approx(-20, abs=0.7)
@@ -88,7 +88,7 @@ def test_a_long_call_is_cut_and_says_so() -> None:
 
     (file,) = recordings([heard(sent=sent)])
 
-    assert file.name == "audio sent PCMU, first 60 s of 90, call 1"
+    assert file.name == "audio sent call 1 PCMU, first 60 s of 90"
     assert read_wav(file.data).duration_s == pytest.approx(SECONDS_MAX, abs=0.2)
 
 
@@ -108,4 +108,4 @@ def test_the_same_sound_in_two_calls_is_one_file_with_both_numbers() -> None:
 
     (file,) = recordings([heard(came), heard(came)])
 
-    assert file.name == "audio received PCMU, call 1, 2"
+    assert file.name == "audio received call 1 PCMU, call 2"

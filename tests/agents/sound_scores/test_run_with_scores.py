@@ -10,10 +10,10 @@ import pytest
 from agent_nouns import RememberingLog, assignment, case, directory_for, until
 from fake_suite import FakeSuite
 
+from agents import cases
 from agents.measure import Procedure, Recorder
 from agents.run import Run
 from agents.run_directory import RunDirectory
-from agents.sound_scores import asking
 from agents.sound_scores.mode import ASKED, VARIABLE
 from agents.sound_scores.places import answer_path, ask_path, unanswered
 from agents.sound_scores.quiet import SENDING
@@ -141,7 +141,7 @@ async def test_without_a_score_the_case_is_an_error_with_its_evidence_and_the_ot
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: ScoreStanding
 ) -> None:
     monkeypatch.setenv(VARIABLE, ASKED)
-    monkeypatch.setattr(asking, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(cases, "SCORES_WITHIN_S", 0.3)
     directory = directory_for(tmp_path, assignment(cases=CASES))
     running = asyncio.create_task(run_in(directory).carry_out())
     if standing is ScoreStanding.REFUSED:

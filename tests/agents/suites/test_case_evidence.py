@@ -88,6 +88,6 @@ async def test_evidence_of_a_run_holds_no_secret_and_tshark_finds_in_the_capture
     assert len(packets) == len(lines) + len(heard) + sum("rtcp.pt" in packet for packet in packets)
     assert not [packet for packet in packets if "_ws.malformed" in packet]
 
-    sent, received = (read_wav(call[f"TC-SIP-01 audio {way} PCMU, call 1"]) for way in ("sent", "received"))
+    sent, received = (read_wav(call[f"TC-SIP-01 audio {way} call 1 PCMU"]) for way in ("sent", "received"))
     assert level_dbfs(sent) == pytest.approx(TONE_LEVEL_DBFS, abs=0.5)
     assert level_dbfs(received) > LEVEL_DBFS_MIN

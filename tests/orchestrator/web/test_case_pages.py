@@ -9,6 +9,7 @@ import zipfile
 from lab_server import LabServer
 from signalling import EVIL, files
 
+from lab_inventory.evidence.pack import read_pack
 from lab_inventory.evidence.wav import write_wav
 from tests.orchestrator.web.test_pages import page
 
@@ -92,6 +93,7 @@ async def test_a_recording_is_played_and_drawn_and_what_is_none_is_a_file_alone(
     (image,) = re.findall(r'<image [^>]*href="([^"]+)"', answer.text)
     assert (await server.operator.get(image)).content.startswith(b"\x89PNG")
     pack = await server.operator.get(f"/v1{path.partition('?')[0]}/pack")
+    read_pack(pack.content)
     names = zipfile.ZipFile(io.BytesIO(pack.content)).namelist()
     assert {"sound-1.svg", "rtp-1.svg"} <= set(names)
     assert "sound-2.svg" not in names
