@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-ALONE = ("agents", "bench_faults", "cluster", "contracts", "deploy", "e2e", "faults")
+ALONE = ("agents", "bench_faults", "cluster", "contracts", "deploy", "e2e", "faults", "headset")
 ALONE_TOO = ("orchestrator/dispatch", "orchestrator/cli", "orchestrator/test_two_servers.py")
 """Tests that measure time, start what must have the machine, or use fixed addresses: not beside each other."""
 

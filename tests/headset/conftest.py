@@ -28,7 +28,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.alone)
             if missing and not os.environ.get("CI"):
                 item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}: see 'make lab-vm'"))
 
