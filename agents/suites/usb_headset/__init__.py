@@ -1,8 +1,8 @@
 """The suite for USB headsets: its procedures by id, and opening it for a run."""
 
-from agents.drivers.headset import BenchPortHands
+from agents.drivers.headset import BenchPortHands, HeadsetHands, OperatorHands
 from agents.instruments.stall import StallMeter
-from agents.instruments.usb.bench_eye import BenchEye
+from agents.instruments.usb.bench_eye import BenchEye, Eye, NoEye
 from agents.instruments.usb.linux_port import LinuxPort
 from agents.instruments.usb.port import HeadsetPort
 from agents.instruments.usb.usbip_port import UsbIpPort
@@ -55,12 +55,16 @@ async def open_headset_suite(assignment: Assignment, clock: Clock) -> HeadsetSui
     slot = assignment.slot
     if slot.control is None:
         raise LabError(f"the slot {slot.name} names no control: nobody can press the headset's keys")
+    hands: HeadsetHands = BenchPortHands(slot.control)
+    eye: Eye = BenchEye(slot.control)
+    if slot.driver == OperatorHands.name:
+        hands, eye = OperatorHands(slot.control, f"The headset in {slot.name}"), NoEye()
     meter = StallMeter()
     meter.start()
     bench = HeadsetBench(
         port=port_of(slot),
-        hands=BenchPortHands(slot.control),
-        eye=BenchEye(slot.control),
+        hands=hands,
+        eye=eye,
         meter=meter,
         clock=clock,
         ics=assignment.ics,
