@@ -3,14 +3,14 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agents.durable import write_whole
-from agents.score import ip_phone
+from agents.score import ip_phone, usb_headset
 from agents.score.scoring import Phone, score
 from agents.score.seeded import Subject
 from agents.score.table import Scope, ScoreTable
@@ -19,6 +19,7 @@ from lab_inventory.errors import BadInput
 
 suite = typer.Typer(help="What the suites of this agent are worth.", no_args_is_help=True)
 AT_ONCE_MAX = 32
+MACHINE = Path("var/lab-vm")
 
 
 @suite.callback()
@@ -28,7 +29,7 @@ def _of_suites() -> None:
 
 @suite.command("score")
 def score_suite(
-    category: Annotated[str, typer.Argument(help="ip-phone")],
+    category: Annotated[str, typer.Argument(help="ip-phone, usb-headset")],
     third_party: Annotated[
         Path | None, typer.Option(help="Also score with a third party's phone program: its directory of configuration.")
     ] = None,
@@ -40,10 +41,31 @@ def score_suite(
     seed: Annotated[int | None, typer.Option(help="The order of an earlier scoring again.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the table is kept, as JSON.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep runs and evidence in this new directory.")] = None,
+    tier: Annotated[
+        list[str] | None, typer.Option(help="usb-headset: usbip (without it) or virtual-machine; may be given again.")
+    ] = None,
+    machine: Annotated[Path, typer.Option(help="usb-headset: where the virtual machine is built.")] = MACHINE,
 ) -> None:
-    """Run the suite on phones with seeded defects. Status 0: all came out as they must; 1: some did not."""
-    if category != "ip-phone":
-        raise BadInput(f"there is no score for {category}; expected ip-phone")
+    """Run the suite on devices with seeded defects. Status 0: all came out as they must; 1: some did not."""
+    if category == usb_headset.CATEGORY:
+        _score_headset(tier or ["usbip"], healthy, only, scope, at_once, seed, out, keep, machine)
+    elif category == "ip-phone":
+        _score_phones(third_party, healthy, only, without_reference, scope, at_once, seed, out, keep)
+    else:
+        raise BadInput(f"there is no score for {category}; expected ip-phone or usb-headset")
+
+
+def _score_phones(
+    third_party: Path | None,
+    healthy: int,
+    only: Sequence[str] | None,
+    without_reference: bool,
+    scope: Scope,
+    at_once: int | None,
+    seed: int | None,
+    out: Path | None,
+    keep: Path | None,
+) -> None:
     programme = ip_phone.programme()
     phones: dict[str, Phone] = {}
     if not without_reference:
@@ -71,6 +93,55 @@ def score_suite(
             )
         )
 
+    _kept(run, out, keep, clock)
+
+
+def _score_headset(
+    named: Sequence[str],
+    healthy: int,
+    only: Sequence[str] | None,
+    scope: Scope,
+    at_once: int | None,
+    seed: int | None,
+    out: Path | None,
+    keep: Path | None,
+    machine: Path,
+) -> None:
+    from agents.score.headset_scoring import score_headset  # noqa: PLC0415  (loads what only headsets need)
+    from agents.score.headset_tiers import Tier  # noqa: PLC0415
+
+    unknown = sorted(set(named) - set(Tier))
+    if unknown:
+        raise BadInput(f"unknown tier {', '.join(unknown)}; expected {' or '.join(Tier)}")
+    tiers = [tier for tier in Tier if tier in named]
+    programme = usb_headset.programme()
+    every = [one for tier in tiers for one in usb_headset.subjects(tier, programme, healthy=healthy)]
+    drawn = _chosen(every, only)
+    clock = SystemClock()
+    order = seed if seed is not None else int(clock.uniform(0, 1_000_000))
+    typer.echo(f"{len(drawn)} runs, seed {order}; order and names are told at the end")
+
+    def run(work: Path) -> ScoreTable:
+        return asyncio.run(
+            score_headset(
+                tiers,
+                drawn,
+                programme,
+                image=machine,
+                scope=scope,
+                seed=order,
+                at_once=at_once or (os.cpu_count() or 1),
+                work=work,
+                clock=clock,
+                tell=typer.echo,
+            )
+        )
+
+    _kept(run, out, keep, clock)
+
+
+def _kept(run: Callable[[Path], ScoreTable], out: Path | None, keep: Path | None, clock: SystemClock) -> None:
+    """Run the scoring, keep and print its table, and end with what it came to."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="assay-score-") as folder:
             table = run(Path(folder))
@@ -103,13 +174,13 @@ def print_table(table: ScoreTable) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    shown = Table("phone", "defect", "size", "must", "requirement", "is", "failed as well", "undecided")
+    shown = Table("device", "defect", "size", "must", "requirement", "is", "failed as well", "undecided")
     for row in table.rows:
         share = "" if row.share is None else f" (x {row.share:g})"
         sized = "" if row.size is None else f"{row.size:.4g}{share}"
         verdict = str(row.verdict) if row.right else f"WRONG: {row.verdict}"
         shown.add_row(
-            row.phone, Text(row.defect), sized, str(row.must), row.requirement, verdict,
+            f"{row.phone} {row.tier}".strip(), Text(row.defect), sized, str(row.must), row.requirement, verdict,
             ", ".join(row.also), ", ".join(row.undecided),
         )  # fmt: skip
     Console(width=max(Console().width, 140)).print(shown)

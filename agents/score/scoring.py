@@ -108,7 +108,17 @@ async def score(
             tell(f"{number}: ended after {took_s:.0f} s")
             return
         by = phone.found_by[subject.defect]
-        rows.append(row_of(subject, by, phone.wrong[subject.defect], found, phone.golden, took_s, tier=phone.tier))
+        rows.append(
+            row_of(
+                replace(subject, phone=phone.name),
+                by,
+                phone.wrong[subject.defect],
+                found,
+                phone.golden,
+                took_s,
+                tier=phone.tier,
+            )
+        )
         tell(f"{number}: ended after {took_s:.0f} s")
 
     async with asyncio.TaskGroup() as group:

@@ -18,8 +18,8 @@ from lab_inventory.clock import boottime_ns
 BUFFER_US = 200_000
 """An emulated host queues late: with less than 40 ms it runs dry."""
 
-WATCHDOG_S = 3.0
-"""So much longer than it lasts may a recording take."""
+WATCHDOG_S = 6.0
+"""So much longer than it lasts may a recording take: an emulated bus waits for a busy machine."""
 
 _PLAYBACK, _CAPTURE = 0, 1
 _NONBLOCK = 1

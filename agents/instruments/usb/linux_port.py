@@ -28,6 +28,7 @@ class LinuxPort:
         self._path = path
         self._hid = HidRaw()
         self._unit: UsbUnit | None = None
+        self._controls: tuple[str, list[tuple[str, str, str]]] = ("", [])
 
     async def appear(self, timeout_s: float) -> float | None:
         """As the port says; the sound card's streams, its name for people and hidraw must be there."""
@@ -36,6 +37,7 @@ class LinuxPort:
             unit = self._look()
             if unit is not None and unit.card is not None and unit.hidraw is not None and _opened(self._hid, unit):
                 self._unit = unit
+                self._controls = ("", [])
                 return (boottime_ns() - began_ns) / 1e9
             await asyncio.sleep(LOOK_S)
         return None
@@ -107,6 +109,7 @@ class LinuxPort:
 
     async def muted(self) -> bool | None:
         """As the port says."""
+        self._controls = ("", [])
         found = await self._control(_is_capture_switch)
         return None if found is None else ": values=off" in found[1]
 
@@ -135,8 +138,11 @@ class LinuxPort:
         return None if found is None else found[1]
 
     async def _control(self, wanted: Callable[[str], bool]) -> tuple[str, str] | None:
-        listed = await _run("amixer", "-c", self._card(), "contents")
-        return next(((number, rest) for number, name, rest in _CONTROL.findall(listed) if wanted(name)), None)
+        """The number of a control and what is told of it; listed once for each time the card came."""
+        card = self._card()
+        if self._controls[0] != card:
+            self._controls = (card, _CONTROL.findall(await _run("amixer", "-c", card, "contents")))
+        return next(((number, rest) for number, name, rest in self._controls[1] if wanted(name)), None)
 
 
 def _opened(hid: HidRaw, unit: UsbUnit) -> bool:

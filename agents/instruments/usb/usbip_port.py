@@ -30,7 +30,9 @@ from lab_inventory.clock import boottime_ns
 
 REPORTS_MAX = 20_000
 LOOK_S = 0.01
-WATCHDOG_S = 3.0
+WATCHDOG_S = 10.0
+"""So much longer than it lasts may a recording take: the bus waits for a busy machine."""
+
 _FRAMES = 8
 """In one transfer, as Linux queues them."""
 

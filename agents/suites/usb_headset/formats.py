@@ -10,7 +10,7 @@ from agents.measure import Recorder, procedure
 from agents.suites.usb_headset.bench import PAD_S, HeadsetBench, Loop, or_refused
 from lab_inventory.measurement import Unit
 
-NOISE_S = 0.5
+NOISE_S = 0.35
 RATE_MIN = 16_000
 BOTH_AT = 48_000
 WORKS_MIN = 0.5
@@ -102,7 +102,7 @@ async def latency(bench: HeadsetBench, recorder: Recorder) -> None:
     found: list[float] = []
     spread = first = stretch = 0.0
     for number in range(int(bench.parameter("openings"))):
-        one = await or_refused(bench.loop(sound, name=f"opening {number + 1}", tail_s=1.0))
+        one = await or_refused(bench.loop(sound, name=f"opening {number + 1}", tail_s=0.6))
         if not isinstance(one, Loop) or one.followed is None or one.latency_ms is None:
             bench.measure_rest(latency, one if isinstance(one, str) else "the sound was not found again")
             return
