@@ -6,13 +6,13 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup score phone speech clean
+.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof plug-cycles setup score phone speech clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
-run: setup phone ## set up and run the main job, end to end (ONCE=1 stops after it; 0 as expected, 1 not, 2 could not run)
-	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once) || exit $$?
+run: setup phone $(if $(HEADSET),lab-vm) ## set up and run the main job, end to end (ONCE=1 stops after it, HEADSET=1: a phone and a headset; 0 as expected, 1 not, 2 could not run)
+	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once) $(if $(HEADSET),--headset) || exit $$?
 
 test: setup phone ## set up and pass the whole test suite
 	$(BIN)/python -m tests.lanes $(PYTEST_ARGS)
@@ -43,6 +43,9 @@ lab-vm: ## the virtual machine that takes the virtual headset for a real one, fr
 
 headset-proof: setup lab-vm ## that Linux takes the virtual headset for a real one: card, loop exact to the bit, key, lamps
 	@$(BIN)/python -m agents.simulated.headset.machine.proof var/lab-vm
+
+plug-cycles: setup lab-vm ## plug a virtual headset in and out N=200 times; prints the time to its registration: median, p99, longest
+	@$(BIN)/python -m tests.benchmarks.plug_cycles --cycles $(or $(N),200)
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 

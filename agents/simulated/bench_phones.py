@@ -108,7 +108,7 @@ def _free_ports() -> int:
 
 def places(lab: Path, phones: Path) -> list[tuple[Slot, Path]]:
     """Which phone directory stands in which slot."""
-    slots = [slot for host in read_lab(lab).hosts for _, slot in host.slots()]
+    slots = [slot for host in read_lab(lab).hosts for _, slot in host.slots() if slot.registrar]
     directories = sorted(path for path in phones.iterdir() if path.is_dir()) if phones.is_dir() else []
     if not directories:
         raise BadInput(f"{phones}: there are no phone directories")

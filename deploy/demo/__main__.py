@@ -1,4 +1,5 @@
 """``make run``: server, agent and three phones are started; a batch is queued, run, judged; the outcome is shown.
+With ``HEADSET=1`` it is one phone, and a headset at a second lab host, which is a virtual machine.
 
 Status 0: the job ended as its golden profile says; 1: it did not; 2: it could not run.
 """
@@ -20,15 +21,18 @@ import httpx
 import yaml
 from rich.console import Console
 
-from deploy.demo.outcome import Phone, differences, not_measured, phone_of, read_expected, table
+from deploy.demo.outcome import Expected, Phone, differences, not_measured, phone_of, read_expected, table
 from deploy.demo.processes import Processes
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import AssayError, Unavailable
-from lab_inventory.lab import Lab, read_lab
+from lab_inventory.lab import Host, Lab, read_lab
 
 HERE = Path(__file__).parent
 PORT = 8470
+WITH_HEADSET = HERE / "headset"
+INBOX_PORT = 8471
 START_TIMEOUT_S = 60.0
+MACHINE_TIMEOUT_S = 240.0
 JOB_TIMEOUT_S = 600.0
 LOOK_S = 0.5
 STOP_RUNS_TIMEOUT_S = 30.0
@@ -44,9 +48,10 @@ class Stopped(Exception):
 
 
 class Demo:
-    """One run of the main job."""
+    """One run of the main job, as the files in ``told`` say: lab, batch and golden profile."""
 
-    def __init__(self, work: Path, port: int, phones: Path, console: Console) -> None:
+    def __init__(self, work: Path, port: int, phones: Path, console: Console, told: Path = HERE) -> None:
+        self._told = told
         self._work = work
         self._phones = phones
         self._console = console
@@ -68,11 +73,14 @@ class Demo:
 
     def job(self) -> list[Phone]:
         """From nothing to verdicts."""
-        lab = read_lab(HERE / "lab.yaml")
+        lab = read_lab(self._told / "lab.yaml")
         self._start_server(lab)
         self._start_agent(lab)
+        for host in lab.hosts[1:]:
+            self._start_machine(host)
         with self._characterising(lab):
             self._start_phones(lab)
+            self._find(lab)
         self._submit()
         return self._follow()
 
@@ -90,6 +98,7 @@ class Demo:
             "--ray-local-host",
             host,
         ]
+        command += [option for other in lab.hosts[1:] for option in ("--ray-doors-of", other.name)]
         self._let_in(data)
         self._processes.start("server", command)
         self._until("the server answers", lambda: self._http.get("/healthz").is_success)
@@ -127,7 +136,7 @@ class Demo:
         """The bench measures itself without a device while the phones come up; ended when this is left."""
         host = lab.hosts[0].name
         self.say("the bench measures itself without a device, 30 times")
-        command = [sys.executable, "-m", "agents.cli", "bench", "characterise", "--lab", str(HERE / "lab.yaml")]
+        command = [sys.executable, "-m", "agents.cli", "bench", "characterise", "--lab", str(self._told / "lab.yaml")]
         environment = os.environ | self._agent_environment(host)
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as bench:
             try:
@@ -142,11 +151,26 @@ class Demo:
             raise Unavailable(f"the bench could not measure itself: {said}")
         self.say(f"the bench has a record of its uncertainty: {self._address}/benches/{lab.hosts[0].benches[0].name}")
 
+    def _start_machine(self, host: Host) -> None:
+        """A lab host that is a virtual machine, with an agent and no Ray node; its headsets are plugged in."""
+        token = self._call("POST", f"/v1/hosts/{host.name}/join-token")["token"]
+        command = ["agents.simulated.headset.machine.lab_host", "--work", str(self._work / host.name)]
+        command += ["--image", str(self._work / "lab-vm"), "--host", host.name]
+        command += ["--server-port", str(self._port), "--inbox-port", str(INBOX_PORT)]
+        for _, slot in host.slots():
+            command += ["--bench-port", (slot.control or "").rpartition(":")[2]]
+        self.say(f"starting {host.name}, a virtual machine with a virtual USB headset, its agent without a Ray node")
+        self._processes.start(host.name, command, told=token)
+
     def _start_phones(self, lab: Lab) -> None:
-        self.say("starting three phones (baresip), one behind a proxy that makes it defective")
-        phones = ["agents.simulated.bench_phones", "--lab", str(HERE / "lab.yaml")]
+        count = sum(slot.registrar is not None for host in lab.hosts for _, slot in host.slots())
+        behind = ", one behind a proxy that makes it defective" if count > 1 else ""
+        self.say(f"starting {count} phone{'s' if count > 1 else ''} (baresip){behind}")
+        phones = ["agents.simulated.bench_phones", "--lab", str(self._told / "lab.yaml")]
         phones += ["--phones", str(self._phones), "--work", str(self._work / "phones")]
         self._processes.start("phones", phones)
+
+    def _find(self, lab: Lab) -> None:
         slots = {slot.name for host in lab.hosts for _, slot in host.slots()}
         known: set[str] = set()
 
@@ -160,11 +184,12 @@ class Demo:
                     )
             return known >= slots
 
-        self._until("all phones are registered", found)
+        timeout_s = START_TIMEOUT_S if len(lab.hosts) == 1 else MACHINE_TIMEOUT_S
+        self._until("all devices are registered", found, timeout_s)
         self._until("the Ray worker is ready", lambda: not self._http.get("/readyz").json()["degraded"])
 
     def _submit(self) -> None:
-        batch = yaml.safe_load((HERE / "batch.yaml").read_text(encoding="utf-8"))
+        batch = yaml.safe_load((self._told / "batch.yaml").read_text(encoding="utf-8"))
         key = self._clock.new_id("demo")
         reply = self._call("POST", "/v1/batches", batch, {"Idempotency-Key": key})
         self._batch = reply["batch"]
@@ -284,16 +309,18 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="stop after the job")
     parser.add_argument("--work", type=Path, default=Path("var"))
     parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--headset", action="store_true", help="a phone, and a headset at a virtual machine")
     parser.add_argument("--phones", type=Path, default=HERE / "phones", help="the phones' configuration directories")
     options = parser.parse_args()
     console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 150)
     options.work.mkdir(parents=True, exist_ok=True)
-    demo = Demo(options.work, options.port, options.phones, console)
+    told = WITH_HEADSET if options.headset else HERE
+    demo = Demo(options.work, options.port, options.phones, console, told)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     status = 2
     try:
-        status = _run(demo, console, once=options.once)
+        status = _run(demo, console, read_expected(told / "expected.yaml"), once=options.once)
     except Stopped:
         console.print("stopping ...")
     except (AssayError, httpx.HTTPError, OSError) as error:
@@ -305,8 +332,7 @@ def main() -> int:
     return status
 
 
-def _run(demo: Demo, console: Console, *, once: bool) -> int:
-    expected = read_expected(HERE / "expected.yaml")
+def _run(demo: Demo, console: Console, expected: Expected, *, once: bool) -> int:
     phones = demo.job()
     files = demo.certificates(phones)
     console.print(table(phones, files))

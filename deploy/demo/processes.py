@@ -20,19 +20,26 @@ class Processes:
         self._logs = logs
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
 
-    def start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
-        """Start one; it does not get the terminal's Ctrl-C, because it is stopped in its turn."""
+    def start(
+        self, name: str, command: list[str], environment: dict[str, str] | None = None, *, told: str | None = None
+    ) -> None:
+        """Start one; it does not get the terminal's Ctrl-C, because it is stopped in its turn. ``told``: a line for its
+        standard input.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if told is None else subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env={**os.environ, **(environment or {})},
             )
         self._started.append((name, process))
+        if process.stdin is not None:
+            with process.stdin:
+                process.stdin.write(f"{told}\n".encode())
 
     def log(self, name: str) -> Path:
         """Where a process writes."""

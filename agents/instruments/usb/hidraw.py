@@ -28,13 +28,13 @@ class HidRaw:
         self._came = asyncio.Event()
         self.gone = False
 
-    def open(self, name: str) -> None:
-        """Open ``/dev/NAME`` and read from now on; raises HeadsetGone where it cannot be opened."""
+    def open(self, name: str, devices: Path = Path("/dev")) -> None:
+        """Open the node ``name`` and read from now on; raises HeadsetGone where it cannot be opened."""
         self.close()
         try:
-            self._handle = os.open(Path("/dev") / name, os.O_RDWR | os.O_NONBLOCK)
+            self._handle = os.open(devices / name, os.O_RDWR | os.O_NONBLOCK)
         except OSError as error:
-            raise HeadsetGone(f"/dev/{name} cannot be opened: {error.strerror}") from error
+            raise HeadsetGone(f"{devices / name} cannot be opened: {error.strerror}") from error
         self.gone = False
         asyncio.get_running_loop().add_reader(self._handle, self._read)
 

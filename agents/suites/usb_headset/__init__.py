@@ -1,8 +1,8 @@
 """The suite for USB headsets: its procedures by id, and opening it for a run."""
 
-from agents.drivers.headset import BenchPortHands
+from agents.drivers.headset import BenchPortHands, HeadsetHands, OperatorHands
 from agents.instruments.stall import StallMeter
-from agents.instruments.usb.bench_eye import BenchEye
+from agents.instruments.usb.bench_eye import BenchEye, Eye, NoEye
 from agents.instruments.usb.linux_port import LinuxPort
 from agents.instruments.usb.port import HeadsetPort
 from agents.instruments.usb.usbip_port import UsbIpPort
@@ -44,8 +44,10 @@ PROCEDURES: dict[str, Procedure] = {
 
 
 def port_of(slot: Slot) -> HeadsetPort:
-    """How the headset of a slot is reached: by this machine's kernel, or by raw USB/IP."""
-    return UsbIpPort(host_and_port(slot.sip[0])) if slot.driver == USBIP else LinuxPort(slot.usb or "")
+    """How the headset of a slot is reached: by this machine's kernel at the slot's USB port, or by raw USB/IP."""
+    if slot.driver == USBIP:
+        return UsbIpPort(host_and_port(slot.sip[0]))
+    return LinuxPort(slot.usb or "")
 
 
 async def open_headset_suite(assignment: Assignment, clock: Clock) -> HeadsetSuite:
@@ -53,12 +55,16 @@ async def open_headset_suite(assignment: Assignment, clock: Clock) -> HeadsetSui
     slot = assignment.slot
     if slot.control is None:
         raise LabError(f"the slot {slot.name} names no control: nobody can press the headset's keys")
+    hands: HeadsetHands = BenchPortHands(slot.control)
+    eye: Eye = BenchEye(slot.control)
+    if slot.driver == OperatorHands.name:
+        hands, eye = OperatorHands(slot.control, f"The headset in {slot.name}"), NoEye()
     meter = StallMeter()
     meter.start()
     bench = HeadsetBench(
         port=port_of(slot),
-        hands=BenchPortHands(slot.control),
-        eye=BenchEye(slot.control),
+        hands=hands,
+        eye=eye,
         meter=meter,
         clock=clock,
         ics=assignment.ics,

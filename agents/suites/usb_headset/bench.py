@@ -10,7 +10,7 @@ import numpy as np
 from agents.drivers.headset import HeadsetHands
 from agents.instruments.loop_follow import Followed, Signal, follow
 from agents.instruments.stall import StallMeter
-from agents.instruments.usb.bench_eye import BenchEye
+from agents.instruments.usb.bench_eye import Eye, NotOnThisBench
 from agents.instruments.usb.headset_rules import Quantity
 from agents.instruments.usb.port import (
     HeadsetGone,
@@ -81,11 +81,11 @@ class HeadsetBench:
 
     port: HeadsetPort
     hands: HeadsetHands
-    eye: BenchEye
+    eye: Eye
     meter: StallMeter
     clock: Clock
     ics: Answers
-    emulated: bool = True
+    coupled: bool = True
     case: TestCase | None = None
     found: list[Found] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
@@ -121,6 +121,13 @@ class HeadsetBench:
             if quantity not in known:
                 self.measure(quantity, None, note)
 
+    def leave_rest(self, procedure: Procedure, why: str) -> None:
+        """Say that this bench cannot measure whatever the procedure has not measured yet."""
+        known = {found.quantity for found in self.found} | set(self.unmeasured)
+        for quantity in procedure.measures:
+            if quantity not in known:
+                self.leave_unmeasured(quantity, why)
+
     def leave_unmeasured(self, quantity: str, why: str) -> None:
         """Say that this bench cannot measure a quantity, and why: it is inconclusive then."""
         self.unmeasured[quantity] = why
@@ -154,7 +161,10 @@ class HeadsetBench:
             await self.hands.plug()
             if await self.port.appear(APPEARS_S) is None:
                 raise HeadsetGone("the headset does not come back to the bus between two cases")
-        await self.eye.couple(left=1.0, right=0.0)
+        try:
+            await self.eye.couple(left=1.0, right=0.0)
+        except NotOnThisBench:
+            self.coupled = False
         await self.eye.talk(hertz=1000.0, peak=0.0)
         await self.port.set_mute(False)
         await self.port.set_volume(0.0)
@@ -201,16 +211,18 @@ class HeadsetBench:
         ``at_record_rate``: the same sound at the recording's rate, where that is another. Raises StreamRefused.
         """
         heard_at = record_rate or rate
+        if not self.coupled:
+            raise NotOnThisBench("this bench has no coupler from ear to mouth")
         pad = round(PAD_S * rate)
         sound = np.zeros((pad + len(sent), 2), np.int16)
         sound[pad:, 0] = sent
         if right is not None:
             sound[pad:, 1] = right
-        before = (await self.eye.look()).stretch_ms
+        before = await self.eye.stretch_ms()
         recording = await self.record(
             sound, play_rate=rate, record_rate=heard_at, record_s=PAD_S + len(sent) / rate + tail_s, name=name
         )
-        after = (await self.eye.look()).stretch_ms
+        after = await self.eye.stretch_ms()
         heard = recording.sound.astype(float)
         looked_for = sent if at_record_rate is None else at_record_rate
         followed = await asyncio.to_thread(follow, looked_for, heard) if len(heard) > len(looked_for) else None

@@ -18,6 +18,9 @@ PRESS_S = 1.0
 MORE_S = 0.15
 """So long after the first report further ones are waited for: an honest key sends none."""
 
+STALL_MS = 15.0
+"""A press during which the bench stalled for longer is made again, up to as often once more."""
+
 Press = tuple[float | None, list[tuple[int, int]], float]
 """How many ms until the first report, the (usage, value) pairs of every report in order, and the bench's stall."""
 
@@ -42,6 +45,16 @@ async def press(bench: HeadsetBench, descriptor: ReportDescriptor, key: HeadsetK
         return None, said, 0.0
     first_ns = every[0][0].at_ns
     return (first_ns - began_ns) / 1e6, said, bench.lateness_ms(began_ns, first_ns)
+
+
+async def _presses(
+    bench: HeadsetBench, descriptor: ReportDescriptor, key: HeadsetKey, reports: int, count: int
+) -> list[Press]:
+    """So many presses, and as many again at most where the bench stalled in some; an even number stays even."""
+    made: list[Press] = []
+    while len(made) < count or (len(made) < 2 * count and sum(one[2] <= STALL_MS for one in made) < count):
+        made += [await press(bench, descriptor, key, reports) for _ in range(2 - count % 2)]
+    return made
 
 
 def values_of(said: list[tuple[int, int]], usage: int) -> list[int]:
@@ -72,14 +85,14 @@ async def hook_and_mute_keys(bench: HeadsetBench, recorder: Recorder) -> None:
     if descriptor is None:
         return
     presses = int(bench.parameter("presses"))
-    hooks = [await press(bench, descriptor, HeadsetKey.HOOK, 1) for _ in range(presses + presses % 2)]
+    hooks = await _presses(bench, descriptor, HeadsetKey.HOOK, 1, presses + presses % 2)
     levels = [values_of(said, HOOK_SWITCH) for _, said, _ in hooks]
     _measure_delay(bench, "hook_ms", hooks)
     alternating = [[1 - at % 2] for at in range(len(levels))]
     once = all(len(one) == 1 for one in levels)
     bench.measure("hook_one_report_a_press", once, f"levels reported for each press: {levels}")
     bench.measure("hook_stays", levels == alternating, f"levels reported for each press: {levels}")
-    mutes = [await press(bench, descriptor, HeadsetKey.MUTE, 2) for _ in range(presses)]
+    mutes = await _presses(bench, descriptor, HeadsetKey.MUTE, 2, presses)
     edges = [values_of(said, PHONE_MUTE) for _, said, _ in mutes]
     _measure_delay(bench, "mute_ms", mutes)
     right = all(one == [1, 0] for one in edges)
@@ -131,12 +144,20 @@ async def no_events_of_its_own(bench: HeadsetBench, recorder: Recorder) -> None:
 
 
 def _measure_delay(bench: HeadsetBench, quantity: str, presses: list[Press]) -> None:
-    """The 95th percentile of the delays; None where one press came to nothing."""
-    delays = [delay for delay, _, _ in presses if delay is not None]
-    if len(delays) < len(presses):
-        seen = f"{len(presses) - len(delays)} of {len(presses)} presses were not reported within {PRESS_S:g} s"
+    """The 95th percentile of the delays; None where one press came to nothing.
+
+    A press during which the bench itself stalled tells nothing of time; where others are left it does not count.
+    """
+    if not bench.hands.at_the_call:
+        bench.leave_unmeasured(quantity, f"with hands {bench.hands.name} nobody knows when the key went down")
+        return
+    timed = [(delay, stall) for delay, _, stall in presses if delay is not None]
+    if len(timed) < len(presses):
+        seen = f"{len(presses) - len(timed)} of {len(presses)} presses were not reported within {PRESS_S:g} s"
         bench.measure(quantity, None, seen)
         return
-    value = float(np.percentile(delays, 95))
+    timed = [one for one in timed if one[1] <= STALL_MS] or timed
+    delays = [delay for delay, _ in timed]
     note = f"95th percentile of {len(delays)}; median {np.median(delays):.1f} ms, longest {max(delays):.1f} ms"
-    bench.measure(quantity, value, note, bench_stall=max(stall for _, _, stall in presses))
+    value = float(np.percentile(delays, 95))
+    bench.measure(quantity, value, note, bench_stall=max(stall for _, stall in timed))

@@ -10,12 +10,15 @@ from agents.instruments.usb.reports import build_outputs, output_usages
 from agents.instruments.usb.usages import HOOK_SWITCH, LED_HOLD, LED_MUTE, LED_OFF_HOOK, LED_RING, PHONE_MUTE
 from agents.measure import Recorder, procedure
 from agents.suites.usb_headset.bench import HeadsetBench
-from agents.suites.usb_headset.keys import values_of
+from agents.suites.usb_headset.keys import STALL_MS, values_of
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 
 LIGHT_S = 1.5
 LOOK_S = 0.003
+ROUNDS = 2
+"""All lamps, and once more where the bench stalled in some orders."""
+
 STEP_S = 0.5
 """So long a step of the random walk may take until both sides know of it."""
 
@@ -34,10 +37,11 @@ async def lamps(bench: HeadsetBench, recorder: Recorder) -> None:
     if descriptor is None or not wanted:
         bench.measure_rest(lamps, "the headset declares no lamp")
         return
-    delays: list[float] = []
+    timed: list[tuple[float, float]] = []
     wrong: list[str] = []
-    stall = 0.0
-    for name in wanted:
+    for name in wanted * ROUNDS:
+        if wrong or sum(stall <= STALL_MS for _, stall in timed) >= 2 * len(wanted):
+            break
         for lit in ({name}, set[str]()):
             began_ns = boottime_ns()
             await _order(bench, descriptor, lit)
@@ -46,14 +50,16 @@ async def lamps(bench: HeadsetBench, recorder: Recorder) -> None:
                 shown = sorted(one for one, on in (await bench.eye.look()).lamps.items() if on)
                 wrong.append(f"ordered {sorted(lit) or 'all dark'}, seen {shown or 'all dark'}")
                 break
-            delays.append((seen - began_ns) / 1e6)
-            stall = max(stall, bench.lateness_ms(began_ns, seen))
-    note = f"{len(delays)} orders for {', '.join(wanted)}"
+            timed.append(((seen - began_ns) / 1e6, bench.lateness_ms(began_ns, seen)))
+    note = f"{len(timed)} orders for {', '.join(wanted)}"
     bench.measure("lamps_as_ordered", not wrong, "; ".join(wrong) or note)
-    if not delays:
+    if not timed:
         bench.measure("light_ms", None, f"no lamp did as ordered within {LIGHT_S:g} s")
         return
-    bench.measure("light_ms", float(np.percentile(delays, 95)), note, bench_stall=stall)
+    timed = [one for one in timed if one[1] <= STALL_MS] or timed
+    delays = [delay for delay, _ in timed]
+    value = float(np.percentile(delays, 95))
+    bench.measure("light_ms", value, note, bench_stall=max(stall for _, stall in timed))
     await _order(bench, descriptor, set())
 
 
@@ -63,6 +69,9 @@ async def state_agreement(bench: HeadsetBench, recorder: Recorder) -> None:
     descriptor = await bench.report_descriptor()
     if descriptor is None:
         bench.measure_rest(state_agreement, "the headset has no HID report descriptor that can be read")
+        return
+    if not bench.hands.at_the_call:
+        bench.leave_rest(state_agreement, f"hands {bench.hands.name} are too slow for a walk of hundreds of steps")
         return
     declared = output_usages(descriptor)
     names = [name for name, usage in LAMPS.items() if usage in declared]

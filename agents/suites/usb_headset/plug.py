@@ -29,6 +29,9 @@ async def plug_cycles(bench: HeadsetBench, recorder: Recorder) -> None:
             break
     note = f"{len(times)} of {cycles} plugs"
     bench.measure("plugs_in_vain", in_vain, f"{note} were followed by a usable headset within {APPEARS_S:g} s")
+    if not bench.hands.at_the_call:
+        bench.leave_unmeasured("usable_after_s", f"with hands {bench.hands.name} nobody knows when the plug went in")
+        return
     if not times:
         bench.measure("usable_after_s", None, f"not usable within {APPEARS_S:g} s")
         return

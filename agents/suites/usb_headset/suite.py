@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.instruments.loop_follow import Signal, follow, noise
 from agents.instruments.loop_quality import distortion_db, sine
+from agents.instruments.usb.bench_eye import NotOnThisBench
 from agents.instruments.usb.naming import Named, described, firmware, serial_identity
 from agents.instruments.usb.port import HeadsetPort, Recording, StreamRefused
 from agents.instruments.usb.raw import UnreadableDescriptor
@@ -56,7 +57,7 @@ class HeadsetSuite:
             faults.append("a sound that is 480 samples late is not found there")
         if tone_db > CHECK_DB_MAX:
             faults.append(f"a pure sine has {tone_db:.1f} dB of distortion; expected at most {CHECK_DB_MAX:g} dB")
-        await self._bench.eye.look()
+        await self._bench.eye.stretch_ms()  # raises where the bench port does not answer
         measured = Measurement(
             quantity="analysis_distortion_db", unit=Unit.DECIBEL, value=tone_db,
             instrument=self._assignment.instruments[0].name,
@@ -84,10 +85,13 @@ class HeadsetSuite:
         try:
             async with bench.one_case(case):
                 recordings = bench.recordings
+                procedure = self.procedures[case.procedure]
                 try:
-                    await self.procedures[case.procedure].carry_out(bench, recorder)
+                    await procedure.carry_out(bench, recorder)
                 except StreamRefused as error:
-                    bench.measure_rest(self.procedures[case.procedure], f"the headset refused the stream: {error}")
+                    bench.measure_rest(procedure, f"the headset refused the stream: {error}")
+                except NotOnThisBench as error:
+                    bench.leave_rest(procedure, error.detail)
         finally:
             kept = recordings[:_EVIDENCE_PER_CASE]
             evidence = [recorder.attach(f"{case.id} {name}.wav", "audio/wav", wav(one)) for name, one in kept]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.discover_usb.losses import TOGETHER_S, HubWatch
@@ -109,6 +109,7 @@ def test_headsets_that_are_pulled_one_after_the_other_or_alone_are_no_hubs_fault
 PLACES = ("1-1", "1-2", "1-3.1", "1-3.2", "1-4")
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from((None, "A", "B", "0"))), max_size=30))
 def test_whatever_is_plugged_and_pulled_each_unit_has_its_port_and_no_serial_number_identifies_two(
     steps: list[tuple[str, str | None]],

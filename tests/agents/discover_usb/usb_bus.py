@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from agents.discover_usb.records import UsbRecord
@@ -11,6 +12,7 @@ CONTROLLER = "/devices/platform/vhci_hcd.0/usb1"
 PORT = "platform-vhci_hcd.0-usb-0"
 
 
+@cache
 def recorded() -> tuple[UsbRecord, ...]:
     """What Linux 6.1 and udev 252 said of two virtual headsets, serial numbers VH0001 and VH0002, at ports 1 and 2."""
     return tuple(

@@ -45,7 +45,7 @@ def test_the_score_of_another_version_says_nothing_of_this_one(tmp_path: Path) -
 
 
 def test_a_suite_that_was_never_scored_has_no_score(tmp_path: Path) -> None:
-    assert score_on_record(tmp_path, "usb-headset") is None
+    assert score_on_record(tmp_path, "speakerphone") is None
 
 
 def test_the_release_comes_with_a_score_of_every_defect_that_is_seeded() -> None:

@@ -1,13 +1,16 @@
 """The headset suite over raw USB/IP: what it measures of a headset that is healthy and of one that is not."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from agents.drivers.headset import BenchPortHands
+from agents.drivers.headset import BenchPortHands, OperatorHands
 from agents.instruments.stall import StallMeter
-from agents.instruments.usb.bench_eye import BenchEye
+from agents.instruments.usb.bench_eye import BenchEye, NoEye, NotOnThisBench
 from agents.instruments.usb.port import HeadsetGone
 from agents.instruments.usb.usbip_port import UsbIpPort
 from agents.measure import LabError, Recorder
@@ -18,6 +21,7 @@ from agents.suites.usb_headset import PROCEDURES
 from agents.suites.usb_headset.bench import HeadsetBench
 from lab_inventory.clock import SystemClock
 from lab_inventory.programme import TestCase
+from tests.ports import free_ports
 
 ANY_PORT = ("127.0.0.1", 0)
 
@@ -138,3 +142,53 @@ def test_every_requirement_of_the_profile_has_a_line_of_the_golden_profile_and_a
     assert all(one.case for one in programme.requirements if "digital" in one.profiles)
     without = wanted - {seed.requirement for seed in seeded.SEEDS.values()}
     assert without == {"UA-FMT-02", "UA-HID-04", "UA-LAT-01", "UA-LAT-02", "UA-LAT-04"}  # found by others as well
+
+
+async def test_with_a_person_at_the_headset_keys_are_seen_and_what_needs_instruments_stays_unmeasured(
+    headset: VirtualHeadset, tmp_path: Path
+) -> None:
+    addresses = await headset.open(ANY_PORT, ANY_PORT, None)
+    (page,) = free_ports(1)
+    meter = StallMeter()
+    meter.start()
+    hands = OperatorHands(f"127.0.0.1:{page}", "The headset", timeout_s=5.0)
+    bench = HeadsetBench(
+        port=UsbIpPort(addresses.usbip), hands=hands, eye=NoEye(), meter=meter, clock=SystemClock(), ics={}
+    )
+    person = asyncio.create_task(presses_what_is_asked(headset, page))
+    try:
+        case = TestCase(id="TC-X", title="x", procedure="k", duration_s=10, parameters={"presses": 2})
+        recorder = Recorder(declared={}, instrument=seeded.INSTRUMENT, folder=tmp_path)
+        async with bench.one_case(case):
+            await PROCEDURES["hook-and-mute-keys"].carry_out(bench, recorder)
+            found = {one.quantity: one.value for one in bench.found}
+            assert found == {
+                "hook_one_report_a_press": True, "hook_stays": True, "mute_one_report_a_press": True,
+            }  # fmt: skip
+            assert set(bench.unmeasured) == {"hook_ms", "mute_ms"}
+            with pytest.raises(NotOnThisBench, match="lamps"):
+                await PROCEDURES["lamps"].carry_out(bench, recorder)
+            with pytest.raises(NotOnThisBench, match="coupler"):
+                await PROCEDURES["rates"].carry_out(bench, recorder)
+    finally:
+        person.cancel()
+        await hands.close()
+        await bench.port.close()
+        meter.stop()
+        await headset.close()
+
+
+async def presses_what_is_asked(headset: VirtualHeadset, page: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{page}") as person:
+        while True:
+            try:
+                text = (await person.get("/")).text
+            except httpx.TransportError:
+                await asyncio.sleep(0.01)
+                continue
+            prompt = re.search(r'name="prompt" value="([^"]+)"', text)
+            if prompt is None:
+                await asyncio.sleep(0.01)
+                continue
+            headset.device.press("hook" if "key hook" in text else "mute")
+            await person.post("/answer", data={"prompt": prompt[1], "said": "done"})
