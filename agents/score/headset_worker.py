@@ -57,7 +57,7 @@ async def _answer(order: dict[str, Any], folder: Path) -> dict[str, Any]:
 async def _see(slot: Slot) -> dict[str, Any]:
     port = port_of(slot)
     try:
-        if await port.appear(APPEARS_S) is None:
+        if await port.appear(APPEARS_S, whole=False) is None:
             return {"failed": f"no headset can be used within {APPEARS_S:g} s"}
         told = await identity(port)
         return {"said": described(told), "firmware": firmware(told), "maker": told.maker, "model": told.product}
