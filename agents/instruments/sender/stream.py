@@ -271,7 +271,7 @@ class Stream:
         """Take back what is not due yet, so that it is planned anew.
 
         The sender takes only what is due. So it cannot have begun what was still not due after it was forbidden; where
-        too much time passed over forbidding it, more is left to it.
+        too much time passed over forbidding it, more is left to it, and it is told: it may have seen that forbidden.
         """
         self.settle()
         if self._port is None or not self._planned:
@@ -282,9 +282,11 @@ class Stream:
             taken = [packet for packet in self._planned if packet.due_ns > until_ns]
             ring.take_back(min((packet.index for packet in taken if packet.index is not None), default=limit))
             if not taken:
+                self._port.tell()
                 return
             if boottime_ns() < min(packet.due_ns for packet in taken):
                 break
+        self._port.tell()
         for _ in taken:
             self._planned.pop()
         if self._score is not None:
