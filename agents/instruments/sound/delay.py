@@ -7,8 +7,10 @@ ratio of 10 dB; drift 3 ppm and 1 %.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.instruments.sound.samples import Samples, UnfitSound, power
 
@@ -113,6 +115,16 @@ def delay_samples(delay: Delay, size: int, rate_hz: int) -> Samples:
     return line
 
 
+def without_steps(delay: Delay, size: int, rate_hz: int) -> NDArray[np.bool_]:
+    """Which of ``size`` samples lie away from any step of the delay (true): pieces that hold one fit nowhere."""
+    result = np.ones(size, dtype=bool)
+    for before, after in pairwise(delay.segments):
+        if abs(after.delay_ms - before.delay_ms) > STEP_MS:
+            first, last = (before.at_s - SEGMENT_S / 2) * rate_hz, (after.at_s + SEGMENT_S / 2) * rate_hz
+            result[max(0, round(first)) : max(0, round(last))] = False
+    return result
+
+
 def _coarse(reference: Samples, received: Samples, earliest: int, latest: int) -> tuple[int, float]:
     """The lag in samples with the largest correlation over the whole, and its sign."""
     size = 1 << (reference.size + received.size - 1).bit_length()
@@ -127,21 +139,23 @@ def _coarse(reference: Samples, received: Samples, earliest: int, latest: int) -
 
 
 def _active_starts(reference: Samples, rate_hz: int) -> list[int]:
+    """Where pieces with speech begin; none in a reference that is shorter than a piece."""
     size, hop = round(SEGMENT_S * rate_hz), round(HOP_S * rate_hz)
     least = power(reference) * 10 ** (-QUIET_DB / 10)
-    starts = range(0, max(1, reference.size - size + 1), hop)
+    starts = range(0, reference.size - size + 1, hop)
     return [start for start in starts if power(reference[start : start + size]) > least]
 
 
 def _segment(reference: Samples, received: Samples, rate_hz: int, start: int, lag: int) -> SegmentDelay | None:
-    """The delay of one piece; None where the recording does not hold the range that is searched, or is silent there."""
+    """The delay of one piece; None where the recording does not hold it, or is silent there."""
     piece = reference[start : start + round(SEGMENT_S * rate_hz)]
     shift = round(SHIFT_S * rate_hz)
+    if start + lag < 0 or start + lag + piece.size > received.size:
+        return None
     first = start + lag - shift
     field = received[max(0, first) : first + piece.size + 2 * shift]
-    offset = max(0, -first)
-    if field.size < piece.size + shift:
-        return None
+    short = first + piece.size + 2 * shift - received.size
+    field = np.pad(field, (max(0, -first), max(0, short)))
     weight = np.hanning(piece.size + 2)[1:-1]
     size = 1 << (field.size + piece.size - 1).bit_length()
     places = field.size - piece.size + 1
@@ -155,7 +169,7 @@ def _segment(reference: Samples, received: Samples, rate_hz: int, start: int, la
     likeness = product / np.sqrt(own * np.maximum(energy, floor))
     best = int(np.argmax(np.abs(likeness)))
     place, value = _between(product, np.maximum(energy, floor), own, best)
-    delay = place + first + offset - start
+    delay = place + first - start
     gain = value * float(np.sqrt(np.interp(place, np.arange(places), np.maximum(energy, floor)) / own))
     # Where a piece drifts within itself, the delay found is that of its middle, each moment counted by its slope.
     slope = weight * np.gradient(piece) ** 2

@@ -34,7 +34,7 @@ class Places:
 def places(delay: Delay, sent_size: int, recording_size: int, rate_hz: int) -> Places:
     """Where each sample of a recording stands in what was sent."""
     positions = np.arange(recording_size) - delay_samples(delay, recording_size, rate_hz)
-    return Places(positions=positions, inside=(positions >= 0) & (positions <= sent_size - 1))
+    return Places(positions=positions, inside=(positions > -0.5) & (positions < sent_size - 0.5))
 
 
 def rough_gain(delay: Delay) -> float:

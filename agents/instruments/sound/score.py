@@ -12,9 +12,9 @@ import numpy as np
 
 from agents.instruments.sound.channel import ideal
 from agents.instruments.sound.clipping import flat_tops, limited_share
-from agents.instruments.sound.delay import NotInRecording, find_delay
+from agents.instruments.sound.delay import NotInRecording, find_delay, without_steps
 from agents.instruments.sound.dropouts import DropOut, drop_outs, noise_dbov, pauses, silent, without
-from agents.instruments.sound.echo import DIRECT_S, Echo, find_echo
+from agents.instruments.sound.echo import Echo, echo_behind, returned_echo
 from agents.instruments.sound.estimate import Estimate, estimate
 from agents.instruments.sound.expected import fitted_gain, places, rough_gain
 from agents.instruments.sound.level import speech_level
@@ -127,7 +127,9 @@ def score_recording(
         peak_dbfs=round(tops.peak_dbfs, 3),
         refused=refused,
         heard=heard,
-        returned=None if returned is None else _rounded(find_echo(reference, checked(returned, "returned"), rate_hz)),
+        returned=None
+        if returned is None
+        else _rounded(returned_echo(reference, checked(returned, "returned"), rate_hz)),
     )
 
 
@@ -146,7 +148,8 @@ def _heard(reference: Samples, sent: Samples, received: Samples, rate_hz: int, p
     snr = segmental_snr_db(received[inside], expected[inside], rate_hz)
     clean = where.heard(reference, -codec_delay_ms * rate_hz / 1000)  # without the noise of the codec
     noise = noise_dbov(received, pauses(gain * clean, inside, rate_hz))
-    behind = find_echo(gain * clean, np.where(counted, received - expected, 0.0), rate_hz, earliest_s=DIRECT_S)
+    steady = counted & without_steps(delay, received.size, rate_hz)
+    behind = echo_behind(gain * clean, received, steady, rate_hz)
     first = round((delay.delay_ms + codec_delay_ms) * rate_hz / 1000)
     aligned = np.pad(received, (max(0, -first), reference.size))[max(0, first) :][: reference.size]
     bands = response(clean[inside], received[inside], rate_hz)

@@ -104,3 +104,20 @@ def test_a_codec_without_an_ideal_channel_is_measured_against_what_the_caller_gi
 def test_what_is_no_sound_is_refused_with_what_was_expected(sound: np.ndarray, wrong: str) -> None:
     with pytest.raises(UnfitSound, match=wrong):
         score_recording(sound, np.zeros(10), rate_hz=8_000, codec="PCMU")
+
+
+def test_neither_a_response_nor_a_gain_that_rises_nor_a_step_of_the_delay_passes_for_an_echo(material: Path) -> None:
+    speech = load_clip(material, "short-b", 8_000).samples
+    sounds = {
+        "dull": np.convolve(speech, np.full(8, 1 / 8)),
+        "rising": speech * np.linspace(0.2, 1.5, speech.size),
+        "shortened": np.concatenate((speech[:14_000], speech[14_320:])),
+        "cut off": speech[:14_000],
+    }
+
+    for name, sound in sounds.items():
+        heard = score_recording(speech, ideal(sound, "PCMU", 8_000), rate_hz=8_000, codec="PCMU").heard
+
+        assert heard is not None, name
+        assert heard.echo is not None, name
+        assert heard.echo.level_db is None, (name, heard.echo)
