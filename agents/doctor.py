@@ -13,6 +13,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
+from agents import libopus
 from agents.bench_file import kept_bench
 from agents.discover_usb.listing import now_plugged_in, silence_of
 from agents.drivers import find_drivers
@@ -49,6 +50,7 @@ async def examine(settings: AgentSettings, clock: Clock) -> tuple[Finding, ...]:
     findings += await _orchestrator(settings, clock)
     findings.append(await _ray(settings))
     findings.append(_guarded("drivers", _drivers))
+    findings.append(_guarded("opus", _opus))
     findings.append(_guarded("power program", lambda: _power_program(settings)))
     findings.append(_guarded("light program", lambda: _light_program(settings)))
     findings += _slots(settings)
@@ -176,6 +178,14 @@ def _drivers() -> Finding:
     words = [", ".join(sorted(found)) or "none is installed"]
     words += [f"{name} cannot be used: {why}" for name, why in sorted(broken.items())]
     return Finding(check="drivers", ok=bool(found) and not broken, detail="; ".join(words))
+
+
+def _opus() -> Finding:
+    """Needed for phones that declare Opus only, so that without it nothing is broken."""
+    try:
+        return Finding(check="opus", ok=True, detail=libopus.version())
+    except libopus.OpusMissing as error:
+        return Finding(check="opus", ok=True, detail=f"phones with Opus cannot be measured: {error.detail}")
 
 
 def _slots(settings: AgentSettings) -> list[Finding]:

@@ -13,6 +13,7 @@ from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
 from agents.instruments.dtls import DtlsAssociation, DtlsIdentity, DtlsRole
 from agents.instruments.dtls_sdp import DTLS_TRANSPORTS, Setup
+from agents.instruments.opus import encode_opus, opus_bit_rate
 from agents.instruments.packets import Peer
 from agents.instruments.registrar import Binding, Registrar
 from agents.instruments.rtp import FRAME_S, RtpPacket, RtpPort, SignalSent
@@ -36,6 +37,7 @@ from agents.instruments.sip_transactions import ClientTransaction
 from agents.instruments.sip_transport import Received
 from agents.instruments.stall import StallMeter
 from agents.instruments.subscriptions import Notifier
+from agents.libopus import BIT_RATE
 from agents.measure import LabError, Procedure
 from agents.suites.ip_phone.slow_keys import Press, presses_of, said_too_late, with_its_pace
 from agents.suites.ip_phone.to_score import SoundWanted
@@ -403,7 +405,8 @@ class Call:
         elif (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
             self.port.stop_sending()
             return
-        frames = tone_frames(codec.encoding)
+        is_opus = codec.codec == OPUS.codec
+        frames = opus_tone(opus_bit_rate(codec.parameters)) if is_opus else tone_frames(codec.encoding)
         self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=frames, ticks=_ticks(codec))
 
     async def send_speech(
@@ -525,12 +528,15 @@ def _ticks(codec: AudioFormat) -> int:
 
 @lru_cache(maxsize=8)
 def tone_frames(encoding: str) -> tuple[bytes, ...]:
-    """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late.
+    """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late."""
+    return encode(encoding, tone(encoding, seconds=1.0, level_dbfs=TONE_LEVEL_DBFS))
 
-    Raises OpusMissing. Of Opus it is the second second, so that its end goes over into its begin.
-    """
-    seconds = 2.0 if encoding == OPUS.encoding else 1.0
-    return encode(encoding, tone(encoding, seconds=seconds, level_dbfs=TONE_LEVEL_DBFS))[-round(1 / FRAME_S) :]
+
+@lru_cache(maxsize=8)
+def opus_tone(bit_rate: int = BIT_RATE) -> tuple[bytes, ...]:
+    """The same in Opus: the second second, so that its end goes over into its begin. Raises OpusMissing."""
+    pcm = tone(OPUS.encoding, seconds=2.0, level_dbfs=TONE_LEVEL_DBFS)
+    return encode_opus(pcm, bit_rate=bit_rate)[-round(1 / FRAME_S) :]
 
 
 @lru_cache(maxsize=8)

@@ -5,7 +5,7 @@ from agents.instruments.rtp_analysis import timestamp_faults
 from agents.instruments.sdp import OPUS, answer_problems
 from agents.libopus import OpusMissing
 from agents.measure import LabError, Recorder, procedure
-from agents.suites.ip_phone.bench import PhoneBench, tone_frames
+from agents.suites.ip_phone.bench import PhoneBench, opus_tone
 from lab_inventory.measurement import Unit
 
 
@@ -16,7 +16,7 @@ async def opus(bench: PhoneBench, recorder: Recorder) -> None:
         bench.measure_rest(opus, "Opus is declared absent")
         return
     try:
-        tone_frames(OPUS.encoding)  # before the call: encoding takes longer than a packet may be late
+        opus_tone()  # before the call: encoding takes longer than a packet may be late
     except OpusMissing as error:
         raise LabError(error.detail) from error
     call = await bench.established_call((OPUS,))

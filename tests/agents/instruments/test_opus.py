@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agents import libopus
 from agents.instruments.audio import decode, encode, level_dbfs, tone, tone_share
-from agents.instruments.opus import decode_opus, opus_ticks
+from agents.instruments.opus import decode_opus, encode_opus, opus_bit_rate, opus_ticks
 from agents.libopus import MalformedOpus, OpusDecoder, OpusMissing
 from tests.agents.instruments.garbled import fuzzed
 
@@ -75,3 +75,31 @@ def test_whatever_comes_is_decoded_to_as_much_as_its_first_bytes_tell_or_is_no_p
     except MalformedOpus:
         return
     assert decoded == ticks
+
+
+@pytest.mark.parametrize(
+    ("parameters", "bit_rate"),
+    [
+        ("", 32_000),
+        ("stereo=0; maxaveragebitrate=20000", 20_000),
+        ("MaxAverageBitRate=510000;cbr=1", 32_000),
+        ("maxaveragebitrate=1", 6_000),
+        ("maxaveragebitrate=", 32_000),
+        ("xmaxaveragebitrate=20000", 32_000),
+        ("maxaveragebitrate=99999999999999", 32_000),
+    ],
+)
+def test_no_more_is_sent_than_the_other_side_wants_at_most(parameters: str, bit_rate: int) -> None:
+    assert opus_bit_rate(parameters) == bit_rate
+
+
+def test_a_lower_bit_rate_is_what_is_sent() -> None:
+    frames = encode_opus(tone("OPUS", seconds=1.0), bit_rate=12_000)
+
+    assert 8 * sum(map(len, frames)) == pytest.approx(12_000, rel=0.2)
+
+
+@fuzzed
+@given(st.text(max_size=60) | st.from_regex(r"maxaveragebitrate=[0-9]{0,12}.{0,3}", fullmatch=True))
+def test_whatever_parameters_are_told_a_rate_is_one_that_opus_has(parameters: str) -> None:
+    assert 6_000 <= opus_bit_rate(parameters) <= 32_000
