@@ -129,6 +129,7 @@ SEEDS: Mapping[str, Seed] = {
 
 NOT_SCORED: Mapping[str, str] = {
     "serial-shared": "shows only with two units, and a scoring has one",
+    "hangs": "a unit that answers nothing is a ghost to its agent, which lets no run have it",
 }
 """Defects that no measured requirement can find, and why."""
 

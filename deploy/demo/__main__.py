@@ -34,6 +34,7 @@ INBOX_PORT = 8471
 START_TIMEOUT_S = 60.0
 MACHINE_TIMEOUT_S = 240.0
 JOB_TIMEOUT_S = 600.0
+JOB_WITH_MACHINE_TIMEOUT_S = 1500.0
 LOOK_S = 0.5
 STOP_RUNS_TIMEOUT_S = 30.0
 ENDED = {
@@ -211,7 +212,8 @@ class Demo:
                         said[run["run"]] = now
             return found["state"] in ("completed", "cancelled")
 
-        self._until("the batch has ended", ended, JOB_TIMEOUT_S)
+        with_machine = self._told != HERE
+        self._until("the batch has ended", ended, JOB_WITH_MACHINE_TIMEOUT_S if with_machine else JOB_TIMEOUT_S)
         found = self._call("GET", f"/v1/batches/{self._batch}")
         without_ray = [run["run"] for entry in found["entries"] for run in entry["runs"] if not run["ray_actor"]]
         if without_ray:
