@@ -24,7 +24,7 @@ from lab_inventory.lab import Account, Slot, UnitLabel
 
 HERE = "127.0.0.1"
 STOP_S = 5.0
-START_S = 60.0
+START_S = 150.0
 SEE_S = 60.0
 _GUEST = "agents.simulated.headset.machine.guest"
 
