@@ -146,7 +146,8 @@ def play_and_record(
         Pcm(card, capture=True, channels=mic_channels, rate=record_rate) as recording,
     ):
         recording.link(playing)
-        silence = np.zeros((round((record_s + 2 * WATCHDOG_S) * play_rate), 2), np.int16)
+        behind = round((record_s + 2 * WATCHDOG_S) * play_rate) - len(sound)
+        silence = np.zeros((max(0, behind), 2), np.int16)
         whole = np.concatenate([sound, silence])
         written = playing.write(whole[: playing.free() * 3 // 4])
         recording.start()
