@@ -63,8 +63,9 @@ class LinuxPort:
         return None
 
     def _have(self, unit: UsbUnit, began_ns: int) -> float:
+        if unit != self._unit:
+            self._controls = ("", [])
         self._unit = unit
-        self._controls = ("", [])
         return (boottime_ns() - began_ns) / 1e9
 
     async def disappear(self, timeout_s: float) -> float | None:
@@ -88,7 +89,12 @@ class LinuxPort:
         return units[0] if units else None
 
     def unit(self) -> UsbUnit:
-        """The device as it was seen last; raises HeadsetGone where it is not there."""
+        """The device as it is; raises HeadsetGone where it is not there.
+
+        While its hidraw node is open the kernel would say that it leaves, and it need not be looked for again.
+        """
+        if self._unit is not None and self._unit.card is not None and self._hid.is_open:
+            return self._unit
         unit = self._look()
         if unit is None:
             raise HeadsetGone("no USB audio device of the slot is attached")
