@@ -128,7 +128,6 @@ SEEDS: Mapping[str, Seed] = {
 """What the virtual headset does wrong."""
 
 NOT_SCORED: Mapping[str, str] = {
-    "hangs": "is found before any run: discovery calls such a headset a ghost and no run is given to it",
     "serial-shared": "shows only with two units, and a scoring has one",
     "hangs": "a unit that answers nothing is a ghost to its agent, which lets no run have it",
 }
