@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from agents.instruments.dtls_sdp import Fingerprint, fingerprint_of, fingerprints_match
 from agents.instruments.sdes import Crypto, Suite
@@ -183,8 +183,9 @@ class DtlsAssociation:
 
     def _agree(self) -> None:
         """Check the certificate, take the keys out (RFC 5764, 4.2). Nothing is handed on where either is wrong."""
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
-        der = certificate.public_bytes(Encoding.DER) if certificate is not None else b""
+        certificate = self._connection.get_peer_certificate()
+        # As its bytes came: what is in them is not read, since no fault in them is a reason to refuse it (RFC 5763, 5).
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) if certificate is not None else b""
         self.presented = fingerprint_of(der)
         self.version = self._connection.get_protocol_version_name()
         if not fingerprints_match(self._told, der):

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from OpenSSL import crypto
 
 from agents.instruments.dtls import (
     DATAGRAM_BYTES_MAX,
@@ -20,7 +22,7 @@ from agents.instruments.dtls import (
     new_identity,
     packed,
 )
-from agents.instruments.dtls_sdp import Fingerprint
+from agents.instruments.dtls_sdp import Fingerprint, fingerprint_of
 from agents.instruments.packets import Packet, PacketPort, Peer
 from agents.instruments.srtp import SrtpReceiver, SrtpSender
 from lab_inventory.clock import SystemClock
@@ -99,6 +101,35 @@ async def test_no_keys_are_handed_on_where_the_certificate_is_not_the_one_that_w
     assert (pair.client.state, pair.client.own, pair.client.theirs) == (DtlsState.FAILED, None, None)
     assert "fingerprint" in pair.client.in_words()
     assert pair.client.presented == identities[1].fingerprint
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL X509 objects:DeprecationWarning")
+async def test_a_certificate_that_few_programs_read_is_as_good_as_its_fingerprint(
+    identities: tuple[DtlsIdentity, DtlsIdentity],
+) -> None:
+    first, second = identities
+    der = first.certificate.public_bytes(Encoding.DER).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1)
+    with pytest.raises(x509.InvalidVersion):
+        x509.load_der_x509_certificate(der)
+    strange = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+    to_server: list[bytes] = []
+    to_client: list[bytes] = []
+    server = DtlsAssociation(role=DtlsRole.SERVER, identity=second, told=[fingerprint_of(der)], send=to_client.append)
+    client = DtlsAssociation(
+        role=DtlsRole.CLIENT,
+        identity=DtlsIdentity(certificate=strange, key=first.key),  # type: ignore[arg-type]
+        told=[second.fingerprint],
+        send=to_server.append,
+    )
+    client.start()
+    while to_server or to_client:
+        for datagrams, association in ((to_server, server), (to_client, client)):
+            while datagrams:
+                association.receive(datagrams.pop(0))
+    client.close()
+    server.close()
+
+    assert server.own is not None, server.in_words()
 
 
 async def test_a_flight_that_is_lost_is_sent_again(identities: tuple[DtlsIdentity, DtlsIdentity]) -> None:
