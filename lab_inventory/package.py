@@ -22,7 +22,6 @@ class Frame(Terms):
     title: Label
     demonstration: bool
     provisional: bool = Field(default=False, exclude_if=lambda given: not given)
-    requires_characterised_bench: bool = Field(default=False, exclude_if=lambda given: not given)
     statement: Text
     levels: tuple[Level, ...] = Field(min_length=1)
 
@@ -35,11 +34,15 @@ class CategoryModule(Noun):
 
 
 class Category(Noun):
-    """One category: the programme ``<package>.<category>`` is composed from it. ``statement``: after the frame's."""
+    """One category: the programme ``<package>.<category>`` is composed from it. ``statement``: after the frame's.
+
+    ``requires_characterised_bench``: as in the programme; for categories whose benches can be characterised.
+    """
 
     category: Name
     title: Label
     statement: Text = ""
+    requires_characterised_bench: bool = Field(default=False, exclude_if=lambda given: not given)
     profiles: tuple[Profile, ...] = Field(min_length=1)
     modules: tuple[CategoryModule, ...] = Field(min_length=1)
 
