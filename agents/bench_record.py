@@ -1,7 +1,8 @@
 """The records of the characterisation of this host's benches, kept in the agent's work directory.
 
 ``characterisation/BENCH.json`` is the newest of a bench, and each stays beside it under its day and number. Reads and
-writes those files only.
+writes those files only. Whoever may enter the work directory may read them: there is no secret in them, and the command
+may be run by another user than the agent.
 """
 
 import platform
@@ -26,10 +27,10 @@ def this_machine() -> str:
 def keep_record(work: Path, record: Characterisation, clock: Clock) -> Path:
     """Keep a record as the newest of its bench, and beside the earlier ones; gives its path. Raises OSError."""
     folder = work / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     data = record.model_dump_json(indent=2).encode() + b"\n"
-    write_whole(folder / f"{record.bench}-{record.at:%Y%m%dT%H%M%SZ}-{record.record}.json", data, clock)
-    write_whole(newest(work, record.bench), data, clock)
+    write_whole(folder / f"{record.bench}-{record.at:%Y%m%dT%H%M%SZ}-{record.record}.json", data, clock, mode=0o644)
+    write_whole(newest(work, record.bench), data, clock, mode=0o644)
     return newest(work, record.bench)
 
 

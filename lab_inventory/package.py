@@ -34,7 +34,10 @@ class CategoryModule(Noun):
 
 
 class Category(Noun):
-    """One category: the programme ``<package>.<category>`` is composed from it. ``statement``: after the frame's."""
+    """One category: the programme ``<package>.<category>`` is composed from it. ``statement``: after the frame's.
+
+    ``requires_characterised_bench``: as in the programme; for categories whose benches can be characterised.
+    """
 
     category: Name
     title: Label

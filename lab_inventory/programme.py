@@ -217,10 +217,13 @@ class Suite(Noun):
 
 
 class Purpose(StrEnum):
-    """What a programme is for. ``probation``: whether a unit and its bench can be measured at all, granting nothing."""
+    """What a programme is for. The others grant nothing: ``probation`` says whether a unit and its bench can be
+    measured at all, ``control`` what a bench measures of a unit that does not change.
+    """
 
     CERTIFICATION = "certification"
     PROBATION = "probation"
+    CONTROL = "control"
 
 
 class Programme(Terms):

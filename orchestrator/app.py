@@ -16,6 +16,7 @@ from lab_inventory.shipped import shipped_programmes
 from orchestrator.agent_keys import AgentKeys
 from orchestrator.api import agents, health, operators
 from orchestrator.api import certificates as certificates_api
+from orchestrator.api import control as control_api
 from orchestrator.api import evidence as evidence_api
 from orchestrator.api import listing as listing_api
 from orchestrator.api import people as people_api
@@ -175,6 +176,7 @@ def create_app(
         waivers_api,
         prompts_api,
         subscriptions_api,
+        control_api,
         evidence_api,
         health,
         pages,

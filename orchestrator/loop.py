@@ -15,6 +15,7 @@ from lab_inventory.messages import Acceptance
 from orchestrator.authority.review import opened
 from orchestrator.care import PROBATION_WAITS_S, Care
 from orchestrator.certificates import expire
+from orchestrator.control import Control
 from orchestrator.desk import Desk
 from orchestrator.granting import Granting, SignsCertificates
 from orchestrator.lifecycle.batch import BatchCompleted, SubmissionState
@@ -42,7 +43,7 @@ from orchestrator.pipeline.register import silent
 from orchestrator.pipeline.schedule.place import Deferral, place
 from orchestrator.pipeline.waived import NONE_WAIVED
 from orchestrator.prompts import lapse_prompts
-from orchestrator.store import keeping, views
+from orchestrator.store import control_views, keeping, views
 from orchestrator.store.store import JournalHead, Reading
 from orchestrator.waiving import lapse_waivers, waived_now
 
@@ -117,6 +118,7 @@ class Loop:
         probation_waits_s: Sequence[float] = PROBATION_WAITS_S,
     ) -> None:
         self.care = Care(desk, probation_waits_s=probation_waits_s)
+        self.control = Control(desk)
         self._desk = desk
         self._store = desk.store
         self._clock: Clock = desk.clock
@@ -137,7 +139,10 @@ class Loop:
     def changed_elsewhere(self, told: Sequence[Notice]) -> None:
         """This was committed by another server."""
         self._dirty |= any(notice.slug not in _SLUGS_CHANGE_NO_PLACING for notice in told)
-        self.care.heard(notice.entity for notice in told if notice.slug in _SLUGS_END_RUNS)
+        ended = [notice.entity for notice in told if notice.slug in _SLUGS_END_RUNS]
+        self.care.heard(ended)
+        if ended:
+            self.control.heard()
 
     def tick(self, inbox: Sequence[Event]) -> Effects:
         """One pass."""
@@ -152,6 +157,7 @@ class Loop:
             settled = self._settle(now)
             expired = expire(self._store, self._signer, now)
             self.care.look(now, now_s)
+            self.control.look(now, now_s)
             more = self._place(now, now_s)
             dispatches = self._dispatch(now_s)
             full = len(dispatches) >= DISPATCHES_PER_TICK_MAX
@@ -225,9 +231,13 @@ class Loop:
                 self._store.commit(facts)
 
     def _settle(self, now: datetime) -> bool:
-        """Judge what is fully measured, try again what the lab failed to measure, complete batches."""
+        """Judge what is fully measured, try again what the lab failed to measure, complete batches.
+
+        What was measured on a bench with a drift that nobody has explained waits.
+        """
         with self._store.reading() as connection:
-            ready = views.unjudged(connection, SETTLED_PER_TICK_MAX)
+            drifting = control_views.wait_for_explanation(connection)
+            ready = views.unjudged(connection, SETTLED_PER_TICK_MAX, but=drifting)
             asking = views.waiting_for_people(connection)
         self._nothing_to_try.intersection_update(asking)
         ready += tuple(one for one in asking if one not in self._nothing_to_try)[:SETTLED_PER_TICK_MAX]

@@ -26,7 +26,7 @@ from orchestrator.granting import Granting, SignsCertificates
 from orchestrator.lifecycle.certificate import CertificateGranted, DecisionMade, Provisional
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.pipeline.certify import evidence_of, waived_up_to
-from orchestrator.store import programme_views, review_views, views, waiver_views
+from orchestrator.store import control_views, programme_views, review_views, views, waiver_views
 from orchestrator.store.store import JournalHead, Reading
 
 
@@ -183,6 +183,7 @@ class Reviewing:
             damages=damages,
             withdrawn=not programme_views.open_on(connection, programme.id, self._clock.now().astimezone(UTC).date()),
             waivers=waiver_views.named(connection, {one.waiver for one in waived_up_to(None, judgement)}),
+            drifts=tuple(one.words for one in control_views.drifts_of(connection, submission)),
         )
 
     def _damages(self, submission: str) -> tuple[Damage, ...]:

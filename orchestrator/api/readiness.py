@@ -17,7 +17,8 @@ from lab_inventory.clock import Clock
 from lab_inventory.errors import AssayError
 from lab_inventory.noun import Noun
 from orchestrator.dispatch.port import Dispatcher
-from orchestrator.store import listings, subscription_views, views
+from orchestrator.pipeline.control import DriftView
+from orchestrator.store import control_views, listings, subscription_views, views
 from orchestrator.store.leadership import Leadership
 from orchestrator.store.store import Store
 from orchestrator.watch import Watch
@@ -129,6 +130,15 @@ def paused_parts(paused: Mapping[str, str]) -> list[Part]:
     ]
 
 
+def drift_parts(drifts: Iterable[DriftView]) -> list[Part]:
+    """Benches with a drift that nobody has explained."""
+    waits = "what was measured on this bench is not judged or decided until somebody explains it"
+    return [
+        Part(part=f"bench {one.bench}, {one.chart}", state=State.DEGRADED, reason=f"{one.words}; {waits} ({one.drift})")
+        for one in drifts
+    ]
+
+
 def fault_parts(faults: Iterable[Mapping[str, str]]) -> list[Part]:
     """The slots that cannot be used; two hosts may call theirs the same."""
     found: dict[str, Part] = {}
@@ -223,6 +233,7 @@ class Health:
                 faults = listings.host_faults(connection)
                 out = listings.quarantine(connection)
                 paused = subscription_views.paused(connection)
+                drifting = control_views.drifts(connection, only_open=True)
         except Exception as error:
             # What cannot be read cannot be said to be well.
             return [
@@ -237,7 +248,8 @@ class Health:
             for host, why in sorted((watch.refusing() | said).items())
         ]
         of_hosts = host_parts(hosts, worker_troubles(not_ready, watch.ray_trouble), unheard_s) + full
-        return of_hosts + quarantine_parts(out) + paused_parts(paused) + fault_parts(faults)
+        of_lab = quarantine_parts(out) + paused_parts(paused) + fault_parts(faults) + drift_parts(drifting)
+        return of_hosts + of_lab
 
 
 def _words(error: Exception) -> str:

@@ -34,6 +34,7 @@ class Rule(StrEnum):
     EVIDENCE_NEWER = "evidence-newer"
     LEVEL_NOT_EARNED = "level-not-earned"
     PROGRAMME_WITHDRAWN = "programme-withdrawn"
+    BENCH_DRIFTS = "bench-drifts"
     WAIVER_ENDED = "waiver-ended"
     WAIVER_APPROVER_TOOK_PART = "waiver-approver-took-part"
     APPROVER_IS_AUTHOR = "approver-is-author"
@@ -53,6 +54,7 @@ EXPECTED: Mapping[Rule, str] = {
     Rule.EVIDENCE_NEWER: "a judgement of all reports that count",
     Rule.LEVEL_NOT_EARNED: "a level that was earned, or none",
     Rule.PROGRAMME_WITHDRAWN: "a programme that is offered",
+    Rule.BENCH_DRIFTS: "benches without a drift that nobody has explained",
     Rule.WAIVER_ENDED: "that each waiver on which the level rests is in force when it is granted",
     Rule.WAIVER_APPROVER_TOOK_PART: "a waiver that was approved by somebody who took no part in the evaluation",
     Rule.APPROVER_IS_AUTHOR: "an approver who is another person than who asked for the waiver",
@@ -98,7 +100,7 @@ class Dossier:
 
     ``parts``: who took part in the evaluation. ``vendors``: the vendors that each person concerned ever stood for.
     ``damages``: of the evidence that the judged reports name. ``waivers``: those that the judgement names, by id, as
-    they stand now.
+    they stand now. ``drifts``: in words, the unexplained ones of the benches that it was measured on.
     """
 
     review: ReviewView
@@ -110,6 +112,7 @@ class Dossier:
     damages: tuple[Damage, ...]
     withdrawn: bool
     waivers: Mapping[str, WaiverView] = field(default_factory=dict)
+    drifts: tuple[str, ...] = ()
 
 
 def against_reviewing(dossier: Dossier, person: str) -> tuple[Impediment, ...]:
@@ -140,6 +143,7 @@ def against_deciding(dossier: Dossier, person: str, level: str | None) -> tuple[
         *(_not_earned(dossier, level) if level is not None else ()),
         *(_waivers(dossier, level) if level is not None else ()),
         *_withdrawn(dossier),
+        *(Impediment(rule=Rule.BENCH_DRIFTS, words=words) for words in dossier.drifts),
     )
     return tuple(one for one in found if level is not None or one.forbids_refusal)
 

@@ -13,6 +13,7 @@ from orchestrator.cli import (
     backup,
     batch,
     certificates,
+    control,
     database,
     devices,
     doctor,
@@ -74,6 +75,7 @@ app.command()(submit.submit)
 app.add_typer(batch.app, name="batch")
 app.add_typer(reports.app, name="reports")
 app.add_typer(certificates.app, name="certificates")
+app.add_typer(control.app, name="control")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(waivers.app, name="waivers")

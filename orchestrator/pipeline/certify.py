@@ -32,8 +32,8 @@ def decide(
     judgement: Judgement, programme: Programme, now: datetime, new_id: Callable[[str], str]
 ) -> DecisionMade | NeedsDecision:
     """Decide a demonstration; say what is needed for anything else."""
-    if programme.purpose is Purpose.PROBATION:
-        return NeedsDecision(words="a probation grants nothing, so nothing is to be decided")
+    if programme.purpose is not Purpose.CERTIFICATION:
+        return NeedsDecision(words=f"a {programme.purpose} grants nothing, so nothing is to be decided")
     if not programme.demonstration:
         return NeedsDecision(words="waits for a decision by somebody who took no part in the evaluation")
     if judgement.earned is None:

@@ -18,7 +18,7 @@ from orchestrator.lifecycle.snapshot import LeaseView, RunView, SubmissionView
 
 ATTEMPTS_MAX = 3
 PROBATION_ATTEMPTS_MAX = 1
-"""A probation that the lab spoils is an answer: it is not to be tried until it goes well."""
+"""A probation that the lab spoils is an answer, and so is a control run: it is not to be tried until it goes well."""
 OVERHEAD_S = 60.0
 """What a run needs beside its cases: the bench's check of itself, the reset of the device, its registration."""
 RECOVERY_S = 240.0
@@ -105,7 +105,7 @@ def next_attempt(
     if not cases:
         return None
     attempts = max(run.attempt for run in runs)
-    most = PROBATION_ATTEMPTS_MAX if programme.purpose is Purpose.PROBATION else ATTEMPTS_MAX
+    most = ATTEMPTS_MAX if programme.purpose is Purpose.CERTIFICATION else PROBATION_ATTEMPTS_MAX
     if sum(not _was_refused(run) for run in runs) >= most:
         return Exhausted(attempts=attempts)
     test_plan = _test_plan(suite, cases, programme)

@@ -103,8 +103,9 @@ def submit(
     programme = find_programme(request, in_time) or find_programme(request, programmes)
     if programme is None:
         return Refused(problems=(_no_programme(request, programmes),))
-    if programme.purpose is Purpose.PROBATION:
-        wrong = f"{programme.id} is for units in quarantine and grants nothing"
+    if programme.purpose is not Purpose.CERTIFICATION:
+        whose = "units in quarantine" if programme.purpose is Purpose.PROBATION else "control devices"
+        wrong = f"{programme.id} is for {whose} and grants nothing"
         return Refused(problems=(Problem(path="programme", wrong=wrong, expected="a certification programme"),))
     stale = against_dates(programme, programmes, now)
     if stale is not None:

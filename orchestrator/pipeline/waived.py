@@ -27,7 +27,7 @@ def covering(waivers: Iterable[WaiverView], view: SubmissionView, programme: Pro
 
     Of two that cover the same the one that ends later is named, then the one whose id comes first.
     """
-    if programme.purpose is Purpose.PROBATION:
+    if programme.purpose is not Purpose.CERTIFICATION:
         return NONE_WAIVED
     found: dict[tuple[str, str], WaivedBy] = {}
     for one in sorted(waivers, key=lambda one: (-one.proposed.ends_on.toordinal(), one.waiver)):

@@ -119,6 +119,8 @@ _COLUMNS: Mapping[str, tuple[tuple[Table, Mapping[str, str]], ...]] = {
     "PersonAdded": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
     "RolesChanged": ((t.persons, {"roles": "roles", "vendor": "vendor"}),),
     "SubscriptionAdded": ((t.subscriptions, {"way": "way", "events": "events"}),),
+    "DriftFound": ((t.drifts, {"bench": "bench", "chart": "chart", "run": "run"}),),
+    "DriftExplained": ((t.drifts, {"by": "explained_by", "words": "explanation_digest", "anew": "anew"}),),
     "TokenMade": ((t.person_tokens, {"person": "person", "kind": "kind", "scopes": "scopes"}),),
 }
 """For each fact the tables that hold what the journal says of it: the name in the journal, and the column."""

@@ -50,6 +50,7 @@ def wrong_bodies(connection: Connection, rows: list[JournalRow]) -> Iterator[str
     yield from _test_reports(connection)
     yield from _samples(connection, rows)
     yield from _waivers(connection, rows)
+    yield from _drifts(connection)
 
 
 def _read(noun: type[N], text: str) -> N | None:
@@ -386,3 +387,11 @@ _CUSTODY = {
         sm.SampleUnitNamed,
     )
 }
+
+
+def _drifts(connection: Connection) -> Iterator[str]:
+    """Explanations of drifts that are not what was said; the journal has the digest."""
+    d = t.drifts.c
+    for row in connection.execute(select(d.drift, d.explanation, d.explanation_digest).order_by(d.drift)):
+        if row.explanation_digest is not None and sha256(row.explanation.encode()) != row.explanation_digest:
+            yield f"the explanation of drift {row.drift} is not what was said"

@@ -23,6 +23,7 @@ from orchestrator.authority import review
 from orchestrator.lifecycle import (
     batch,
     certificate,
+    control,
     device,
     host,
     lease,
@@ -63,6 +64,8 @@ MACHINES = {
     "submission": _Kept(batch.SUBMISSION_MACHINE, t.submissions.c.state, t.submissions.c.submission),
     "run": _Kept(run.MACHINE, t.runs.c.state, t.runs.c.run),
     "lease": _Kept(lease.MACHINE, t.leases.c.state, t.leases.c.lease),
+    "control": _Kept(control.MACHINE, t.controls.c.state, t.controls.c.device),
+    "drift": _Kept(control.DRIFT_MACHINE, t.drifts.c.state, t.drifts.c.drift),
     "quarantine": _Kept(quarantine.MACHINE, t.quarantines.c.state, t.quarantines.c.resource),
     "programme": _Kept(offering.MACHINE, t.offerings.c.state, t.offerings.c.programme),
     "certificate": _Kept(certificate.MACHINE, t.certificates.c.state, t.certificates.c.certificate),

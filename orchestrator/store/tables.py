@@ -586,3 +586,32 @@ tallies = Table(
 """What has been counted (docs/decisions/0010). ``labels``: their values as a JSON list. ``part``: of a histogram the
 upper end of a bucket or ``sum``, else empty. A row for each series, whatever the lab has done.
 """
+
+controls = Table(
+    "controls",
+    metadata,
+    Column("device", ForeignKey("devices.device"), primary_key=True),
+    Column("state", Word, nullable=False),
+    Column("reason", Word, nullable=False, server_default=""),
+    Column("by", Word, nullable=False),
+    Column("at", Word, nullable=False),
+)
+"""The units that are, or were, control devices of their benches."""
+
+drifts = Table(
+    "drifts",
+    metadata,
+    Column("drift", Word, primary_key=True),
+    Column("state", Word, nullable=False, index=True),
+    Column("bench", Word, nullable=False, index=True),
+    Column("chart", Word, nullable=False),
+    Column("run", ForeignKey("runs.run"), nullable=False),
+    Column("words", Text, nullable=False),
+    Column("found_at", Word, nullable=False),
+    Column("explanation", Text, nullable=False, server_default=""),
+    Column("explanation_digest", Word),
+    Column("explained_by", Word),
+    Column("explained_at", Word),
+    Column("anew", Integer, nullable=False, server_default="0"),
+)
+"""Points of control charts that are out of control, and what people said of them. ``anew`` 1: the chart began anew."""

@@ -1,7 +1,7 @@
 """Reading: tables to the plain frozen views that stages, API and pages look at. Never writes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -399,12 +399,15 @@ def judgements_of_batch(connection: Connection, batch_id: str) -> tuple[Judgemen
     return tuple(Judgement.model_validate_json(body) for body in rows.scalars())
 
 
-def unjudged(connection: Connection, most: int) -> tuple[str, ...]:
+def unjudged(connection: Connection, most: int, *, but: Collection[str] = ()) -> tuple[str, ...]:
     """Open submissions of which no run waits or is held under a lease, and no person is asked for: they are to be
-    judged or tried again.
+    judged or tried again. ``but``: those that are not.
     """
     asked = select(t.prompts.c.submission).where(prompt_views.unclosed())
-    rows = connection.execute(_measured().where(t.submissions.c.submission.not_in(asked)).limit(most))
+    chosen = _measured().where(t.submissions.c.submission.not_in(asked))
+    if but:
+        chosen = chosen.where(t.submissions.c.submission.not_in(list(but)))
+    rows = connection.execute(chosen.limit(most))
     return tuple(rows.scalars())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from lab_inventory.canonical import digest
+from lab_inventory.canonical import digest, sha256
 from lab_inventory.errors import Conflict, InvariantBroken
 from lab_inventory.noun import Noun
 from lab_inventory.programme import Purpose
@@ -15,6 +15,7 @@ from orchestrator.authority import review as rev
 from orchestrator.envelope import signed_with
 from orchestrator.lifecycle import batch as b
 from orchestrator.lifecycle import certificate as c
+from orchestrator.lifecycle import control as ctl
 from orchestrator.lifecycle import device as d
 from orchestrator.lifecycle import host as h
 from orchestrator.lifecycle import lease as le
@@ -298,6 +299,42 @@ def _quarantined_resource(connection: Connection, fact: q.Quarantined, state: st
         insert(t.quarantines).values(
             resource=fact.resource, state=state, reason=fact.reason, since=fact.at.isoformat(), attempts=0
         )
+    )
+
+
+def _control(connection: Connection, fact: ctl.ControlMarked | ctl.ControlEnded, state: str) -> None:
+    reason = fact.reason if isinstance(fact, ctl.ControlMarked) else ""
+    values = {"state": state, "reason": reason, "by": fact.by, "at": fact.at.isoformat()}
+    known = connection.execute(update(t.controls).where(t.controls.c.device == fact.device).values(values))
+    if known.rowcount == 0:
+        connection.execute(insert(t.controls).values(device=fact.device, **values))
+
+
+def _drift_found(connection: Connection, fact: ctl.DriftFound, state: str) -> None:
+    connection.execute(
+        insert(t.drifts).values(
+            drift=fact.drift,
+            state=state,
+            bench=fact.bench,
+            chart=fact.chart,
+            run=fact.run,
+            words=fact.words,
+            found_at=fact.at.isoformat(),
+        )
+    )
+
+
+def _drift_explained(connection: Connection, fact: ctl.DriftExplained, state: str) -> None:
+    _update(
+        connection,
+        t.drifts,
+        fact.drift,
+        state=state,
+        explanation=fact.words,
+        explanation_digest=sha256(fact.words.encode()),
+        explained_by=fact.by,
+        explained_at=fact.at.isoformat(),
+        anew=int(fact.anew),
     )
 
 
@@ -650,6 +687,10 @@ _WRITERS: dict[type[Fact], Writer] = {
     le.LeaseReleased: _lease_ended,
     le.LeaseLapsed: _lease_ended,
     le.LeaseRevoked: _lease_ended,
+    ctl.ControlMarked: _control,
+    ctl.ControlEnded: _control,
+    ctl.DriftFound: _drift_found,
+    ctl.DriftExplained: _drift_explained,
     q.Quarantined: _quarantined_resource,
     q.ProbationBegun: _probation_begun,
     q.ProbationFailed: _probation_failed,

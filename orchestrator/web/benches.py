@@ -2,12 +2,16 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
 from lab_inventory.characterisation import NO_RECORD
 from lab_inventory.errors import NotFound
 from orchestrator.api.parts import PartsOf
-from orchestrator.store import bench_views
+from orchestrator.pipeline import control
+from orchestrator.pipeline.control_chart import BASELINE_POINTS
+from orchestrator.store import bench_views, control_views, views
 from orchestrator.store.bench_views import BenchView
+from orchestrator.web.chart_svg import chart_svg
 from orchestrator.web.layout import SeesLab, show
 
 router = APIRouter(include_in_schema=False)
@@ -18,9 +22,28 @@ def bench(bench: str, request: Request, parts: PartsOf, asking: SeesLab) -> HTML
     """A bench: what it measures with, and how well it does so by its own record."""
     with parts.store.reading() as connection:
         found = next((one for one in bench_views.benches(connection) if one.bench.name == bench), None)
-    if found is None:
-        raise NotFound(f"there is no bench {bench[:80]}")
-    return show("bench.html", request, asking, view=found, why_invalid=why_invalid(found, parts))
+        if found is None:
+            raise NotFound(f"there is no bench {bench[:80]}")
+        slots = [slot.name for slot in found.bench.slots]
+        drifts = control_views.drifts(connection, bench)
+        charts = control.charts(control_views.control_runs(connection, found.host, slots), drifts)
+        marked = control_views.marked(connection)
+        devices = [
+            one
+            for one in views.devices(connection)
+            if one.device in marked and one.host == found.host and one.registration.slot in slots
+        ]
+    return show(
+        "bench.html",
+        request,
+        asking,
+        view=found,
+        why_invalid=why_invalid(found, parts),
+        charts=[(chart, Markup(chart_svg(chart))) for chart in charts],  # noqa: S704 - numbers and our own words
+        drifts=drifts,
+        controls=[(device, marked[device.device]) for device in devices],
+        baseline_points=BASELINE_POINTS,
+    )
 
 
 def why_invalid(view: BenchView, parts: PartsOf) -> str:

@@ -10,15 +10,16 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from agent_nouns import INSTRUMENT, RememberingLog, assignment, case, directory_for, until
+from agent_nouns import HOST, INSTRUMENT, RememberingLog, assignment, case, directory_for, until
 from fake_suite import FakeSuite, opens
 
+from agents.bench_record import keep_record, this_machine
 from agents.processes import mark_of
 from agents.run import EXIT_STATUS_FENCED, Run
 from agents.run_directory import ExitRecord, RunDirectory
 from agents.score.on_record import score_on_record
 from agents.spool import Spool
-from agents.version import VERSION
+from agents.version import VERSION, instruments_version
 from lab_inventory.clock import SystemClock
 from lab_inventory.lab import Calibration
 from lab_inventory.messages import (
@@ -33,6 +34,7 @@ from lab_inventory.messages import (
     Standing,
     Started,
 )
+from tests.made_up_record import made_up_record
 
 _held: list[Spool] = []
 FAKE_RUN = (sys.executable, str(Path(__file__).with_name("fake_suite.py")))
@@ -312,3 +314,20 @@ async def test_a_process_that_sleeps_through_its_lease_does_nothing_when_it_wake
     os.kill(process.pid, signal.SIGCONT)
     await asyncio.to_thread(process.wait, 10)
     assert kinds(directory)[-1] == "case-started"
+
+
+@pytest.mark.parametrize(("software", "uncertainty"), [(instruments_version(), 1.033908), ("0.0+another", 1.0)])
+async def test_a_run_tells_the_record_of_its_bench_and_takes_the_larger_uncertainty_where_it_holds(
+    tmp_path: Path, software: str, uncertainty: float
+) -> None:
+    clock = SystemClock()
+    record = made_up_record(
+        "bench-a", HOST, node=this_machine(), software=software, at=clock.now(), instruments=(INSTRUMENT.name,)
+    )
+    keep_record(tmp_path, record, clock)
+    directory, _, _ = await carry_out(tmp_path / "runs", assignment())
+    first = bodies(directory)[0]
+    assert isinstance(first, Started)
+    assert first.characterised is not None
+    assert (first.characterised.record, first.characterised.host) == (record, HOST)
+    assert case_ends(directory)[0].measurements[0].uncertainty == pytest.approx(uncertainty, abs=1e-6)

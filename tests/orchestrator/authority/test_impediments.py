@@ -124,6 +124,7 @@ ABOUT_EVIDENCE = (
     (dossier(damages=(Damage(address=ADDRESS, missing=False),)), [Rule.EVIDENCE_DAMAGED]),
     (replace(dossier(), view=small.view(small.attempt(1), against=GRANTING)), [Rule.EVIDENCE_NEWER]),
     (dossier(withdrawn=True), [Rule.PROGRAMME_WITHDRAWN]),
+    (dossier(drifts=("the bench drifts",)), [Rule.BENCH_DRIFTS]),
 )
 
 

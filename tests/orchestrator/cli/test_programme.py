@@ -27,7 +27,7 @@ async def test_the_shipped_programmes_have_no_mistake() -> None:
     ended = await run_assay("programme", "check", *map(str, sorted(SHIPPED.parent.glob("*.yaml"))), "-o", "json")
     assert (ended.status, ended.err) == (0, "")
     rows = json.loads(ended.out)
-    assert [row["programme"].split()[0] for row in rows] == ["ip-phone-basic", "ip-phone-probation"]
+    assert [row["programme"].split()[0] for row in rows] == ["ip-phone-basic", "ip-phone-control", "ip-phone-probation"]
 
 
 async def test_every_mistake_is_named_at_once_with_its_line(tmp_path: Path) -> None:

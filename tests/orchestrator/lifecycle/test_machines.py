@@ -10,6 +10,7 @@ from orchestrator.authority import review
 from orchestrator.lifecycle import (
     batch,
     certificate,
+    control,
     device,
     host,
     lease,
@@ -76,6 +77,11 @@ run          taken       RunCancelled        cancelled
 run          running     RunCancelled        cancelled
 run          stopping    RunCancelled        cancelled
 run          stopping    RunLapsed           cancelled
+control      -           ControlMarked       marked
+control      marked      ControlEnded        ended
+control      ended       ControlMarked       marked
+drift        -           DriftFound          open
+drift        open        DriftExplained      explained
 quarantine   -           Quarantined         quarantined
 quarantine   ended       Quarantined         quarantined
 quarantine   quarantined ProbationBegun      probation
@@ -194,6 +200,8 @@ TERMINAL = {
     "host": set[str](),
     "lease": {"released", "lapsed", "revoked"},
     "run": {"completed", "error", "cancelled", "lapsed"},
+    "control": set[str](),
+    "drift": {"explained"},
     "quarantine": set[str](),
     "certificate": {"withdrawn", "revoked"},
     "report": {"amended"},
@@ -216,6 +224,8 @@ MACHINES: dict[str, Machine] = {
         host.MACHINE,
         lease.MACHINE,
         run.MACHINE,
+        control.MACHINE,
+        control.DRIFT_MACHINE,
         quarantine.MACHINE,
         certificate.MACHINE,
         report.MACHINE,
@@ -237,6 +247,8 @@ STATES: dict[str, list[str | None]] = {
     "host": [None, *host.HostIntent],
     "lease": [None, *lease.LeaseState],
     "run": [None, *run.RunState],
+    "control": [None, *control.ControlState],
+    "drift": [None, *control.DriftState],
     "quarantine": [None, *quarantine.QuarantineState],
     "certificate": [None, *certificate.CertificateState],
     "report": [None, *report.ReportState],
@@ -253,6 +265,7 @@ STATES: dict[str, list[str | None]] = {
 MODULES = (
     batch,
     certificate,
+    control,
     device,
     host,
     lease,
