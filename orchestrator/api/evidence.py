@@ -60,7 +60,12 @@ def get_file(
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
 
-@router.get("/sound/{address}", **_as(WAV))
+_SOUND = _as(WAV)
+_SOUND["responses"] |= {206: {**_SOUND["responses"][200], "description": "The part that was asked for."}}
+_SOUND["responses"] |= {416: {"description": "The recording has none of the bytes that were asked for."}}
+
+
+@router.get("/sound/{address}", **_SOUND)
 def get_sound(
     run: Run, case: Case, address: Address, request: Request, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1
 ) -> Response:

@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TextIO
@@ -264,15 +265,20 @@ class Driver:
 
 def _scorer_at(node: str, nodes: Sequence[Mapping[str, Any]]) -> Any:
     """The function that scores, pinned to a node: within what it scores at once, or one at a time beside a bench."""
-    import ray  # noqa: PLC0415
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
-    (found,) = entry_points(group="assay.ray_scorer", name="recording")
     scores = any(one["NodeID"] == node and one["Resources"].get(SCORING, 0) > 0 for one in nodes)
     needs: dict[str, Any] = {"num_cpus": 0, "resources": {SCORING: 1}} if scores else {"num_cpus": 1}
-    return ray.remote(max_retries=0)(found.load()).options(
-        scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=False), **needs
-    )
+    return _scorer().options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=False), **needs)
+
+
+@cache
+def _scorer() -> Any:
+    """The function that scores, told to Ray once. A lost score is asked for again by whoever wants it, not by Ray."""
+    import ray  # noqa: PLC0415
+
+    (found,) = entry_points(group="assay.ray_scorer", name="recording")
+    return ray.remote(max_retries=0)(found.load())
 
 
 def _worker_of(host: str) -> Any:
