@@ -10,6 +10,8 @@ from pathlib import Path
 
 from agents.drivers import installed_drivers, patience_s
 from agents.measure import LabError, Recorder
+from agents.sound_scores.asking import ScoresHere
+from agents.sound_scores.joining import Unscored, scored
 from agents.suites import OpenSuite
 from agents.words import as_text, describe
 from lab_inventory.clock import Clock
@@ -19,6 +21,8 @@ from lab_inventory.messages import Assignment, CaseEnded, CaseStatus
 from lab_inventory.programme import TestCase
 
 WINDOWS_MAX = 3
+SCORES_WITHIN_S = 300.0
+"""How long after its last call a run waits for scores; then the cases that want them are the lab's error."""
 _EVIDENCE_MAX = 64
 
 
@@ -52,6 +56,20 @@ def stalled(measurements: Sequence[Measurement], budget: Mapping[str, float]) ->
 async def carry_out_case(
     suite: OpenSuite, case: TestCase, repeat: int, *, assignment: Assignment, folder: Path, clock: Clock
 ) -> CaseEnded:
+    """Measure one repeat of one case, and score its recordings here: for whoever carries out a case alone.
+
+    Nothing else is sent meanwhile. Raises OSError where evidence cannot be read again.
+    """
+    unscored = await measure_case(suite, case, repeat, assignment=assignment, folder=folder, clock=clock)
+    scorer = ScoresHere(folder, clock)
+    for wanted in unscored.wanted:
+        scorer.ask(wanted.sound)
+    return scored(unscored, await scorer.answers(clock.boottime_s() + SCORES_WITHIN_S))
+
+
+async def measure_case(
+    suite: OpenSuite, case: TestCase, repeat: int, *, assignment: Assignment, folder: Path, clock: Clock
+) -> Unscored:
     """Measure one repeat of one case; a window in which the bench stalled is measured again, at most twice.
 
     What the last window saw is reported, whatever it saw, and the reason says how many were thrown away before it.
@@ -61,7 +79,7 @@ async def carry_out_case(
     budget = assignment.stall_budget.get(case.id, {})
     thrown_away = 0
     while True:
-        ended = await _one_window(suite, case, repeat, assignment=assignment, folder=folder)
+        ended, recorder = await _one_window(suite, case, repeat, assignment=assignment, folder=folder)
         again = ended.status is CaseStatus.MEASURED and stalled(ended.measurements, budget)
         if not again or thrown_away == WINDOWS_MAX - 1:
             break
@@ -70,23 +88,24 @@ async def carry_out_case(
     if thrown_away:
         windows = "1 window was" if thrown_away == 1 else f"{thrown_away} windows were"
         reason = as_text(f"{windows} thrown away because the bench itself stalled. {reason}".strip())
-    return ended.model_copy(update={"duration_s": clock.boottime_s() - began_s, "reason": reason})
+    ended = ended.model_copy(update={"duration_s": clock.boottime_s() - began_s, "reason": reason})
+    return Unscored(ended=ended, recorder=recorder)
 
 
 async def _one_window(
     suite: OpenSuite, case: TestCase, repeat: int, *, assignment: Assignment, folder: Path
-) -> CaseEnded:
+) -> tuple[CaseEnded, Recorder | None]:
     procedure = suite.procedures.get(case.procedure)
     if procedure is None:
-        return _error(case, repeat, f"this agent's suite has no procedure {case.procedure}")
+        return _error(case, repeat, f"this agent's suite has no procedure {case.procedure}"), None
     if not assignment.instruments:
-        return _error(case, repeat, "the assignment names no instrument to measure with")
+        return _error(case, repeat, "the assignment names no instrument to measure with"), None
     recorder = Recorder(declared=procedure.measures, instrument=assignment.instruments[0], folder=folder)
     limit_s = time_limit_s(case) + patience_s(installed_drivers().get(assignment.dut.registration.driver or ""))
     try:
         async with asyncio.timeout(limit_s) as timer:
             await suite.carry_out(case, recorder)
-        return CaseEnded(
+        ended = CaseEnded(
             case=case.id,
             repeat=repeat,
             status=CaseStatus.MEASURED,
@@ -95,6 +114,7 @@ async def _one_window(
             duration_s=0,
             reason=as_text(recorder.unmeasured()),
         )
+        return ended, recorder
     except LabError as error:
         reason = str(error)
     except TimeoutError as error:
@@ -107,7 +127,7 @@ async def _one_window(
         reason = _crashed(case, error)
     except Exception as error:
         reason = _crashed(case, error)
-    return _error(case, repeat, reason, recorder)
+    return _error(case, repeat, reason, recorder), recorder
 
 
 def _crashed(case: TestCase, error: BaseException) -> str:

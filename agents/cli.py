@@ -204,6 +204,26 @@ def bench_ca(
     typer.echo(make_ca(folder.absolute(), platform.node(), SystemClock().now()))
 
 
+@bench_app.command("characterise")
+def bench_characterise(
+    bench: Annotated[str | None, typer.Argument(help="The bench, where this host has several.")] = None,
+    *,
+    runs: Annotated[int, typer.Option(help="How often; at least 30.")] = 30,
+    lab: Annotated[
+        Path | None, typer.Option(help="The lab file; else the bench is known as the orchestrator told it last.")
+    ] = None,
+) -> None:
+    """Let a bench measure itself without a device, and keep a dated record of its uncertainty: about 0.5 s a run."""
+    from agents.bench_record import keep_record  # noqa: PLC0415  (only this command needs instruments)
+    from agents.characterise import bench_to_characterise, characterise, in_words  # noqa: PLC0415
+
+    settings, clock = read_settings(), SystemClock()
+    found = bench_to_characterise(settings.work_dir, settings.host, lab, bench)
+    record = asyncio.run(characterise(found, settings.host, runs, clock, typer.echo))
+    path = keep_record(settings.work_dir, record, clock)
+    typer.echo("\n".join([*in_words(record), f"kept as {path}"]))
+
+
 @app.command()
 def repro(
     pack: Annotated[Path, typer.Argument(help="A reproduction pack, as 'assay evidence pack' writes it.")],

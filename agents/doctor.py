@@ -13,6 +13,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
+from agents import libopus
 from agents.bench_file import kept_bench
 from agents.discover_usb.listing import now_plugged_in, silence_of
 from agents.drivers import find_drivers
@@ -49,7 +50,9 @@ async def examine(settings: AgentSettings, clock: Clock) -> tuple[Finding, ...]:
     findings += await _orchestrator(settings, clock)
     findings.append(await _ray(settings))
     findings.append(_guarded("drivers", _drivers))
+    findings.append(_guarded("opus", _opus))
     findings.append(_guarded("power program", lambda: _power_program(settings)))
+    findings.append(_guarded("light program", lambda: _light_program(settings)))
     findings += _slots(settings)
     return tuple(findings)
 
@@ -87,15 +90,28 @@ def _work_directory(settings: AgentSettings) -> Finding:
 
 
 def _power_program(settings: AgentSettings) -> Finding:
+    return _program("power", settings.power_program, [slot.power for slot in _given_slots(settings)])
+
+
+def _light_program(settings: AgentSettings) -> Finding:
+    return _program("light", settings.light_program, [slot.light for slot in _given_slots(settings)])
+
+
+def _given_slots(settings: AgentSettings) -> list[Slot]:
     bench = kept_bench(settings.work_dir)
-    ports = [slot.power for _, slot in bench.slots() if slot.power] if bench else []
-    program = settings.power_program
+    return [slot for _, slot in bench.slots()] if bench else []
+
+
+def _program(kind: str, program: Path | None, given: Sequence[str | None]) -> Finding:
+    """Whether the program is there that the ports of a kind in the lab file need."""
+    ports = [port for port in given if port]
+    check = f"{kind} program"
     if program is None:
-        detail = f"none is set; the lab file gives power ports to {len(ports)} slot(s)" if ports else "none is needed"
-        return Finding(check="power program", ok=not ports, detail=detail)
+        detail = f"none is set; the lab file gives {kind} ports to {len(ports)} slot(s)" if ports else "none is needed"
+        return Finding(check=check, ok=not ports, detail=detail)
     usable = program.is_absolute() and program.is_file() and os.access(program, os.X_OK)
     detail = str(program) if usable else f"{program} is no absolute path of a program that may be executed"
-    return Finding(check="power program", ok=usable, detail=detail)
+    return Finding(check=check, ok=usable, detail=detail)
 
 
 async def _orchestrator(settings: AgentSettings, clock: Clock) -> list[Finding]:
@@ -162,6 +178,14 @@ def _drivers() -> Finding:
     words = [", ".join(sorted(found)) or "none is installed"]
     words += [f"{name} cannot be used: {why}" for name, why in sorted(broken.items())]
     return Finding(check="drivers", ok=bool(found) and not broken, detail="; ".join(words))
+
+
+def _opus() -> Finding:
+    """Needed for phones that declare Opus only, so that without it nothing is broken."""
+    try:
+        return Finding(check="opus", ok=True, detail=libopus.version())
+    except libopus.OpusMissing as error:
+        return Finding(check="opus", ok=True, detail=f"phones with Opus cannot be measured: {error.detail}")
 
 
 def _slots(settings: AgentSettings) -> list[Finding]:

@@ -104,6 +104,10 @@ class HeldRuns:
         self._held: dict[str, Held] = {}
         self.host: Host | None = None
 
+    def living(self) -> tuple[RunDirectory, ...]:
+        """The directories of the runs that are not over."""
+        return tuple(held.directory for held in self._held.values() if not held.over)
+
     def held(self) -> tuple[HeldRun, ...]:
         """The runs as a heartbeat tells them."""
         return tuple(HeldRun(run=held.run, epochs=held.assignment.epochs) for held in self._held.values())

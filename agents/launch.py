@@ -8,13 +8,15 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from agents.bench_ca import FOLDER_VARIABLE, WORK_VARIABLE
+from agents.light import LIGHT_VARIABLE
 from agents.power import POWER_VARIABLE
 from agents.processes import mark_of
 from agents.run_directory import RunDirectory
+from agents.sound_scores.mode import ASKED, VARIABLE
 
 KEPT_VARIABLES = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
-    POWER_VARIABLE, FOLDER_VARIABLE, WORK_VARIABLE,
+    POWER_VARIABLE, LIGHT_VARIABLE, FOLDER_VARIABLE, WORK_VARIABLE,
 )  # fmt: skip
 RUN_COMMAND = (sys.executable, "-P", "-m", "agents.run")
 
@@ -24,8 +26,12 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in KEPT_VARIABLES if name in environment}
 
 
-def launch(directory: RunDirectory, command: Sequence[str] = RUN_COMMAND) -> subprocess.Popen[bytes]:
+def launch(
+    directory: RunDirectory, command: Sequence[str] = RUN_COMMAND, *, carries_scores: bool = False
+) -> subprocess.Popen[bytes]:
     """Start the run's process and put down which one it is. Raises OSError where it cannot be started.
+
+    ``carries_scores``: whoever starts it looks for its recordings and has them scored (``agents.sound_scores``).
 
     The process puts the same down as its first act: so it is known even where the agent dies in between.
     """
@@ -35,7 +41,7 @@ def launch(directory: RunDirectory, command: Sequence[str] = RUN_COMMAND) -> sub
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=clean_environment(os.environ),
+            env=clean_environment(os.environ) | ({VARIABLE: ASKED} if carries_scores else {}),
             cwd=directory.path,
             start_new_session=True,
         )

@@ -14,7 +14,7 @@ from lab_inventory.canonical import sha256
 from lab_inventory.errors import AssayError, InvariantBroken
 from lab_inventory.lab import Instrument
 from lab_inventory.measurement import Evidence, Measurement, Unit, Value
-from lab_inventory.messages import EVIDENCE_BYTES_MAX
+from lab_inventory.messages import EVIDENCE_BYTES_MAX, SoundToScore
 
 RUN_EVIDENCE_BYTES_MAX = 2_000_000_000
 
@@ -48,6 +48,19 @@ def procedure(
     return declare
 
 
+@dataclass(frozen=True, kw_only=True)
+class ToScore:
+    """A sound whose score gives quantities: ``into`` has the place of each in the score, as ``heard.noise_dbov``.
+
+    ``evidence``: the files that a measurement of it names. ``note``: what is said before what the score says itself.
+    """
+
+    sound: SoundToScore
+    into: Mapping[str, str]
+    note: str = ""
+    evidence: tuple[str, ...] = ()
+
+
 class Recorder:
     """Collects the measurements and the evidence of one repeat of one case.
 
@@ -62,6 +75,7 @@ class Recorder:
         self._measured: dict[str, Measurement] = {}
         self._unmeasured: dict[str, str] = {}
         self._evidence: dict[str, Evidence] = {}
+        self._to_score: list[ToScore] = []
 
     def measure(
         self,
@@ -114,6 +128,21 @@ class Recorder:
         if quantity not in self._declared or quantity in self._measured:
             raise InvariantBroken(f"quantity {quantity} is not declared by its procedure, or was measured already")
         self._unmeasured[quantity] = why
+
+    def score_later(self, wanted: ToScore) -> None:
+        """Have recordings scored once the run does not send any more; their quantities are measured then.
+
+        Raises InvariantBroken for a quantity that is not declared, already set, or already waits for a score.
+        """
+        waiting = {quantity for one in self._to_score for quantity in one.into}
+        for quantity in wanted.into:
+            if quantity not in self._declared or quantity in self._measured or quantity in waiting:
+                raise InvariantBroken(f"quantity {quantity} is not declared by its procedure, or has a value already")
+        self._to_score.append(wanted)
+
+    def to_score(self) -> tuple[ToScore, ...]:
+        """What waits for a score."""
+        return tuple(self._to_score)
 
     def unmeasured(self) -> str:
         """Which quantities were left unmeasured and why, in words; empty where none was."""

@@ -5,6 +5,7 @@ an embedded Ray there is nothing to start here. Imports nothing of Ray: it is an
 """
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ from agents.words import describe
 from lab_inventory.clock import Clock
 from lab_inventory.errors import AssayError
 from lab_inventory.noun import host_and_port
-from lab_inventory.ray_access import DOOR_STANDS, HOST_LABEL, NODE_PORTS, RayAccess, door_label, what_ray_means
+from lab_inventory.ray_access import DOOR_STANDS, HOST_LABEL, NODE_PORTS, SCORING, RayAccess, door_label, what_ray_means
 from lab_inventory.reading import parse_message
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -48,6 +49,8 @@ def ray_command(settings: AgentSettings, address: str) -> list[str]:
         "--disable-usage-stats",
         *NODE_PORTS,
     ]
+    if settings.ray_scoring:
+        command.append(f"--resources={json.dumps({SCORING: settings.ray_scoring})}")
     if settings.ray_node_ip is not None:
         command.append(f"--node-ip-address={settings.ray_node_ip}")
     return command

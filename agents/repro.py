@@ -27,6 +27,8 @@ from lab_inventory.evidence.ladder_svg import ladder_svg
 from lab_inventory.evidence.ladder_text import ladder_text
 from lab_inventory.evidence.lines import RTP_PACKETS, SIP_MESSAGES, read_rtp, read_sip
 from lab_inventory.evidence.pack import NOTICE, PACK_BYTES_MAX, Reproduction, read_pack
+from lab_inventory.evidence.sound_pictures import pictures
+from lab_inventory.evidence.wav import MEDIA_TYPE as WAV
 from lab_inventory.lab import Account, Calibration, Instrument, Role, Slot, UnitLabel
 from lab_inventory.messages import Assignment, CaseEnded, DeviceUnderTest
 from lab_inventory.noun import Address, Name, Noun
@@ -36,7 +38,7 @@ DESK = "desk"
 CHECKS_MAX = 5
 PATIENCE_S = 60.0
 _TTL_S = 3600.0
-_ENDINGS = {"application/jsonl": "jsonl", "application/x-pcapng": "pcapng"}
+_ENDINGS = {"application/jsonl": "jsonl", "application/x-pcapng": "pcapng", WAV: "wav"}
 
 Tell = Callable[[str], None]
 
@@ -284,8 +286,11 @@ def _write(folder: Path, kept: Path, wanted: Reproduction, user_agent: str, comp
         drawn = ladder(f"{NOTICE}: {wanted.case.id}", messages.lines, streams.lines, messages.unreadable)
         (folder / "ladder.txt").write_text(ladder_text(drawn), encoding="utf-8")
         (folder / "ladder.svg").write_text(ladder_svg(drawn, alone=True), encoding="utf-8")
+    recorded = {one.name: contents[one.name] for one in ended.evidence if one.media_type == WAV}
+    for name, data in pictures(recorded, rtp).items():
+        (folder / name).write_bytes(data)
     for one in ended.evidence:
-        words = f"REPRODUCTION-grants-nothing {one.name}".replace(" ", "-").replace("/", "-")
+        words = f"REPRODUCTION-grants-nothing {one.name}".replace(" ", "-").replace("/", "-").replace(",", "")
         evidence_path(kept, one.digest).rename(folder / f"{words}.{_ENDINGS.get(one.media_type, 'bin')}")
     if not any(kept.iterdir()):
         kept.rmdir()

@@ -1,9 +1,10 @@
 """One run, in a process of its own: ``assay-agent run DIR``. Takes a run directory; gives reports, evidence, an end.
 
 The order of events is fixed: started; the bench checks itself; the device is recovered where that is asked for, reset
-and identified; each case with its repeats; teardown; ended; exit record. Whatever happens, teardown comes before the
-end, and the exit record last. The process needs neither the agent nor the network: it stops by its own clock when its
-lease is not renewed in time.
+and identified; each case with its repeats; the scores of recordings, and so the ends of the cases that wait for them;
+teardown; ended; exit record. Whatever happens, teardown comes before the end, and the exit record last. The process
+needs neither the agent nor the network, but for scores; it stops by its own clock when its lease is not renewed in
+time.
 """
 
 import asyncio
@@ -14,7 +15,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from agents.cases import carry_out_case, not_applicable, not_run
+from agents import cases
+from agents.bench_record import record_of
+from agents.cases import measure_case, not_applicable, not_run
 from agents.lease_guard import HeldLease, StopKind, StopOrder, is_lost, must_stop
 from agents.logs import JsonLog, Log
 from agents.measure import LabError
@@ -23,10 +26,14 @@ from agents.processes import mark_of
 from agents.recovery import recover
 from agents.run_directory import ExitRecord, RunDirectory
 from agents.score.on_record import score_on_record
+from agents.sound_scores.asking import scorer_for
+from agents.sound_scores.joining import Unscored, scored
+from agents.sound_scores.quiet import sending
 from agents.spool import Spool
 from agents.suites import Identified, OpenSuite, OpenSuiteFor, suite_for
 from agents.version import VERSION
 from agents.words import as_text, describe
+from lab_inventory.characterisation import CharacterisedBench, widened
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import AssayError
 from lab_inventory.messages import (
@@ -71,6 +78,7 @@ class Run:
         self._assignment = directory.assignment()
         self._lease = directory.lease()
         self._spool = Spool(directory.spool_path, clock)
+        self._scorer = scorer_for(directory, clock, os.environ)
         self._told = asyncio.Event()
         self._suite: OpenSuite | None = None
 
@@ -143,7 +151,17 @@ class Run:
         instruments = assignment.instruments if calibrated else ()
         category = assignment.dut.registration.category
         score = score_on_record(self._directory.work, category)
-        self._spool.append(Started(suite_version=VERSION, pid=os.getpid(), instruments=instruments, score=score))
+        characterised = self._widen()
+        self._spool.append(
+            Started(
+                suite_version=VERSION,
+                pid=os.getpid(),
+                instruments=instruments,
+                score=score,
+                characterised=characterised,
+            )
+        )
+        assignment = self._assignment
         open_suite = self._find_suite(category)
         if open_suite is None:
             return RunOutcome.ERROR, f"this agent has no suite for devices of category {category}"
@@ -163,6 +181,15 @@ class Run:
             return RunOutcome.ERROR, f"the device is not the unit that the lease was granted for: {reason}"
         return await self._carry_out_cases(suite)
 
+    def _widen(self) -> CharacterisedBench | None:
+        """The record of the bench's uncertainty, which widens what the lab file says of instruments where it holds."""
+        given = self._assignment
+        found = record_of(self._directory.work, given.bench, given.host, given.characterisation_valid_days)
+        if found is not None and not found.why_invalid(self._clock.now()):
+            instruments = tuple(widened(one, found.record) for one in given.instruments)
+            self._assignment = given.model_copy(update={"instruments": instruments})
+        return found
+
     async def _identify(self, suite: OpenSuite) -> Identified:
         if not self._assignment.recover:
             return await suite.identify_device()
@@ -173,6 +200,7 @@ class Run:
         return await recover(suite, self._assignment.slot, self._power_program, self._clock, tell)
 
     async def _carry_out_cases(self, suite: OpenSuite) -> End:
+        unscored: list[Unscored] = []
         for case in self._assignment.cases:
             why_not = not_applicable(case, self._assignment)
             for repeat in range(1, case.repeats + 1):
@@ -182,16 +210,29 @@ class Run:
                 if why_not is not None:
                     self._spool.append(not_run(case, repeat, why_not))
                     continue
-                self._spool.append(CaseStarted(case=case.id, repeat=repeat))
-                ended = await carry_out_case(
-                    suite,
-                    case,
-                    repeat,
-                    assignment=self._assignment,
-                    folder=self._directory.evidence_folder,
-                    clock=self._clock,
-                )
-                self._spool.append(ended)
+                async with sending(self._directory.work):
+                    self._spool.append(CaseStarted(case=case.id, repeat=repeat))
+                    measured = await measure_case(
+                        suite,
+                        case,
+                        repeat,
+                        assignment=self._assignment,
+                        folder=self._directory.evidence_folder,
+                        clock=self._clock,
+                    )
+                for wanted in measured.wanted:
+                    self._scorer.ask(wanted.sound)
+                if measured.wanted:
+                    unscored.append(measured)
+                else:
+                    self._spool.append(measured.ended)
+        if unscored:
+            # Before the deadline, which would be the end of the cases that need no score too.
+            until_s = self._lease.deadline_at_s - TEARDOWN_S
+            until_s = min(until_s, self._clock.boottime_s() + cases.SCORES_WITHIN_S)
+            answers = await self._scorer.answers(until_s)
+            for measured in unscored:
+                self._spool.append(scored(measured, answers))
         return RunOutcome.COMPLETED, ""
 
     async def _tear_down(self) -> str:

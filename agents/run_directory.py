@@ -5,6 +5,7 @@
     process.json      the run's process: id, start, boot
     spool.sqlite3     its reports, until they are acknowledged
     evidence/         what instruments kept, by content address
+    scores/           recordings that are to be scored, and what came of it; only where there are some
     exit.json         how the process ended; written last, and its absence says that it died
     log               what the process printed
 
@@ -62,6 +63,11 @@ class RunDirectory:
     def evidence_folder(self) -> Path:
         """Where instruments keep evidence."""
         return self.path / "evidence"
+
+    @property
+    def scores(self) -> Path:
+        """Where scores of recordings are asked for and answered."""
+        return self.path / "scores"
 
     @property
     def log_path(self) -> Path:

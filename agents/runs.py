@@ -62,7 +62,7 @@ class Runs(HeldRuns):
 
     def launch(self, directory: RunDirectory) -> None:
         """Start the process of a run. Raises OSError."""
-        self._children[directory.run] = launch(directory, self._command)
+        self._children[directory.run] = launch(directory, self._command, carries_scores=True)
 
     def is_alive(self, directory: RunDirectory) -> bool:
         """Whether the run's very process still runs."""

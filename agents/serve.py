@@ -17,6 +17,7 @@ from pathlib import Path
 from agents.acceptance import answer_to
 from agents.adopt import Drivers
 from agents.bench_file import keep_bench, kept_bench
+from agents.bench_record import records_of
 from agents.delivery import Delivery
 from agents.endure import endure
 from agents.far_inbox import FarInbox
@@ -29,14 +30,16 @@ from agents.ray_node import RayNode
 from agents.runs import Runs
 from agents.settings import AgentSettings
 from agents.slots import ProbeFor, Slots
+from agents.sound_scores.carrying import ScoreCarrier
 from agents.uplink_events import Event, Observed, Trouble
 from agents.version import VERSION
 from agents.wire import Wire, WireTrouble
 from agents.words import describe
+from lab_inventory.characterisation import CharacterisedBench
 from lab_inventory.clock import Clock
 from lab_inventory.errors import BadInput, Conflict
 from lab_inventory.lab import Host
-from lab_inventory.messages import Acceptance, Assignment, AssignmentAnswer, Heartbeat
+from lab_inventory.messages import BENCHES_MAX, Acceptance, Assignment, AssignmentAnswer, Heartbeat
 from lab_inventory.trust import require_safe
 
 JOIN_AGAIN_S = 2.0
@@ -88,6 +91,7 @@ class Agent:
             lease_answered=self._runs.lease_answered,
             bench_told=self._bench_told,
         )
+        self._scores = ScoreCarrier(wire, clock, log)
         self._inbox = Inbox(settings.inbox_path, self._take, log)
         self._far_inbox = None if settings.inbox_listen is None else FarInbox(settings, self._inbox, clock)
         self._ray_node = None if settings.ray_address is None else RayNode(settings, settings.ray_address, clock, log)
@@ -113,6 +117,7 @@ class Agent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._scores.close()
             await self._runs.stop_following()
             self._slots.close()
             self._log.info("agent-stopped", runs_left_alive=len(self._runs.held()))
@@ -139,8 +144,13 @@ class Agent:
             devices=self._slots.devices()[:_LISTED_MAX],
             faults=self._slots.faults()[:_LISTED_MAX],
             runs=self._runs.held()[:_LISTED_MAX],
+            characterised=self._characterised(),
         )
         self._tell(Observed(heartbeat=heartbeat))
+
+    def _characterised(self) -> tuple[CharacterisedBench, ...]:
+        host = self._runs.host
+        return () if host is None else records_of(self._settings.work_dir, host)[:BENCHES_MAX]
 
     def _bench_known(self) -> None:
         try:
@@ -169,6 +179,7 @@ class Agent:
     async def _look_at_spools(self) -> None:
         while True:
             self._runs.look()
+            self._scores.look(self._runs.living())
             await asyncio.sleep(self._settings.spool_look_s)
 
 

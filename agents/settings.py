@@ -44,6 +44,9 @@ class AgentSettings(BaseSettings):
     power_program: Path | None = Field(
         default=None, description="switches the power of slots: called as PROGRAM off|on PORT"
     )
+    light_program: Path | None = Field(
+        default=None, description="sees the lamps of slots: called as PROGRAM watch PORT ring|message"
+    )
 
     bench_ca: Path | None = Field(
         default=None,
@@ -62,6 +65,10 @@ class AgentSettings(BaseSettings):
         default=(), max_length=64, description="weaker hosts without a Ray node, whose doors may stand at this one's"
     )
 
+    ray_scoring: int = Field(
+        default=0, ge=0, le=64, description="how many recordings this host scores at once; for a host without a bench"
+    )
+
     inbox_listen: Address | None = Field(
         default=None,
         description="where the door at a stronger host reaches this inbox, by TLS; none: it is local",
@@ -77,6 +84,8 @@ class AgentSettings(BaseSettings):
         _ = self.ray_access
         if self.inbox_listen is not None and not (self.inbox_cert and self.inbox_key):
             raise ValueError("an inbox that listens needs ASSAY_AGENT_INBOX_CERT and ASSAY_AGENT_INBOX_KEY")
+        if self.ray_scoring and self.ray_address is None:
+            raise ValueError("a host that scores recordings (ray_scoring) is a node of a cluster (ray_address)")
         if self.inbox_listen is not None and self.ray_address is not None:
             raise ValueError("a host has a Ray node (ray_address) or an inbox that listens (inbox_listen), not both")
         return self

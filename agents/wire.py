@@ -27,6 +27,8 @@ from lab_inventory.messages import (
     RenewRequest,
     ReportBatch,
     ReportReply,
+    ScoreReply,
+    ScoreRequest,
 )
 from lab_inventory.noun import Sha256
 from lab_inventory.reading import parse_message
@@ -102,6 +104,10 @@ class Wire:
                 return await self._post("/v1/agents/renewals", message, RenewReply)
             case ReportBatch():
                 return await self._post("/v1/agents/reports", message, ReportReply)
+
+    async def score(self, request: ScoreRequest) -> ScoreReply:
+        """Ask for the score of recordings."""
+        return await self._post("/v1/agents/scores", request, ScoreReply)
 
     async def upload(self, digest: Sha256, path: Path) -> None:
         """Put one file of evidence under its content address."""

@@ -18,6 +18,8 @@ from lab_inventory.reading import read_yaml
 
 INSTRUMENTS_MAX = 256
 """Of one bench."""
+VALID_DAYS = 90
+VALID_DAYS_MAX = 1000
 
 
 class Role(StrEnum):
@@ -88,6 +90,7 @@ class Slot(Noun):
     ``account``; or to the port ``usb``, or a hub that is built into the device and plugged in there.
 
     ``driver``: which one presses its keys; None: the one that knows the device by what it says on the wire.
+    ``power`` and ``light``: the port at which the host's own programs switch its power and see its lamps.
     ``control_account`` and ``control_tls``: for drivers of a web interface; without ``control_tls`` it is plain HTTP.
     """
 
@@ -102,6 +105,7 @@ class Slot(Noun):
     control_account: Account | None = Field(default=None, exclude_if=lambda given: given is None)
     control_tls: ControlTls | None = Field(default=None, exclude_if=lambda given: given is None)
     power: Label | None = None
+    light: Label | None = Field(default=None, exclude_if=lambda given: given is None)
     unit: UnitLabel
 
     @model_validator(mode="after")
@@ -121,18 +125,21 @@ class Slot(Noun):
 
 
 class Bench(Noun):
-    """Slots that share instruments."""
+    """Slots that share instruments. ``characterisation_valid_days``: for how long a record of its uncertainty holds."""
 
     name: Name
     instruments: tuple[Instrument, ...] = Field(min_length=1, max_length=INSTRUMENTS_MAX)
+    characterisation_valid_days: int = Field(
+        default=VALID_DAYS, ge=1, le=VALID_DAYS_MAX, exclude_if=lambda given: given == VALID_DAYS
+    )
     slots: tuple[Slot, ...] = Field(min_length=1)
 
 
 class Host(Noun):
-    """A lab host: a machine with an agent."""
+    """A lab host: a machine with an agent. Without a bench it may score recordings, away from those that send."""
 
     name: Name
-    benches: tuple[Bench, ...] = Field(min_length=1)
+    benches: tuple[Bench, ...] = ()
 
     def accounts(self) -> tuple[Account, ...]:
         """Every account that stands in this host's slots."""

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from lab_inventory.characterisation import CharacterisedBench
 from lab_inventory.device import Registration
 from lab_inventory.ics import Answers, IxitValues
-from lab_inventory.lab import INSTRUMENTS_MAX, Host, Instrument, Role, Slot
+from lab_inventory.lab import INSTRUMENTS_MAX, VALID_DAYS, VALID_DAYS_MAX, Host, Instrument, Role, Slot
 from lab_inventory.measurement import Evidence, Measurement
 from lab_inventory.noun import Label, Name, Noun, Sha256, Text
 from lab_inventory.programme import DEVICES_BESIDE_MAX, TestCase
@@ -20,6 +21,8 @@ from lab_inventory.suite_score import SuiteScore
 REPORTS_PER_BATCH_MAX = 200
 REPORTS_PER_RUN_MAX = 120_000
 EVIDENCE_BYTES_MAX = 32_000_000
+BENCHES_MAX = 64
+"""Of one host, whose characterisation is told."""
 COMPANIONS_MAX = DEVICES_BESIDE_MAX
 """Devices of one run beside the one under test."""
 
@@ -111,7 +114,7 @@ class Heartbeat(Message):
 
     ``boot`` changes with each start of the agent. ``inbox`` is where the host's Ray worker posts assignments. ``full``:
     why the host takes no run now; empty where it does. ``ray``: why its Ray node is not in the cluster; empty where it
-    is, and where the host is to have none.
+    is, and where the host is to have none. ``characterised``: the benches that have a record of their uncertainty.
     """
 
     agent_version: Label
@@ -122,6 +125,9 @@ class Heartbeat(Message):
     devices: tuple[Registration, ...] = Field(default=(), max_length=256)
     faults: tuple[SlotFault, ...] = Field(default=(), max_length=256)
     runs: tuple[HeldRun, ...] = Field(default=(), max_length=256)
+    characterised: tuple[CharacterisedBench, ...] = Field(
+        default=(), max_length=BENCHES_MAX, exclude_if=lambda given: not given
+    )
 
 
 class HeartbeatReply(Message):
@@ -193,7 +199,8 @@ class Assignment(Message):
     ``companions``: the devices of the run beside the one under test. ``ttl_s`` and ``deadline_s`` count from the moment
     the agent takes it. ``stall_budget`` gives, per case and quantity, how much the bench itself may stall in a
     measuring window before the window is measured again. ``recover``: the unit is to be recovered before it is
-    identified.
+    identified. ``characterisation_valid_days``: for how long the lab file lets a record of the bench's uncertainty
+    hold.
     """
 
     run: Name
@@ -217,6 +224,9 @@ class Assignment(Message):
     recover: bool = Field(default=False, exclude_if=lambda given: not given)
     companions: tuple[CompanionDevice, ...] = Field(
         default=(), max_length=COMPANIONS_MAX, exclude_if=lambda given: not given
+    )
+    characterisation_valid_days: int = Field(
+        default=VALID_DAYS, ge=1, le=VALID_DAYS_MAX, exclude_if=lambda given: given == VALID_DAYS
     )
 
     @property
@@ -269,6 +279,7 @@ class Started(Noun):
 
     ``instruments``: those of its bench as the assignment named them, where one of them has a day on which its
     calibration is due; agents of earlier versions name none. ``score``: what the suite is worth, where it was scored.
+    ``characterised``: the record of the bench's uncertainty beside what the bench is; None where it has none.
     """
 
     kind: Literal["started"] = "started"
@@ -278,6 +289,7 @@ class Started(Noun):
         default=(), max_length=INSTRUMENTS_MAX, exclude_if=lambda given: not given
     )
     score: SuiteScore | None = Field(default=None, exclude_if=lambda given: given is None)
+    characterised: CharacterisedBench | None = Field(default=None, exclude_if=lambda given: given is None)
 
 
 class BenchChecked(Noun):
@@ -379,3 +391,56 @@ class ReportReply(Message):
     received: tuple[ReceivedReport, ...]
     missing_evidence: tuple[Sha256, ...] = ()
     next_seq: int
+
+
+SCORE_BYTES_MAX = 60_000
+
+
+class SoundToScore(Noun):
+    """Recordings to be scored, each a WAV file of evidence at the same rate: what was ``received`` of ``reference``.
+
+    ``codec``: what the ideal channel between them is; ``through``: the reference after a codec whose ideal channel the
+    scoring does not know. ``returned``: what came back to the sender meanwhile. ``perceptual``: the tool of a
+    perceptual estimate, where one is asked for. The score of the same files is the same anywhere.
+    """
+
+    reference: Sha256
+    received: Sha256
+    codec: Name
+    through: Sha256 | None = None
+    returned: Sha256 | None = None
+    perceptual: Literal["visqol", "pesq"] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The content addresses, in the order in which the files are handed on."""
+        return tuple(one for one in (self.reference, self.received, self.through, self.returned) if one is not None)
+
+
+class ScoreRequest(Message):
+    """A host asks for a score; it asks again until there is one. ``sending``: calls of the bench may run there now."""
+
+    sound: SoundToScore
+    sending: bool
+
+
+class ScoreStanding(StrEnum):
+    """How a request for a score stands."""
+
+    SCORED = "scored"
+    WAITING = "waiting"
+    MISSING_EVIDENCE = "missing-evidence"
+    NEEDS_QUIET = "needs-quiet"
+    """No node but the bench's own host can score it, and that sends: to be asked again once it does not."""
+    REFUSED = "refused"
+    """It cannot be scored, now or later."""
+
+
+class ScoreReply(Message):
+    """``score``: JSON text, where it stands as scored. ``missing_evidence`` must be uploaded first."""
+
+    standing: ScoreStanding
+    score: Annotated[str, Field(max_length=SCORE_BYTES_MAX)] = ""
+    missing_evidence: tuple[Sha256, ...] = ()
+    reason: Text = ""
+    ray_node: Annotated[str, Field(max_length=120)] = ""

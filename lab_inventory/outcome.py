@@ -9,7 +9,7 @@ it fails as *conditional* while it lies within the guard. Where a rule decides, 
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab_inventory.measurement import Limit, Measurement, Unit, Value
 from lab_inventory.programme import Check, DecisionRule, LevelLimit, Programme
@@ -18,7 +18,7 @@ from lab_inventory.verdict import Flag, Verdict
 STALL_SHARE_MAX = 1 / 3
 """A bench that stalled for more than this share of a limit's tolerance proves nothing about the device."""
 
-_EXACT = frozenset({Unit.BOOL, Unit.COUNT})
+EXACT = frozenset({Unit.BOOL, Unit.COUNT})
 """Units in which a measurement that states no uncertainty has none: something held or not, or was counted."""
 
 
@@ -67,6 +67,15 @@ def outcome(
     verdict = Verdict.PASS if limit.admits(value) else Verdict.FAIL
     nearness, flags = _by_rule(measurement, value, limit, rule)
     return Outcome(verdict=verdict, words=f"{was}{nearness}; {asked}", flags=flags, slack=_slack(value, limit))
+
+
+def without_record(of: Outcome, unit: Unit, why: str) -> Outcome:
+    """An outcome where the bench has no record of its uncertainty that holds, and one is asked for: no pass of anything
+    that has an uncertainty. ``why``: in words; empty where it has one.
+    """
+    if not why or unit in EXACT or of.verdict is not Verdict.PASS:
+        return of
+    return replace(of, verdict=Verdict.INCONCLUSIVE, words=f"{of.words}; it is undecided, because {why}", flags=())
 
 
 def _by_rule(
@@ -142,7 +151,7 @@ def _too_near(measurement: Measurement, value: Value, limit: Limit) -> str:
     """Why a value inside the limit is not known to be inside, or nothing."""
     guard = measurement.uncertainty
     if guard is None:
-        return "" if measurement.unit in _EXACT else "whose uncertainty is not known"
+        return "" if measurement.unit in EXACT else "whose uncertainty is not known"
     if measurement.unit is Unit.BOOL or limit.admits(value, guard=guard):
         return ""
     return "nearer to the limit than its uncertainty"

@@ -39,6 +39,7 @@ class Category(Noun):
     category: Name
     title: Label
     statement: Text = ""
+    requires_characterised_bench: bool = Field(default=False, exclude_if=lambda given: not given)
     profiles: tuple[Profile, ...] = Field(min_length=1)
     modules: tuple[CategoryModule, ...] = Field(min_length=1)
 

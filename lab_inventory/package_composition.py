@@ -79,6 +79,7 @@ def compose(frame: Frame, file: str, category: Category, modules: Mapping[str, t
         "category": category.category,
         "demonstration": frame.demonstration,
         "provisional": frame.provisional,
+        "requires_characterised_bench": category.requires_characterised_bench,
         "statement": statement,
         "profiles": category.profiles,
         "levels": frame.levels,

@@ -224,7 +224,11 @@ class Purpose(StrEnum):
 
 
 class Programme(Terms):
-    """One version of a certification programme, for one category. ``package``: what it was composed from, if any."""
+    """One version of a certification programme, for one category. ``package``: what it was composed from, if any.
+
+    ``requires_characterised_bench``: nothing that has an uncertainty passes at the most stringent level on a bench
+    without a record of its characterisation that holds.
+    """
 
     id: Name
     package: Name | None = Field(default=None, exclude_if=lambda given: given is None)
@@ -234,6 +238,7 @@ class Programme(Terms):
     purpose: Purpose = Field(default=Purpose.CERTIFICATION, exclude_if=lambda given: given is Purpose.CERTIFICATION)
     demonstration: bool
     provisional: bool = Field(default=False, exclude_if=lambda given: not given)
+    requires_characterised_bench: bool = Field(default=False, exclude_if=lambda given: not given)
     statement: Text
     profiles: tuple[Profile, ...] = Field(min_length=1)
     levels: tuple[Level, ...] = Field(min_length=1)

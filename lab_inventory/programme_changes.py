@@ -106,6 +106,10 @@ def _frame(before: Programme, after: Programme) -> Iterator[Change]:
         shown = ("a demonstration", "no demonstration")
         old, new = shown[not before.demonstration], shown[not after.demonstration]
         yield Change(what="it is", level="", before=old, after=new, asks=Asks.NOTHING)
+    if before.requires_characterised_bench is not after.requires_characterised_bench:
+        shown = ("characterised, for the most stringent level", "not asked to be characterised")
+        old, new = shown[not before.requires_characterised_bench], shown[not after.requires_characterised_bench]
+        yield Change(what="the bench is", level="", before=old, after=new, asks=Asks.JUDGE)
     old_levels = {level.id: level for level in before.levels}
     for level in after.levels:
         was = old_levels.pop(level.id, None)

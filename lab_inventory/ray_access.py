@@ -15,6 +15,8 @@ from pydantic import model_validator
 from lab_inventory.noun import Noun
 
 HOST_LABEL = "lab-host"
+SCORING = "scoring"
+"""The resource of a node that scores recordings: how many at once. For nodes at no bench."""
 DOOR_LABEL = "lab-door."
 DOOR_STANDS = "here"
 HEALTH_CHECK = {

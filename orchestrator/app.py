@@ -49,6 +49,7 @@ from orchestrator.people import People
 from orchestrator.prompts import Prompts
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
+from orchestrator.scoring import Scoring
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.signing import Signer
@@ -61,6 +62,7 @@ from orchestrator.store.store import Store, Superseded
 from orchestrator.waiving import Waiving
 from orchestrator.watch import Watch
 from orchestrator.web import (
+    benches,
     case_pages,
     layout,
     listing,
@@ -119,6 +121,7 @@ def create_app(
         reviewing=Reviewing(desk, signer),
         loop=loop,
         dispatcher=dispatcher,
+        scoring=Scoring(artifacts, dispatcher, partial(_benches, store)),
         security=Security(store, clock, people),
         agent_keys=AgentKeys(store, clock),
         people=people,
@@ -175,6 +178,7 @@ def create_app(
         evidence_api,
         health,
         pages,
+        benches,
         case_pages,
         sample_pages,
         listing,
@@ -237,6 +241,13 @@ def _ray(settings: Settings, store: Store) -> Dispatcher:
             access=settings.ray_access,
         )
     )
+
+
+def _benches(store: Store) -> frozenset[str]:
+    """The hosts of the lab that have a bench."""
+    with store.reading() as connection:
+        lab = views.lab(connection)
+    return frozenset(host.name for host in lab.hosts if host.slots()) if lab else frozenset()
 
 
 class Waker:

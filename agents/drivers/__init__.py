@@ -40,10 +40,14 @@ class DriverRefused(LabError):
 
 
 class Srtp(StrEnum):
-    """How a phone's account is told to protect its audio with keys in the session description (RFC 4568)."""
+    """How a phone's account is told to protect its audio, and to take no other.
+
+    ``mandatory``: with keys in the session description (RFC 4568); ``dtls``: with keys by DTLS (RFC 5763).
+    """
 
     OFF = "off"
     MANDATORY = "mandatory"
+    DTLS = "dtls"
 
 
 @dataclass(frozen=True, kw_only=True)

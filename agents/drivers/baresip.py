@@ -16,7 +16,7 @@ COMMAND_TIMEOUT_S = 2.0
 ANSWER_BYTES_MAX = 1_000_000
 CALLS_MAX = 8
 REFRESH_S = 60
-_MEDIA_ENCRYPTION = {Srtp.OFF: "", Srtp.MANDATORY: ";mediaenc=srtp-mand"}
+_MEDIA_ENCRYPTION = {Srtp.OFF: "", Srtp.MANDATORY: ";mediaenc=srtp-mand", Srtp.DTLS: ";mediaenc=dtls_srtp"}
 _SERVER = re.compile(r"sip:([^;@<>\s]+)((?:;[^<>\s]*)?)")
 _ENTERED = re.compile(r"[^\s;<>@\"]+")
 _ACCOUNT_OF_ROW = re.compile(r"sip:[^\s;<>]+")
@@ -103,7 +103,7 @@ class BaresipDriver:
     async def use_server(self, server: Server | None) -> None:
         """Make a second account at the other server and dial from it; the phone's own stays registered beside it.
 
-        Needs the phone's modules ``account`` and ``menu``; for SRTP also ``srtp``.
+        Needs the phone's modules ``account`` and ``menu``; for SRTP also ``srtp`` or ``dtls_srtp``.
         """
         await self._leave_others()
         if server is None:

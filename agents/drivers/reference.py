@@ -16,7 +16,9 @@ _USER_AGENT = re.compile(r"^Assay-Reference-Phone/([0-9][0-9A-Za-z.+~-]{0,40})\b
 
 
 class Server(Protocol):
-    """A SIP server to be entered: ``sip:HOST:PORT;transport=tls``, the account, and srtp ``off`` or ``mandatory``."""
+    """A SIP server to be entered: ``sip:HOST:PORT;transport=tls``, the account, and srtp ``off``, ``mandatory``
+    or ``dtls``.
+    """
 
     @property
     def uri(self) -> str:

@@ -12,7 +12,8 @@ from agents.evidence.pcapng import MEDIA_TYPE, CapturedPacket, pcapng
 from agents.instruments.digest import DigestVerdict
 from agents.instruments.packets import Packet, Peer
 from agents.instruments.registrar import RegisterRecord
-from agents.instruments.rtp import RtpPacket, build_rtp
+from agents.instruments.rtp import RtpPacket, SentFrame, build_rtp
+from agents.instruments.sdp import AudioFormat
 from agents.version import VERSION
 from lab_inventory.evidence.lines import (
     CAPTURE,
@@ -49,7 +50,9 @@ class CaseFile:
 class Heard:
     """The audio of a call: what came to ``address``, from where as far as the phone said it, and when what was sent.
 
-    ``reports``: the RTCP that came to the next port, in clear.
+    ``reports``: the RTCP that came to the next port, in clear. ``formats``: what payload types mean in this call, the
+    bench's own numbers first. ``sent``: the audio that left. ``name``: what the recording is called where a number of
+    the call would not tell whose it is.
     """
 
     call: str
@@ -58,6 +61,9 @@ class Heard:
     packets: Sequence[RtpPacket]
     sent_ns: Sequence[int]
     reports: Sequence[Packet] = ()
+    formats: Sequence[AudioFormat] = ()
+    sent: Sequence[SentFrame] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

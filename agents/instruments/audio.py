@@ -1,7 +1,7 @@
-"""Telephone audio: G.711 and G.722 both ways, a test tone, and levels. Pure.
+"""Telephone audio: G.711, G.722 and Opus both ways, a test tone, and levels. Pure.
 
-PCM is signed 16 bit in ``array('h')``, at 8 kHz for G.711 and 16 kHz for G.722. Levels are in dBFS: 20 log10 of the
-root mean square over 32768, so that a sine of full scale has -3.01 dBFS.
+PCM is signed 16 bit in ``array('h')``, at 8 kHz for G.711, 16 kHz for G.722 and 48 kHz for Opus. Levels are in
+dBFS: 20 log10 of the root mean square over 32768, so that a sine of full scale has -3.01 dBFS.
 """
 
 import math
@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 
 import G722
 
+from agents.instruments.opus import decode_opus, encode_opus
 from agents.instruments.rtp import FRAME_S
+from agents.libopus import RATE_HZ as OPUS_RATE_HZ
 from lab_inventory.errors import InvariantBroken
 
 SILENCE_DBFS = -120.0
@@ -22,11 +24,16 @@ _G722_BIT_RATE = 64_000
 
 def sample_rate_hz(encoding: str) -> int:
     """The sampling rate behind an encoding name."""
-    return 16_000 if encoding == "G722" else 8_000
+    return {"G722": 16_000, "OPUS": OPUS_RATE_HZ}.get(encoding, 8_000)
 
 
 def decode(encoding: str, payloads: Iterable[bytes]) -> "array[int]":
-    """The PCM of one stream's payloads, in the order they were sent. PCMU, PCMA or G722."""
+    """The PCM of one stream's payloads, in the order they were sent. PCMU, PCMA, G722 or OPUS.
+
+    Raises OpusMissing where Opus is wanted and the system has none.
+    """
+    if encoding == "OPUS":
+        return decode_opus(payloads)
     if encoding == "G722":
         codec = G722.G722(16_000, _G722_BIT_RATE)  # the decoder adapts: one for the whole stream
         pcm = array("h")
@@ -38,7 +45,12 @@ def decode(encoding: str, payloads: Iterable[bytes]) -> "array[int]":
 
 
 def encode(encoding: str, pcm: Sequence[int]) -> tuple[bytes, ...]:
-    """Frames of 20 ms; what is left over of the last frame is not encoded. PCMU, PCMA or G722."""
+    """Frames of 20 ms; what is left over of the last frame is not encoded. PCMU, PCMA, G722 or OPUS.
+
+    Raises OpusMissing where Opus is wanted and the system has none.
+    """
+    if encoding == "OPUS":
+        return encode_opus(pcm)
     size = round(sample_rate_hz(encoding) * FRAME_S)
     blocks = [pcm[start : start + size] for start in range(0, len(pcm) - size + 1, size)]
     if encoding == "G722":

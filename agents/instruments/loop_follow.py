@@ -21,6 +21,9 @@ _SEARCH = 128
 
 _FAR = 4096
 _START = 1024
+_BEGINS_WITHIN = 1 << 18
+"""The noise begins within so many samples (5 s of 48 kHz): minutes of it are not searched, which would take a GB."""
+
 _SLOPE_BLOCKS = 8
 COEFFICIENT_MIN = 0.25
 """A block that correlates less is not found: chance alone gives 0.13 (3 / sqrt(512))."""
@@ -115,7 +118,8 @@ def find(sent: Signal, heard: Signal) -> tuple[int, float]:
 
 def follow(sent: Signal, heard: Signal) -> Followed | None:
     """Find the noise ``sent`` again in ``heard``, block by block; None where even its beginning is not there."""
-    began, coefficient = find(sent[:_START], heard) if len(heard) >= min(len(sent), _START) else (0, 0.0)
+    enough = len(heard) >= min(len(sent), _START)
+    began, coefficient = find(sent[:_START], heard[:_BEGINS_WITHIN]) if enough else (0, 0.0)
     if coefficient < COEFFICIENT_MIN:
         return None
     lags: list[float] = []

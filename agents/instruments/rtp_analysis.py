@@ -4,7 +4,7 @@ Takes packets with the kernel's times, gives numbers; times in ns of CLOCK_BOOTT
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, stdev
@@ -61,6 +61,12 @@ def missing(packets: Sequence[RtpPacket]) -> int:
     return max(numbers) - min(numbers) + 1 - len(set(numbers))
 
 
+def loss_bursts(packets: Sequence[RtpPacket]) -> tuple[int, ...]:
+    """How many packets of one source are missing in a row, for each place where some are; over all payload types."""
+    came = sorted(set(extended_sequence(packets)))
+    return tuple(after - before - 1 for before, after in pairwise(came) if after - before > 1)
+
+
 def in_sequence(packets: Sequence[RtpPacket]) -> tuple[RtpPacket, ...]:
     """The packets of one source in the order they were sent, duplicates left out."""
     by_number: dict[int, RtpPacket] = {}
@@ -102,17 +108,20 @@ def disorder(packets: Sequence[RtpPacket]) -> tuple[int, int]:
     return late, len(numbers) - len(set(numbers))
 
 
-def timestamp_faults(packets: Sequence[RtpPacket], payload_type: int) -> tuple[str, ...]:
+def timestamp_faults(
+    packets: Sequence[RtpPacket], payload_type: int, *, ticks_of: Callable[[bytes], int] = len
+) -> tuple[str, ...]:
     """Each wrong step of the time stamp between two packets of this type that follow each other, in words.
 
     One octet is one tick in PCMU, PCMA and G.722 (RFC 3551, 4.5), so that a packet is as many ticks long as it has
-    octets; at the begin of a talk spurt, which the marker tells, time may have passed.
+    octets; ``ticks_of`` a payload tells it for other codecs. At the begin of a talk spurt, which the marker tells, time
+    may have passed.
     """
     faults: list[str] = []
     for before, after in _neighbours(packets, payload_type):
-        step, due = _signed(after.timestamp - before.timestamp, 32), len(before.payload)
+        step, due = _signed(after.timestamp - before.timestamp, 32), ticks_of(before.payload)
         if step != due and not (after.marker and step > due):
-            faults.append(f"{step} ticks after {due} octets")
+            faults.append(f"{step} ticks after a packet of {due}")
     return tuple(faults)
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from agents.instruments.dtls_sdp import DTLS_TRANSPORTS, Fingerprint, MalformedFingerprint, Setup, read_fingerprint
 from agents.instruments.packets import Peer
 from agents.instruments.sdes import Crypto, MalformedCrypto, answer_faults, read_crypto
 from lab_inventory.errors import BadInput
@@ -14,7 +15,7 @@ from lab_inventory.errors import BadInput
 LINES_MAX = 500
 PLAIN, SECURED = "RTP/AVP", "RTP/SAVP"
 """Audio in clear (RFC 3551) and with SRTP (RFC 3711, 12)."""
-_RTPMAP = re.compile(r"(\d{1,3}) ([^/ ]+)/(\d{1,6})(?:/.*)?")
+_RTPMAP = re.compile(r"(\d{1,3}) ([^/ ]+)/(\d{1,6})(?:/(\d{1,2}))?(?:/.*)?")
 _FMTP = re.compile(r"(\d{1,3}) (.+)")
 _MEDIA = re.compile(r"(\S+) (\d{1,5})(?:/\d+)? (\S+) (.+)")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -53,17 +54,18 @@ class MediaDirection(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AudioFormat:
-    """One RTP payload type: encoding name in upper case, RTP clock in Hz, format parameters."""
+    """One RTP payload type: encoding name in upper case, RTP clock in Hz, channels, format parameters."""
 
     payload_type: int
     encoding: str
     clock_hz: int = 8000
     parameters: str = ""
+    channels: int = 1
 
     @property
-    def codec(self) -> tuple[str, int]:
-        """What two sides mean by the same format, whatever number they give it."""
-        return (self.encoding, self.clock_hz)
+    def codec(self) -> tuple[str, int, int]:
+        """What two sides mean by the same format, whatever number they give it (RFC 8866, 6.6)."""
+        return (self.encoding, self.clock_hz, self.channels)
 
 
 PCMU = AudioFormat(payload_type=0, encoding="PCMU")
@@ -71,6 +73,10 @@ PCMA = AudioFormat(payload_type=8, encoding="PCMA")
 # The clock of G.722 is 8000 though it samples at 16 kHz (RFC 3551, 4.5.2).
 G722 = AudioFormat(payload_type=9, encoding="G722")
 TELEPHONE_EVENT = AudioFormat(payload_type=101, encoding="TELEPHONE-EVENT", parameters="0-15")
+# Always 48000 and 2 channels, whatever is sent (RFC 7587, 7); what the parameters tell is that we want one channel.
+OPUS = AudioFormat(payload_type=111, encoding="OPUS", clock_hz=48_000, channels=2, parameters="sprop-stereo=0;stereo=0")
+_NAMES = {"TELEPHONE-EVENT": "telephone-event", "OPUS": "opus"}
+"""As they are registered (RFC 4733, RFC 7587): names are compared without case, but not by every phone."""
 _STATIC = {format_.payload_type: format_ for format_ in (PCMU, PCMA, G722)}
 
 
@@ -78,7 +84,8 @@ _STATIC = {format_.payload_type: format_ for format_ in (PCMU, PCMA, G722)}
 class Media:
     """One m= section: where it wants its packets, its formats in order of preference, its direction.
 
-    ``keys``: those of its crypto attributes that the bench can use; ``key_faults``: why it cannot use the others.
+    ``keys``: those of its crypto attributes that the bench can use; ``key_faults``: why it cannot use the others, nor
+    other fingerprints than those in ``fingerprints``. ``setup``: who begins the handshake of DTLS.
     """
 
     kind: str
@@ -90,6 +97,8 @@ class Media:
     ptime_ms: int | None
     keys: tuple[Crypto, ...] = ()
     key_faults: tuple[str, ...] = ()
+    fingerprints: tuple[Fingerprint, ...] = ()
+    setup: Setup | None = None
     report_port: int | None = None
     """Where it wants RTCP, if it is told and not the next port (RFC 3605)."""
 
@@ -167,6 +176,8 @@ def answer_problems(offer: SessionDescription, answer: SessionDescription) -> tu
             problems.append("no connection address (RFC 8866, 5.7)")
         if offered.keys and answered.protocol == SECURED:
             problems.extend(answer_faults(offered.keys, answered.keys))
+        if answered.protocol in DTLS_TRANSPORTS:
+            problems.extend(_dtls_answer_faults(offered, answered))
         known = {format_.codec for format_ in offered.formats}
         strange = [format_.encoding for format_ in answered.formats if format_.codec not in known]
         if strange:
@@ -182,13 +193,19 @@ def answer_problems(offer: SessionDescription, answer: SessionDescription) -> tu
 
 @dataclass(frozen=True, kw_only=True)
 class LocalAudio:
-    """The audio side of the bench in one call: where it listens, what it speaks, and its key where it speaks SRTP."""
+    """The audio side of the bench in one call: where it listens, what it speaks, and its key where it speaks SRTP.
+
+    ``fingerprint``: of its certificate, where SRTP is keyed by DTLS; ``setup`` says then who begins.
+    """
 
     host: str
     port: int
     formats: tuple[AudioFormat, ...]
     ptime_ms: int = 20
     key: Crypto | None = None
+    fingerprint: Fingerprint | None = None
+    setup: Setup = Setup.ACTPASS
+    dtls_transport: str = DTLS_TRANSPORTS[0]
 
     def describe(
         self,
@@ -199,7 +216,7 @@ class LocalAudio:
     ) -> bytes:
         """The description with this version number in its o= line; ``formats`` narrows what is spoken."""
         spoken = self.formats if formats is None else formats
-        transport = SECURED if self.key else PLAIN
+        transport = SECURED if self.key else self.dtls_transport if self.fingerprint else PLAIN
         lines = [
             "v=0",
             f"o=bench {self.port} {version} IN IP4 {self.host}",
@@ -209,13 +226,15 @@ class LocalAudio:
             f"m=audio {self.port} {transport} {' '.join(str(format_.payload_type) for format_ in spoken)}",
         ]
         for format_ in spoken:
-            # RFC 4733 registers the name in lower case; names are compared without case, but not by every phone.
-            name = "telephone-event" if format_.codec == TELEPHONE_EVENT.codec else format_.encoding
-            lines.append(f"a=rtpmap:{format_.payload_type} {name}/{format_.clock_hz}")
+            name = _NAMES.get(format_.encoding, format_.encoding)
+            channels = f"/{format_.channels}" if format_.channels != 1 else ""
+            lines.append(f"a=rtpmap:{format_.payload_type} {name}/{format_.clock_hz}{channels}")
             if format_.parameters:
                 lines.append(f"a=fmtp:{format_.payload_type} {format_.parameters}")
         if self.key is not None:
             lines.append(f"a=crypto:{self.key.attribute()}")
+        elif self.fingerprint is not None:
+            lines += [f"a=fingerprint:{self.fingerprint.attribute()}", f"a=setup:{self.setup}"]
         lines += [f"a=ptime:{self.ptime_ms}", f"a={direction}"]
         return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
@@ -227,16 +246,23 @@ class LocalAudio:
         audio = offer.audio
         if audio is None or len(offer.media) != 1:
             return None
-        known = {format_.codec for format_ in self.formats}
-        common = tuple(format_ for format_ in audio.formats if format_.codec in known)
+        known = {format_.codec: format_ for format_ in self.formats}
+        # The parameters of Opus say what their own side wants to receive and are not echoed (RFC 7587, 7.1).
+        common = tuple(
+            replace(format_, parameters=known[format_.codec].parameters) if format_.codec == OPUS.codec else format_
+            for format_ in audio.formats
+            if format_.codec in known
+        )
         if not any(format_.encoding != "TELEPHONE-EVENT" for format_ in common):
             return None
-        key: Crypto | None = None
+        spoken = replace(self, key=None, fingerprint=None)
         if audio.protocol == SECURED and self.key is not None and audio.keys:
-            key = replace(self.key, tag=audio.keys[0].tag, suite=audio.keys[0].suite)
+            spoken = replace(spoken, key=replace(self.key, tag=audio.keys[0].tag, suite=audio.keys[0].suite))
+        elif audio.protocol in DTLS_TRANSPORTS and self.fingerprint is not None and audio.fingerprints:
+            ours = (audio.setup or Setup.ACTIVE).answer()  # without a=setup the offerer is active (RFC 4145, 4.1)
+            spoken = replace(spoken, fingerprint=self.fingerprint, setup=ours, dtls_transport=audio.protocol)
         elif audio.protocol != PLAIN:
             return None
-        spoken = replace(self, key=key)
         return spoken.describe(version=version, direction=audio.direction.answer(), formats=common)
 
 
@@ -254,17 +280,22 @@ def _parse_media(section: list[str], head: list[str]) -> Media:
     formats: list[AudioFormat] = []
     for number in (int(word) for word in match[4].split() if word.isdecimal() and len(word) <= 3):
         if number in named:
-            encoding, clock_hz = named[number][2].upper(), int(named[number][3])
+            encoding, clock_hz, channels = named[number][2].upper(), int(named[number][3]), int(named[number][4] or 1)
         elif number in _STATIC:
-            encoding, clock_hz = _STATIC[number].codec
+            encoding, clock_hz, channels = _STATIC[number].codec
         else:
-            encoding, clock_hz = f"UNNAMED-{number}", 0
+            encoding, clock_hz, channels = f"UNNAMED-{number}", 0, 1
         formats.append(
             AudioFormat(
-                payload_type=number, encoding=encoding, clock_hz=clock_hz, parameters=parameters.get(number, "")
+                payload_type=number,
+                encoding=encoding,
+                clock_hz=clock_hz,
+                channels=channels,
+                parameters=parameters.get(number, ""),
             )
         )
     keys, key_faults = _keys(attributes)
+    fingerprints, fingerprint_faults = _fingerprints(attributes, head)
     reported = next((line[5:].split()[:1] for line in attributes if line.startswith("rtcp:")), [])
     ptime = next((line[6:] for line in attributes if line.startswith("ptime:")), "")
     return Media(
@@ -276,7 +307,9 @@ def _parse_media(section: list[str], head: list[str]) -> Media:
         direction=_direction(section) or _direction(head) or MediaDirection.SENDRECV,
         ptime_ms=int(ptime) if ptime.isdecimal() and len(ptime) <= 4 else None,
         keys=keys,
-        key_faults=key_faults,
+        key_faults=(*key_faults, *fingerprint_faults),
+        fingerprints=fingerprints,
+        setup=_setup(section) or _setup(head),
         report_port=_port(reported[0]) if reported else None,
     )
 
@@ -295,6 +328,39 @@ def _keys(attributes: list[str]) -> tuple[tuple[Crypto, ...], tuple[str, ...]]:
         except MalformedCrypto as error:
             faults.append(error.detail)
     return tuple(keys), tuple(faults)
+
+
+def _fingerprints(attributes: list[str], head: list[str]) -> tuple[tuple[Fingerprint, ...], tuple[str, ...]]:
+    """Those of the section, or else those of the whole description (RFC 8122, 5); and what is wrong with others."""
+    own = [line.removeprefix("fingerprint:") for line in attributes if line.startswith("fingerprint:")]
+    whole = [line.removeprefix("a=fingerprint:") for line in head if line.startswith("a=fingerprint:")]
+    read: list[Fingerprint] = []
+    faults: list[str] = []
+    for value in own or whole:
+        try:
+            read.append(read_fingerprint(value))
+        except MalformedFingerprint as error:
+            faults.append(error.detail)
+    return tuple(read), tuple(faults)
+
+
+def _setup(lines: list[str]) -> Setup | None:
+    words = {f"a=setup:{setup}": setup for setup in Setup}
+    return next((words[line.strip()] for line in lines if line.strip() in words), None)
+
+
+def _dtls_answer_faults(offered: Media, answered: Media) -> tuple[str, ...]:
+    """What is wrong with fingerprint and setup of an answer (RFC 5763, 5; RFC 4145, 4.1)."""
+    problems = [] if answered.fingerprints else ["the answer has no usable fingerprint (RFC 5763, 5)"]
+    fits = {
+        Setup.ACTPASS: {Setup.ACTIVE, Setup.PASSIVE},
+        Setup.ACTIVE: {Setup.PASSIVE},
+        Setup.PASSIVE: {Setup.ACTIVE},
+    }.get(offered.setup or Setup.ACTIVE, set())
+    # An answer without a=setup is passive (RFC 4145, 4.1).
+    if (answered.setup or Setup.PASSIVE) not in fits:
+        problems.append(f"setup {answered.setup or 'left out'} does not answer {offered.setup} (RFC 4145, 4.1)")
+    return tuple(problems)
 
 
 def _host(lines: list[str]) -> str | None:

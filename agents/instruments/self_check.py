@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz, tone, tone_share
 from agents.instruments.dialog import Dialog, expecting_calls, ignoring_calls
 from agents.instruments.digest import Account, answer_challenge
-from agents.instruments.dtmf import digit_packets, key_events
+from agents.instruments.dtmf import digit_packets, event_faults, key_events
 from agents.instruments.packets import Peer
 from agents.instruments.registrar import Registrar
 from agents.instruments.rtp import RtpPacket, RtpPort
 from agents.instruments.rtp_analysis import main_source, missing, pace, payloads
 from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, LocalAudio
+from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import Timers
@@ -27,6 +28,7 @@ from lab_inventory.measurement import Limit, Measurement, Unit, Value
 
 MEDIA_S = 1.0
 DIGITS = "159#"
+EVENTS = TELEPHONE_EVENT.payload_type
 LEVEL_DBFS = -20.0
 ANSWER_S = 1.0
 _FAST = Timers(t1_s=0.05, t2_s=0.4)  # the timer check repeats an INVITE; at the RFC's pace that would take seconds
@@ -158,7 +160,10 @@ async def _check_signalling(host: str, clock: Clock) -> dict[str, Value]:
         values: dict[str, Value] = {"wrong_password_refused": refused, "registration_works": registered}
         bindings = registrar.bindings(boottime_ns())
         if bindings:
-            near_port, far_port = RtpPort(clock=clock), RtpPort(clock=clock)
+            sender = Sender()
+            opened.callback(sender.close)
+            await sender.ready()
+            near_port, far_port = RtpPort(clock=clock, sender=sender), RtpPort(clock=clock, sender=sender)
             for port in (near_port, far_port):
                 port.open(host)
                 opened.callback(port.close)
@@ -208,10 +213,10 @@ async def _check_media(near: RtpPort, far: RtpPort) -> dict[str, Value]:
     paces = [pace(heard, PCMU.payload_type) for heard in (heard_far[len(DIGITS) * 7 :], heard_near)]
     audio = [decode("PCMU", payloads(heard, PCMU.payload_type)) for heard in (heard_far, heard_near)]
     errors_db = [level_dbfs(pcm) - LEVEL_DBFS for pcm in audio]
-    keys = key_events(heard_far, TELEPHONE_EVENT.payload_type)
+    keys = key_events(heard_far, EVENTS)
     values: dict[str, Value] = {
         "packets_missing": missing(heard_far) + missing(heard_near),
-        "digits_correct": "".join(key.digit for key in keys) == DIGITS,
+        "digits_correct": "".join(key.digit for key in keys) == DIGITS and not event_faults(heard_far, EVENTS),
         "tone_level_error_db": max(errors_db, key=abs),
         "tone_share": min(tone_share(pcm, rate_hz=sample_rate_hz("PCMU")) for pcm in audio),
     }
@@ -225,7 +230,8 @@ async def _check_media(near: RtpPort, far: RtpPort) -> dict[str, Value]:
 
 def _transits_ms(sender: RtpPort, heard: tuple[RtpPacket, ...]) -> list[float]:
     """From the sender's time stamp to the kernel's at the receiver: on loopback, the error of both."""
-    return [(packet.at_ns - sender.sent_ns[packet.sequence]) / 1e6 for packet in heard]
+    sent_ns = sender.sent_ns
+    return [(packet.at_ns - sent_ns[packet.sequence]) / 1e6 for packet in heard if packet.sequence in sent_ns]
 
 
 async def _check_timers(host: str, clock: Clock) -> dict[str, Value]:

@@ -44,8 +44,9 @@ async def score_headset(
         for tier in tiers:
             places = Places(ics=answers, clock=clock)
             if tier is Tier.USBIP:
-                for _ in range(at_once):
-                    places.add([await open_places.enter_async_context(usbip_place(_folder(open_places)))])
+                for number in range(1, at_once + 1):
+                    here = usbip_place(_folder(open_places), work / f"place-{number}")
+                    places.add([await open_places.enter_async_context(here)])
             else:
                 machine = LabMachine(await built_image(image), work / "console")
                 await open_places.enter_async_context(machine)

@@ -24,7 +24,7 @@ from lab_inventory.lab import Account, Slot, UnitLabel
 
 HERE = "127.0.0.1"
 STOP_S = 5.0
-START_S = 60.0
+START_S = 150.0
 SEE_S = 60.0
 _GUEST = "agents.simulated.headset.machine.guest"
 
@@ -135,12 +135,12 @@ class Place:
 
 
 @asynccontextmanager
-async def usbip_place(folder: Path) -> AsyncIterator[Place]:
-    """A headset and a worker on this machine, with raw USB/IP between them."""
+async def usbip_place(folder: Path, runs: Path) -> AsyncIterator[Place]:
+    """A headset and a worker on this machine, with raw USB/IP between them; its runs are kept in ``runs``."""
     async with headset_program(folder) as headset, _door() as (port, came):
         log = (folder / "worker.log").open("ab")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "agents.score.headset_worker", HERE, str(port),
+            sys.executable, "-P", "-m", "agents.score.headset_worker", HERE, str(port), str(runs),
             stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=_ROOT,
         )  # fmt: skip
         log.close()

@@ -1,8 +1,8 @@
 """Carries out runs on a headset for a scoring, one after the other, and is told nothing of any defect.
 
-``python -m agents.score.headset_worker HOST PORT``, on the scoring machine or inside a virtual machine. One JSON object
-a line: ``{"see": SLOT}`` is answered with what the unit in the slot says of itself, as an agent's probe would see it;
-``{"run": ASSIGNMENT}`` with how each case ended. A run goes the way of every run: directory, lease, spool, end.
+``python -m agents.score.headset_worker HOST PORT [RUNS]``, on the scoring machine or inside a virtual machine. One JSON
+object a line: ``{"see": SLOT}`` is answered with what the unit in the slot says of itself, as an agent's probe sees
+it; ``{"run": ASSIGNMENT}`` with how each case ended. A run goes the way of every run: directory, lease, spool, end.
 """
 
 import asyncio
@@ -31,20 +31,19 @@ LINE_BYTES_MAX = 1 << 24
 SPOOL_BYTES = 1 << 30
 
 
-async def serve(host: str, port: int) -> None:
-    """Serve until the other side hangs up; raises OSError where it cannot be reached."""
+async def serve(host: str, port: int, runs: Path) -> None:
+    """Serve until the other side hangs up, with a folder in ``runs`` for each run; raises OSError where it cannot."""
     reader, writer = await asyncio.open_connection(host, port, limit=LINE_BYTES_MAX)
-    with tempfile.TemporaryDirectory(prefix="headset-runs-") as folder:
-        number = 0
-        while line := await reader.readline():
-            number += 1
-            (Path(folder) / f"{number:04d}").mkdir()
-            try:
-                said = await _answer(json.loads(line), Path(folder) / f"{number:04d}")
-            except (AssayError, OSError) as error:
-                said = {"failed": str(error)}
-            writer.write(json.dumps(said).encode() + b"\n")
-            await writer.drain()
+    number = 0
+    while line := await reader.readline():
+        number += 1
+        folder = runs / f"{number:04d}"
+        try:
+            said = await _answer(json.loads(line), folder)
+        except (AssayError, OSError) as error:
+            said = {"failed": str(error)}
+        writer.write(json.dumps(said).encode() + b"\n")
+        await writer.drain()
     writer.close()
 
 
@@ -57,7 +56,7 @@ async def _answer(order: dict[str, Any], folder: Path) -> dict[str, Any]:
 async def _see(slot: Slot) -> dict[str, Any]:
     port = port_of(slot)
     try:
-        if await port.appear(APPEARS_S) is None:
+        if await port.appear(APPEARS_S, whole=False) is None:
             return {"failed": f"no headset can be used within {APPEARS_S:g} s"}
         told = await identity(port)
         return {"said": described(told), "firmware": firmware(told), "maker": told.maker, "model": told.product}
@@ -66,8 +65,9 @@ async def _see(slot: Slot) -> dict[str, Any]:
 
 
 async def _run(assignment: Assignment, folder: Path) -> dict[str, Any]:
-    """How the run's cases ended; their evidence is left behind in the directory."""
+    """How the run's cases ended; their evidence stays in the directory."""
     clock = SystemClock()
+    await asyncio.to_thread(folder.mkdir, parents=True)
     now_s = clock.boottime_s()
     deadline_s = assignment.deadline_s
     lease = HeldLease(renewed_at_s=now_s, ttl_s=2 * deadline_s, deadline_at_s=now_s + deadline_s)
@@ -86,5 +86,14 @@ async def _run(assignment: Assignment, folder: Path) -> dict[str, Any]:
     }
 
 
+def main(host: str, port: int, runs: str | None = None) -> None:
+    """Serve; without a folder for the runs they are left in one that is thrown away."""
+    if runs is not None:
+        asyncio.run(serve(host, port, Path(runs)))
+        return
+    with tempfile.TemporaryDirectory(prefix="headset-runs-") as folder:
+        asyncio.run(serve(host, port, Path(folder)))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2])))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:4])

@@ -105,6 +105,9 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-SIP-10-W", "message-summary-481"),
     **_plainly("IP-SEC-01", "tls-any-certificate", "tls-expired", "tls-wrong-host"),
     **_plainly("IP-SEC-02", "srtp-sent-clear", "srtp-not-mandatory", "srtp-old-key-kept"),
+    **_plainly(
+        "IP-SEC-02-D", "dtls-fingerprint-unchecked", "dtls-fingerprint-wrong", "dtls-sent-clear", "dtls-unfinished"
+    ),
     **_plainly("IP-MED-11", "rtp-marker-always"),
     "rtp-source-changes": FoundBy(requirement="IP-MED-11", size=100),
     "rtp-timestamp-steps": FoundBy(requirement="IP-MED-11", size=8),
@@ -112,6 +115,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     "rtcp-count-wrong": FoundBy(requirement="IP-MED-12", quantity="rtcp_packets_difference"),
     **_plainly("IP-NET-01", "media-unmarked", "signalling-unmarked"),
     **_plainly("IP-MED-01", "g722-silent"),
+    **_plainly("IP-MED-08", "opus-silent", "opus-clock-8000"),
     **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),
     # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).
@@ -124,10 +128,14 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
 
 NOT_SCORED: Mapping[str, str] = {
     "register-no-removal": "shows only when the phone is switched off, and a scoring has no switch for its power",
+    **dict.fromkeys(
+        ("ring-lamp-dark", "ring-lamp-late", "message-lamp-dark", "message-lamp-late"),
+        "shows only to a light program, and the profile that is scored needs none",
+    ),
 }
 """Defects of the reference phone that no requirement of these profiles can find, and why."""
 
-REFERENCE_LACKS: frozenset[str] = frozenset({"codec.opus"})
+REFERENCE_LACKS: frozenset[str] = frozenset()
 
 
 def programme() -> Programme:

@@ -133,7 +133,7 @@ def _trust(phone: Path, ca: Path) -> None:
         shutil.copyfile(ca, phone / "ca.pem")
         return
     with (phone / "config").open("a", encoding="utf-8") as config:
-        config.write(f"\nsip_cafile {ca}\nmodule srtp.so\n")
+        config.write(f"\nsip_cafile {ca}\nmodule srtp.so\nmodule dtls_srtp.so\n")
 
 
 def _lab(slot: Slot) -> dict[str, object]:

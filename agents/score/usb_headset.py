@@ -133,10 +133,6 @@ NOT_SCORED: Mapping[str, str] = {
 }
 """Defects that no measured requirement can find, and why."""
 
-IN_THE_MACHINE: Mapping[str, str] = {
-    "string-cut": "the kernel cleans strings; asked through usbfs they come as they are",
-}
-
 
 def programme() -> Programme:
     """The programme that the suite is scored by."""

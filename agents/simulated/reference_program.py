@@ -41,6 +41,11 @@ class ReferenceProgram:
         self._watching: asyncio.Task[None] | None = None
 
     @property
+    def lamps(self) -> Path:
+        """Where the phone writes down when its lamps change."""
+        return self._work / "lamps"
+
+    @property
     def pid(self) -> int | None:
         """The process id, while it runs."""
         return self._process.pid if self._process and self._process.returncode is None else None
@@ -71,7 +76,7 @@ class ReferenceProgram:
         command = [sys.executable, "-m", "agents.simulated.reference_phone", "--registrar", values["registrar"]]
         command += ["--outbound", values["outbound"], "--control", values["control"], "--user", values["user"]]
         command += ["--password", values["password"], "--instance", f"urn:uuid:{self._identity()}"]
-        command.append("--subscribe-messages")
+        command += ["--subscribe-messages", "--lamps", str(self.lamps)]
         command += ["--ca", str(self._ca_file)] if self._ca_file else []
         command += [word for defect in self._defects for word in ("--defect", defect)]
         log = (self._work / "log").open("ab")

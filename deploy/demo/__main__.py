@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,9 @@ class Demo:
         self._start_agent(lab)
         for host in lab.hosts[1:]:
             self._start_machine(host)
-        self._start_phones(lab)
-        self._find(lab)
+        with self._characterising(lab):
+            self._start_phones(lab)
+            self._find(lab)
         self._submit()
         return self._follow()
 
@@ -119,14 +120,37 @@ class Demo:
 
     def _start_agent(self, lab: Lab) -> None:
         host = lab.hosts[0].name
-        environment = {
+        environment = self._agent_environment(host)
+        environment["ASSAY_AGENT_JOIN_TOKEN"] = self._call("POST", f"/v1/hosts/{host}/join-token")["token"]
+        self.say(f"starting the agent of {host}")
+        self._processes.start("agent", ["agents.cli", "serve"], environment)
+
+    def _agent_environment(self, host: str) -> dict[str, str]:
+        return {
             "ASSAY_AGENT_SERVER_URL": self._address,
             "ASSAY_AGENT_HOST": host,
             "ASSAY_AGENT_WORK_DIR": str(self._work / "agent"),
         }
-        environment["ASSAY_AGENT_JOIN_TOKEN"] = self._call("POST", f"/v1/hosts/{host}/join-token")["token"]
-        self.say(f"starting the agent of {host}")
-        self._processes.start("agent", ["agents.cli", "serve"], environment)
+
+    @contextmanager
+    def _characterising(self, lab: Lab) -> Iterator[None]:
+        """The bench measures itself without a device while the phones come up; ended when this is left."""
+        host = lab.hosts[0].name
+        self.say("the bench measures itself without a device, 30 times")
+        command = [sys.executable, "-m", "agents.cli", "bench", "characterise", "--lab", str(self._told / "lab.yaml")]
+        environment = os.environ | self._agent_environment(host)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as bench:
+            try:
+                yield
+                said = bench.communicate(timeout=START_TIMEOUT_S)[0].decode(errors="replace").strip()
+            except subprocess.TimeoutExpired as error:
+                raise Unavailable(f"after {START_TIMEOUT_S:g} s the bench still measures itself") from error
+            finally:
+                if bench.poll() is None:
+                    bench.kill()
+        if bench.returncode != 0:
+            raise Unavailable(f"the bench could not measure itself: {said}")
+        self.say(f"the bench has a record of its uncertainty: {self._address}/benches/{lab.hosts[0].benches[0].name}")
 
     def _start_machine(self, host: Host) -> None:
         """A lab host that is a virtual machine, with an agent and no Ray node; its headsets are plugged in."""

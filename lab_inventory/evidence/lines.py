@@ -69,12 +69,12 @@ def write_sip(lines: Iterable[SipLine]) -> bytes:
 
 def read_sip(data: bytes) -> Lines[SipLine]:
     """The messages, in their order."""
-    return _read(data, _sip_line)
+    return read_lines(data, _sip_line)
 
 
 def read_rtp(data: bytes) -> Lines[RtpStream]:
     """The streams of a case's calls, in the order of their first packets."""
-    read = _read(data, _rtp_fields)
+    read = read_lines(data, _rtp_fields)
     streams: dict[tuple[Any, ...], RtpStream] = {}
     for one in read.lines:
         key = (one.call, one.incoming, one.payload_type, one.ssrc)
@@ -97,17 +97,18 @@ def _sip_fields(line: SipLine) -> dict[str, Any]:
     return fields if line.transport == "udp" else fields | {"transport": line.transport}
 
 
-def _read(data: bytes, read: Callable[[dict[str, Any]], LineT]) -> Lines[LineT]:
+def read_lines(data: bytes, read: Callable[[dict[str, Any]], LineT]) -> Lines[LineT]:
+    """What ``read`` makes of each line's object; it raises ValueError, KeyError or TypeError for one that is none."""
     found: list[LineT] = []
     unreadable = 0
-    for text in data.split(b"\n"):
-        if not text.strip():
+    for one in data.split(b"\n"):
+        if not one.strip():
             continue
         if len(found) >= LINES_MAX:
             unreadable += 1
             continue
         try:
-            fields = json.loads(text)
+            fields = json.loads(one)
             if not isinstance(fields, dict):
                 raise TypeError("is no object")
             found.append(read(fields))
@@ -119,15 +120,15 @@ def _read(data: bytes, read: Callable[[dict[str, Any]], LineT]) -> Lines[LineT]:
 def _sip_line(fields: dict[str, Any]) -> SipLine:
     masked = fields.get("masked", [])
     return SipLine(
-        at_ns=_whole(fields["at_ns"]),
+        at_ns=whole(fields["at_ns"]),
         incoming={"in": True, "out": False}[fields["direction"]],
-        peer=_text(fields["peer"]),
-        raw=_text(fields["raw"]).encode("latin-1"),
-        fault=_text(fields.get("fault", "")),
-        transport=_text(fields.get("transport", "udp")).lower(),
-        digest=_text(fields.get("digest", "")),
-        masked=tuple(_text(name) for name in masked),
-        dscp=_whole(fields["dscp"]) & 0x3F if "dscp" in fields else None,
+        peer=text(fields["peer"]),
+        raw=text(fields["raw"]).encode("latin-1"),
+        fault=text(fields.get("fault", "")),
+        transport=text(fields.get("transport", "udp")).lower(),
+        digest=text(fields.get("digest", "")),
+        masked=tuple(text(name) for name in masked),
+        dscp=whole(fields["dscp"]) & 0x3F if "dscp" in fields else None,
     )
 
 
@@ -135,20 +136,20 @@ def _rtp_fields(fields: dict[str, Any]) -> RtpStream:
     """A packet that came, or the sum of those that were sent."""
     if "sent" in fields:
         return RtpStream(
-            call=_text(fields["call"]),
+            call=text(fields["call"]),
             incoming=False,
             payload_type=None,
             ssrc=None,
-            packets=_whole(fields["sent"]),
-            first_ns=_whole(fields["first_ns"]),
-            last_ns=_whole(fields["last_ns"]),
+            packets=whole(fields["sent"]),
+            first_ns=whole(fields["first_ns"]),
+            last_ns=whole(fields["last_ns"]),
         )
-    at_ns = _whole(fields["at_ns"])
+    at_ns = whole(fields["at_ns"])
     return RtpStream(
-        call=_text(fields["call"]),
+        call=text(fields["call"]),
         incoming=True,
-        payload_type=_whole(fields["payload_type"]),
-        ssrc=_whole(fields["ssrc"]),
+        payload_type=whole(fields["payload_type"]),
+        ssrc=whole(fields["ssrc"]),
         packets=1,
         first_ns=at_ns,
         last_ns=at_ns,
@@ -167,13 +168,15 @@ def _joined(first: RtpStream, more: RtpStream) -> RtpStream:
     )
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
+    """A field that is a whole number, not negative; raises ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
         raise ValueError("is no whole number of 63 bits")
     return value
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A field that is text; raises TypeError, ValueError."""
     if not isinstance(value, str):
         raise TypeError("is no text")
     value.encode()  # raises ValueError for half a surrogate pair, which no page and no file can hold

@@ -4,6 +4,7 @@
     case.json        what was done and measured: stimulus, declarations, limits, measurements
     README.md        what this is and how it is used
     ladder.txt, ladder.svg
+    sound-….svg, rtp-….svg    what was recorded, and when its packets came; only where there was sound
     evidence/…       the files of the case, under the hexadecimal digits of their digests
 
 It holds no password, no key, no lease and no address of the lab but those in the messages. Digests show that a pack is
@@ -39,7 +40,9 @@ FILE_BYTES_MAX = 32_000_000
 PACK_BYTES_MAX = 64_000_000
 """Of all files unpacked; a zip file is not larger than that either."""
 _CASE_BYTES_MAX = 4_000_000
-_NAME = re.compile(r"(?:manifest\.json|case\.json|README\.md|ladder\.txt|ladder\.svg|evidence/[0-9a-f]{64})")
+_NAME = re.compile(
+    r"(?:manifest\.json|case\.json|README\.md|ladder\.txt|ladder\.svg|(?:sound|rtp)-[1-9][0-9]?\.svg|evidence/[0-9a-f]{64})"
+)
 _WHEN = (1980, 1, 1, 0, 0, 0)
 
 

@@ -19,6 +19,8 @@ from lab_inventory.messages import (
     RenewRequest,
     ReportBatch,
     ReportReply,
+    ScoreReply,
+    ScoreRequest,
 )
 from lab_inventory.noun import Noun
 from orchestrator import logs
@@ -90,6 +92,12 @@ def receive(batch: ReportBatch, parts: PartsOf, host: AgentHost) -> ReportReply:
     """Reports of a run; answered after the commit."""
     logs.note(run=batch.run)
     return parts.desk.receive(host, batch)
+
+
+@router.post("/agents/scores")
+async def score(request: ScoreRequest, parts: PartsOf, host: AgentHost) -> ScoreReply:
+    """The score of recordings, once there is one: scored by Ray, away from the bench where another node can."""
+    return await parts.scoring.ask(host, request)
 
 
 @router.put("/artifacts/{address}", status_code=201)

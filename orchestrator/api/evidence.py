@@ -1,20 +1,29 @@
-"""The evidence of one case: its files under names that say what they are, its ladder, its reproduction pack.
+"""The evidence of one case: its files under names that say what they are, its ladder, its sound, its reproduction pack.
 
-Everything here is a download or plain text: files come from agents, and nothing foreign is shown in place.
+Everything here is a download or plain text: files come from agents, and nothing foreign is shown in place. Two things
+stand in a page: sound that was read and written again here, and pictures that were drawn of it here.
 """
 
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from lab_inventory.errors import NotFound
+from lab_inventory.errors import BadInput, NotFound
 from lab_inventory.evidence.ladder import Ladder
 from lab_inventory.evidence.ladder_svg import ladder_svg
 from lab_inventory.evidence.ladder_text import ladder_text
+from lab_inventory.evidence.rtp_time_line import TimeLine
+from lab_inventory.evidence.spectrogram import MEDIA_TYPE as PNG
+from lab_inventory.evidence.spectrogram import spectrogram_png
+from lab_inventory.evidence.wav import MEDIA_TYPE as WAV
+from lab_inventory.evidence.wav import Sound, read_wav, write_wav
+from lab_inventory.measurement import Evidence
 from lab_inventory.messages import EVIDENCE_BYTES_MAX
 from lab_inventory.noun import Name, Sha256
+from orchestrator.api.byte_ranges import part_of
 from orchestrator.api.parts import EvidenceRead, Parts, PartsOf
 from orchestrator.lifecycle.recorded_case import CaseView
 from orchestrator.lifecycle.rights import Principal
@@ -27,6 +36,9 @@ Case = Annotated[Name, Path(examples=["TC-SIP-01"])]
 Repeat = Annotated[int, Query(ge=1, le=100, description="Which repeat of the case.")]
 Address = Annotated[Sha256, Path(examples=["sha256:" + "0" * 64])]
 DOWNLOAD = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
+
+KEPT = DOWNLOAD | {"Cache-Control": "private, max-age=86400, immutable", "Content-Disposition": "inline"}
+"""For what is made of a file under its content address: it never changes, and only who may see it keeps it."""
 
 
 def _as(*media_types: str) -> dict[str, Any]:
@@ -46,6 +58,24 @@ def get_file(
     path = parts.desk.artifacts.open_path(address)
     headers = _named(cases.file_name(view, evidence))
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/sound/{address}", **_as(WAV))
+def get_sound(
+    run: Run, case: Case, address: Address, request: Request, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1
+) -> Response:
+    """A recording to be played; a part of it where the request has a range of bytes (RFC 9110, 14)."""
+    sound = _sound(case_of(parts, asking, run, case, repeat), parts, address)
+    return part_of(write_wav(sound.rate_hz, sound.samples), request.headers.get("range", ""), WAV, headers=KEPT)
+
+
+@router.get("/sound/{address}/spectrogram", **_as(PNG))
+def get_spectrogram(
+    run: Run, case: Case, address: Address, parts: PartsOf, asking: EvidenceRead, repeat: Repeat = 1
+) -> Response:
+    """The spectrogram of a recording: time from left to right, frequency from 0 at the bottom to half its rate."""
+    sound = _sound(case_of(parts, asking, run, case, repeat), parts, address)
+    return Response(spectrogram_png(sound), media_type=PNG, headers=KEPT)
 
 
 class LadderForm(StrEnum):
@@ -93,6 +123,29 @@ def case_of(parts: Parts, asking: Principal, run: str, case: str, repeat: int) -
 def ladder_of(parts: Parts, view: CaseView) -> Ladder | None:
     """The ladder of a case, drawn from the lines that are here; None where there are none."""
     return cases.case_ladder(view, _read(parts, [one.digest for one in cases.to_be_drawn(view.ended)]))
+
+
+def time_lines_of(parts: Parts, view: CaseView) -> tuple[TimeLine, ...]:
+    """When the RTP packets of a case came, from the lines that are here."""
+    return cases.case_time_lines(view, _read(parts, [one.digest for one in cases.to_be_drawn(view.ended)]))
+
+
+def sounds_of(parts: Parts, view: CaseView) -> tuple[tuple[Evidence, Sound], ...]:
+    """The recordings of a case that are here and are WAV files as agents write them."""
+    found = []
+    for one in cases.sounds(view.ended):
+        with suppress(NotFound, BadInput):
+            found.append((one, _sound(view, parts, one.digest)))
+    return tuple(found)
+
+
+def _sound(view: CaseView, parts: Parts, address: str) -> Sound:
+    """One recording of a case; raises NotFound, BadInput."""
+    known = any(one.digest == address for one in cases.sounds(view.ended))
+    data = _read(parts, [address]).get(address) if known else None
+    if data is None:
+        raise NotFound(f"{view.ended.case} of {view.run} has no recording {address}")
+    return read_wav(data)
 
 
 def _read(parts: Parts, addresses: list[str]) -> dict[str, bytes]:

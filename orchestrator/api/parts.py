@@ -28,6 +28,7 @@ from orchestrator.people import People
 from orchestrator.prompts import Prompts
 from orchestrator.reviewing import Reviewing
 from orchestrator.samples import Samples
+from orchestrator.scoring import Scoring
 from orchestrator.security import Security
 from orchestrator.settings import Settings
 from orchestrator.store.leadership import Leadership
@@ -45,6 +46,7 @@ class Parts:
     reviewing: Reviewing
     loop: Loop
     dispatcher: Dispatcher
+    scoring: Scoring
     security: Security
     agent_keys: AgentKeys
     people: People

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from orchestrator.dispatch.port import Report
+from orchestrator.dispatch.lines import Scored
+from orchestrator.dispatch.port import Report, ScoreWanted
 from orchestrator.loop import Dispatch, DispatchAnswered, WorkerLost, WorkerReady
 
 
@@ -36,6 +37,10 @@ class InProcessDispatcher:
         self._tell(
             self._answer(dispatch) if reachable else DispatchAnswered(run=dispatch.run, answer=None, reason="no worker")
         )
+
+    async def score(self, wanted: ScoreWanted) -> Scored:
+        """Nothing is scored without Ray."""
+        return Scored(call=0, score=None, nowhere=True, reason="there is no Ray to score with")
 
     async def stop(self) -> None:
         """End."""

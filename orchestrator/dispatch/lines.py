@@ -24,8 +24,23 @@ class Start(Noun):
     assignment_json: str
 
 
-Order = Annotated[Watch | Start, Field(discriminator="op")]
-ORDER: TypeAdapter[Watch | Start] = TypeAdapter(Order)
+class Score(Noun):
+    """Have a recording scored. ``host``: whose bench it comes from; ``sending``: whether calls may run there now.
+
+    ``benches``: the hosts that have one. ``files``: where the recordings lie; what they are, ``sound_json`` says.
+    """
+
+    op: Literal["score"] = "score"
+    call: int
+    host: str
+    sending: bool
+    benches: tuple[str, ...]
+    sound_json: str
+    files: tuple[str, ...]
+
+
+Order = Annotated[Watch | Start | Score, Field(discriminator="op")]
+ORDER: TypeAdapter[Watch | Start | Score] = TypeAdapter(Order)
 
 
 class Up(Noun):
@@ -56,6 +71,19 @@ class Answer(Noun):
     ray_actor: str = ""
 
 
+class Scored(Noun):
+    """What came of a score: JSON text, or None where it is not known or was not begun. ``nowhere``: no node may score
+    it now.
+    """
+
+    told: Literal["scored"] = "scored"
+    call: int
+    score: str | None
+    nowhere: bool = False
+    reason: str = ""
+    ray_node: str = ""
+
+
 class Down(Noun):
     """The driver cannot go on; it exits after this."""
 
@@ -63,5 +91,5 @@ class Down(Noun):
     reason: str
 
 
-Told = Annotated[Up | Worker | Answer | Down, Field(discriminator="told")]
-TOLD: TypeAdapter[Up | Worker | Answer | Down] = TypeAdapter(Told)
+Told = Annotated[Up | Worker | Answer | Scored | Down, Field(discriminator="told")]
+TOLD: TypeAdapter[Up | Worker | Answer | Scored | Down] = TypeAdapter(Told)

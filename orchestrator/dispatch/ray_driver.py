@@ -12,17 +12,21 @@ import os
 import shutil
 import socket
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TextIO
 
 from lab_inventory.clock import SystemClock
-from lab_inventory.ray_access import DOOR_STANDS, RayAccess, door_label, what_ray_means
-from orchestrator.dispatch.lines import ORDER, Answer, Down, Start, Up, Watch, Worker
+from lab_inventory.ray_access import DOOR_STANDS, HOST_LABEL, SCORING, RayAccess, door_label, what_ray_means
+from orchestrator.dispatch.lines import ORDER, Answer, Down, Score, Scored, Start, Up, Watch, Worker
+from orchestrator.dispatch.scoring_node import scoring_node
 
 CALL_TIMEOUT_S = 10.0
 CREATE_TIMEOUT_S = 60.0
+SCORE_TIMEOUT_S = 180.0
 PROBE_S = 5.0
 HEAD_LOOK_S = 3.0
 CONNECT_TIMEOUT_S = 5.0
@@ -78,7 +82,7 @@ def _connect(address: str | None, local_hosts: list[str], folder: Path, access: 
             num_cpus=1,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
-            labels={door_label(host): DOOR_STANDS for host in local_hosts},
+            labels={HOST_LABEL: local_hosts[0], **{door_label(host): DOOR_STANDS for host in local_hosts}},
             # Ray opens its directory to everybody; the private one around it keeps its sockets to this user.
             _temp_dir=str(folder / "r"),
             _node_ip_address="127.0.0.1",
@@ -119,6 +123,7 @@ class Driver:
         self._workers: dict[str, Any] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
+        self._scoring: Counter[str] = Counter()
         self._hopeless = asyncio.Event()
 
     async def run(self, node: str, address: str | None) -> None:
@@ -143,7 +148,8 @@ class Driver:
             if isinstance(order, Watch):
                 self._watch(frozenset(order.hosts))
             else:
-                call = asyncio.create_task(self._call(order))
+                going = self._score(order) if isinstance(order, Score) else self._call(order)
+                call = asyncio.create_task(going)
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)
 
@@ -166,7 +172,7 @@ class Driver:
                     return
                 missed = str(error)
 
-    def _tell(self, told: Up | Worker | Answer | Down) -> None:
+    def _tell(self, told: Up | Worker | Answer | Scored | Down) -> None:
         self._out.write(told.model_dump_json() + "\n")
 
     def _watch(self, hosts: frozenset[str]) -> None:
@@ -223,6 +229,50 @@ class Driver:
         except Exception as error:  # whatever went wrong, it is not known whether the agent has it
             answer = Answer(call=order.call, answer=None, reason=f"the call failed: {type(error).__name__}")
         self._tell(answer)
+
+    async def _score(self, order: Score) -> None:
+        """Carry a recording to a node and its score back. A node that dies meanwhile takes nothing with it: asked for
+        again, the score is the same.
+        """
+        import ray  # noqa: PLC0415
+
+        node = None
+        try:
+            nodes = await asyncio.to_thread(ray.nodes)
+            node, reason = scoring_node(
+                nodes, host=order.host, sending=order.sending, benches=order.benches, busy=self._scoring
+            )
+            if node is None:
+                self._tell(Scored(call=order.call, score=None, nowhere=True, reason=reason))
+                return
+            self._scoring[node] += 1
+            contents = await asyncio.to_thread(lambda: [Path(file).read_bytes() for file in order.files])
+            score = _scorer_at(node, nodes).remote(order.sound_json, contents)
+            try:
+                text = await asyncio.wait_for(score, SCORE_TIMEOUT_S)
+            except TimeoutError:
+                ray.cancel(score, force=True)
+                raise
+            told = Scored(call=order.call, score=text, ray_node=node)
+        except Exception as error:  # Ray raises what it likes; whatever it was, it is not known what became of it
+            told = Scored(call=order.call, score=None, reason=f"the scoring failed: {type(error).__name__}")
+        finally:
+            if node is not None:
+                self._scoring[node] -= 1
+        self._tell(told)
+
+
+def _scorer_at(node: str, nodes: Sequence[Mapping[str, Any]]) -> Any:
+    """The function that scores, pinned to a node: within what it scores at once, or one at a time beside a bench."""
+    import ray  # noqa: PLC0415
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
+
+    (found,) = entry_points(group="assay.ray_scorer", name="recording")
+    scores = any(one["NodeID"] == node and one["Resources"].get(SCORING, 0) > 0 for one in nodes)
+    needs: dict[str, Any] = {"num_cpus": 0, "resources": {SCORING: 1}} if scores else {"num_cpus": 1}
+    return ray.remote(max_retries=0)(found.load()).options(
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=False), **needs
+    )
 
 
 def _worker_of(host: str) -> Any:

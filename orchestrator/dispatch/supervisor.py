@@ -7,17 +7,19 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 
 from lab_inventory.messages import Acceptance
 from lab_inventory.ray_access import RayAccess
-from orchestrator.dispatch.lines import TOLD, Answer, Down, Start, Up, Watch, Worker
-from orchestrator.dispatch.port import Report
+from orchestrator.dispatch.lines import TOLD, Answer, Down, Score, Scored, Start, Up, Watch, Worker
+from orchestrator.dispatch.port import Report, ScoreWanted
 from orchestrator.loop import Dispatch, DispatchAnswered, WorkerLost, WorkerReady
 
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0)
 STOP_TIMEOUT_S = 15.0
 LINE_BYTES_MAX = 8_000_000
 CALLS_MAX = 1000
+SCORES_MAX = 64
 STARTING = "the Ray driver is starting"
 _ACCEPTANCES = {answer.value: answer for answer in Acceptance}
 
@@ -47,6 +49,7 @@ class RayDispatcher:
         self._process: asyncio.subprocess.Process | None = None
         self._supervising: asyncio.Task[None] | None = None
         self._outstanding: dict[int, str] = {}
+        self._scores: dict[int, asyncio.Future[Scored]] = {}
         self._calls = 0
         self._up: Up | None = None
         self._why_down = STARTING
@@ -92,6 +95,20 @@ class RayDispatcher:
             )
         )
 
+    async def score(self, wanted: ScoreWanted) -> Scored:
+        """Hand one recording on, and wait for what the driver says, or for its death."""
+        if not self._up or len(self._scores) >= SCORES_MAX:
+            return Scored(call=0, score=None, reason=self.health or "too many recordings are being scored")
+        self._calls += 1
+        call = self._calls
+        answer: asyncio.Future[Scored] = asyncio.get_running_loop().create_future()
+        self._scores[call] = answer
+        self._send(Score(call=call, **asdict(wanted)))
+        try:
+            return await answer
+        finally:
+            self._scores.pop(call, None)
+
     async def stop(self) -> None:
         """End the driver by closing its input: it stops the Ray that it started."""
         if self._supervising:
@@ -99,9 +116,11 @@ class RayDispatcher:
             with suppress(asyncio.CancelledError):
                 await self._supervising
         self._up, self._why_down = None, "the Ray driver was stopped"
+        for call in tuple(self._scores):
+            self._settle(Scored(call=call, score=None, reason=self._why_down))
         self._hosts = frozenset()
 
-    def _send(self, order: Watch | Start) -> None:
+    def _send(self, order: Watch | Start | Score) -> None:
         if self._process and self._process.stdin:
             self._process.stdin.write(order.model_dump_json().encode() + b"\n")
 
@@ -150,6 +169,8 @@ class RayDispatcher:
                 self._report(event)
             elif isinstance(told, Answer):
                 self._answered(told)
+            elif isinstance(told, Scored):
+                self._settle(told)
             elif isinstance(told, Down):
                 self._why_down = told.reason
 
@@ -167,6 +188,11 @@ class RayDispatcher:
             )
         )
 
+    def _settle(self, told: Scored) -> None:
+        answer = self._scores.get(told.call)
+        if answer is not None and not answer.done():
+            answer.set_result(told)
+
     def _gone(self) -> None:
         if self._up or self._why_down == STARTING:
             self._why_down = "the Ray driver died and is started again"
@@ -174,6 +200,8 @@ class RayDispatcher:
         unknown, self._outstanding = self._outstanding, {}
         for run in unknown.values():
             self._report(DispatchAnswered(run=run, answer=None, reason=self._why_down))
+        for call in tuple(self._scores):
+            self._settle(Scored(call=call, score=None, reason=self._why_down))
         for host in self._hosts:
             self._report(WorkerLost(host=host, reason=self._why_down))
 

@@ -4,7 +4,8 @@ The order in which reports arrived plays no part: runs, repeats and reports are 
 bench did not pass its own check, or whose device was not identified as the right unit, measured nothing: what it says
 of its cases is the lab's error. A measurement proves nothing where the calibration of its instrument was overdue on
 the day of measuring: the run itself reports the days on which calibrations are due, so that it is judged the same at
-any later time. Days are in UTC by the run's own clock; on the day it is due a calibration still holds.
+any later time. Days are in UTC by the run's own clock; on the day it is due a calibration still holds. So it is with
+the record of the bench's uncertainty, which the run reports beside what the bench is.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date
 
 from lab_inventory.canonical import digest
+from lab_inventory.characterisation import NO_RECORD
 from lab_inventory.errors import InvariantBroken
 from lab_inventory.lab import Calibration
 from lab_inventory.messages import BenchChecked, CaseEnded, DeviceIdentified, Ended, RunReport, Started
@@ -23,7 +25,8 @@ class CaseAttempt:
     """One attempt at one case. ``ended``: its results, by repeat.
 
     ``fault``: why its measurements are worth nothing, or empty. ``reason``: why results are missing where some are.
-    ``distrusted``: by repeat and instrument, why what that instrument measured proves nothing.
+    ``distrusted``: by repeat and instrument, why what that instrument measured proves nothing. ``uncharacterised``: by
+    repeat, why the bench had no record of its uncertainty that held; empty where it had one.
     """
 
     run: str
@@ -32,6 +35,7 @@ class CaseAttempt:
     reason: str
     ended: tuple[CaseEnded, ...]
     distrusted: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    uncharacterised: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ def attempts_by_case(view: SubmissionView, distrust: Distrust | None = None) -> 
         reports = by_run[run.run]
         fault, reason = _fault(reports), _reason(run, reports)
         distrusted = _distrusted(run, reports, distrust)
+        uncharacterised = _uncharacterised(run, reports)
         for case in run.cases:
             ended = [r.body for r in reports if isinstance(r.body, CaseEnded) and r.body.case == case]
             found.setdefault(case, []).append(
@@ -102,6 +107,7 @@ def attempts_by_case(view: SubmissionView, distrust: Distrust | None = None) -> 
                     reason=reason,
                     ended=tuple(sorted(ended, key=lambda body: body.repeat)),
                     distrusted=distrusted.get(case, {}),
+                    uncharacterised=uncharacterised.get(case, {}),
                 )
             )
     return {case: tuple(attempts) for case, attempts in found.items()}
@@ -159,6 +165,19 @@ def _distrusted(
                 words.append(f"{name}, which measured it on {day}, is not relied on")
             if words:
                 found.setdefault(report.body.case, {})[report.body.repeat, name] = "; ".join(words)
+    return found
+
+
+def _uncharacterised(run: RunView, reports: Iterable[RunReport]) -> dict[str, dict[int, str]]:
+    """Why the bench had no record of its uncertainty that held: by case, then by repeat."""
+    told = [report.body.characterised for report in reports if isinstance(report.body, Started)]
+    known = next((one for one in told if one is not None), None)
+    host = run.lease.host if run.lease else ""
+    found: dict[str, dict[int, str]] = {}
+    for report in reports:
+        if isinstance(report.body, CaseEnded):
+            why = NO_RECORD if known is None else known.why_invalid(report.at, host=host)
+            found.setdefault(report.body.case, {})[report.body.repeat] = why
     return found
 
 

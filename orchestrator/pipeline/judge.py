@@ -70,10 +70,13 @@ def judge_on(view: SubmissionView, programme: Programme, asked: Asked, waived: W
 
 
 def undecided(view: SubmissionView, programme: Programme) -> tuple[str, ...]:
-    """The cases of which some check has no decisive outcome yet, in the order of the programme."""
+    """The cases of which some check has no decisive outcome yet, in the order of the programme.
+
+    What lacks nothing but the record of the bench's uncertainty is none of them: measured again it would lack the same.
+    """
     open_requirements = {
         verdict.requirement
-        for _, verdicts in _by_level(view, programme, _asked(view, programme))
+        for _, verdicts in _by_level(view, programme, _asked(view, programme), characterised=False)
         for verdict in verdicts
         if any(grounds.verdict in _UNDECIDED for grounds in verdict.grounds)
     }
@@ -118,16 +121,29 @@ def _asked(view: SubmissionView, programme: Programme) -> Asked:
     return [(r, attempt_by_hand(r, view.prompts) if r.manual else attempts.get(r.case, ())) for r in requirements]
 
 
+def needs_record(level: Level, programme: Programme) -> bool:
+    """Whether what is measured passes at a level only where the bench had a record of its uncertainty."""
+    return programme.requires_characterised_bench and level.id == programme.levels[-1].id
+
+
 def _by_level(
-    view: SubmissionView, programme: Programme, asked: Asked
+    view: SubmissionView, programme: Programme, asked: Asked, *, characterised: bool = True
 ) -> list[tuple[Level, tuple[RequirementVerdict, ...]]]:
-    """Every requirement that is asked at every level."""
+    """Every requirement that is asked at every level. ``characterised``: whether it matters that the bench was."""
     repeats = {case.id: case.repeats for suite in programme.suites for case in suite.cases}
     return [
         (
             level,
             tuple(
-                judge_requirement(r, level, repeats.get(r.case, 1), view.content.ics, attempts) for r, attempts in asked
+                judge_requirement(
+                    requirement,
+                    level,
+                    repeats.get(requirement.case, 1),
+                    view.content.ics,
+                    attempts,
+                    characterised=characterised and needs_record(level, programme),
+                )
+                for requirement, attempts in asked
             ),
         )
         for level in programme.levels

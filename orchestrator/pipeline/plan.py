@@ -187,6 +187,7 @@ def assignment(
             )
             for beside in companions
         ),
+        characterisation_valid_days=bench.characterisation_valid_days,
         stall_budget={case: sizes for case, sizes in stall_budget(programme).items() if case in run.cases},
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lab_inventory.ics import Answers, holds
 from lab_inventory.measurement import Limit, Measurement
 from lab_inventory.messages import CaseEnded, CaseStatus
-from lab_inventory.outcome import Outcome, outcome
+from lab_inventory.outcome import Outcome, outcome, without_record
 from lab_inventory.programme import Check, DecisionRule, Kind, Level, LevelLimit, Requirement
 from lab_inventory.verdict import WORST_FIRST, Flag, Verdict
 from orchestrator.lifecycle.verdict import Grounds, RequirementVerdict
@@ -24,11 +24,12 @@ _DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """One check at one level."""
+    """One check at one level. ``characterised``: passes only where the bench's uncertainty was on record."""
 
     check: Check
     limit: LevelLimit
     rule: DecisionRule
+    characterised: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,18 @@ class _Seen:
 
 
 def judge_requirement(
-    requirement: Requirement, level: Level, repeats: int, ics: Answers, attempts: Sequence[CaseAttempt]
+    requirement: Requirement,
+    level: Level,
+    repeats: int,
+    ics: Answers,
+    attempts: Sequence[CaseAttempt],
+    *,
+    characterised: bool = False,
 ) -> RequirementVerdict:
-    """Hold a requirement's case against what ``level`` asks. ``attempts``: those at its case, earliest first."""
+    """Hold a requirement's case against what ``level`` asks. ``attempts``: those at its case, earliest first.
+
+    ``characterised``: whether what an instrument measured passes only where the bench had a record of its uncertainty.
+    """
 
     def verdict(of: Verdict, words: str, grounds: tuple[Grounds, ...] = ()) -> RequirementVerdict:
         return RequirementVerdict(
@@ -63,7 +73,12 @@ def judge_requirement(
     if requirement.condition is not None and not holds(requirement.condition, ics):
         return verdict(Verdict.NOT_APPLICABLE, f"applies only where the ICS declares {requirement.condition}")
     asked = [
-        _Asked(check=check, limit=check.limits[level.id], rule=level.rule)
+        _Asked(
+            check=check,
+            limit=check.limits[level.id],
+            rule=level.rule,
+            characterised=characterised and not requirement.manual,
+        )
         for check in requirement.checks
         if level.id in check.limits
     ]
@@ -123,13 +138,23 @@ def _of_repeat(asked: _Asked, attempt: CaseAttempt, ended: CaseEnded) -> list[_S
     if not measurements:
         words = f"{ended.case} did not measure {quantity}" + (f": {ended.reason}" if ended.reason else "")
         return [seen(Outcome(verdict=Verdict.INCONCLUSIVE, words=words))]
-    distrusted = attempt.distrusted
+    no_record = attempt.uncharacterised.get(ended.repeat, "") if asked.characterised else ""
     return [
         seen(
-            outcome(m, asked.check, asked.limit, asked.rule, distrust=distrusted.get((ended.repeat, m.instrument), "")),
-            m,
+            without_record(
+                outcome(
+                    measurement,
+                    asked.check,
+                    asked.limit,
+                    asked.rule,
+                    distrust=attempt.distrusted.get((ended.repeat, measurement.instrument), ""),
+                ),
+                asked.check.unit,
+                no_record,
+            ),
+            measurement,
         )
-        for m in measurements
+        for measurement in measurements
     ]
 
 

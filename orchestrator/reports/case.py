@@ -12,6 +12,9 @@ from lab_inventory.evidence.ladder_svg import ladder_svg
 from lab_inventory.evidence.ladder_text import ladder_text
 from lab_inventory.evidence.lines import RTP_PACKETS, SIP_MESSAGES, Lines, RtpStream, read_rtp, read_sip
 from lab_inventory.evidence.pack import NOTICE, HeldAgainst, Reproduction, evidence_path, write_pack
+from lab_inventory.evidence.rtp_time_line import TimeLine, read_rtp_packets, time_lines
+from lab_inventory.evidence.sound_pictures import SOUNDS_DRAWN_MAX, pictures
+from lab_inventory.evidence.wav import MEDIA_TYPE as WAV
 from lab_inventory.measurement import Evidence, Limit, Measurement
 from lab_inventory.messages import CaseEnded, CaseStatus
 from lab_inventory.outcome import limit_in_words, outcome, stall_budget, value_in_words
@@ -20,8 +23,10 @@ from orchestrator.lifecycle.recorded_case import CaseView
 
 DRAWN_BYTES_MAX = 20_000_000
 """A file of lines that is larger is not drawn; it can be downloaded."""
+SOUND_BYTES_MAX = 6_000_000
+"""A minute at 48 kHz; a longer recording is neither drawn nor played in the page; it can be downloaded."""
 
-ENDINGS = {"application/jsonl": "jsonl", "application/x-pcapng": "pcapng", "audio/wav": "wav", "text/plain": "txt"}
+ENDINGS = {"application/jsonl": "jsonl", "application/x-pcapng": "pcapng", WAV: "wav", "text/plain": "txt"}
 
 
 def held_against(view: CaseView) -> tuple[HeldAgainst, ...]:
@@ -77,6 +82,18 @@ def to_be_drawn(ended: CaseEnded) -> tuple[Evidence, ...]:
     return tuple(one for one in ended.evidence if one.name.endswith(ends) and one.size_bytes <= DRAWN_BYTES_MAX)
 
 
+def case_time_lines(view: CaseView, files: Mapping[str, bytes]) -> tuple[TimeLine, ...]:
+    """When the packets of each source came; ``files``: what was kept, by digest."""
+    rtp = _kept(view.ended, RTP_PACKETS, files)
+    return time_lines(read_rtp_packets(rtp).lines) if rtp else ()
+
+
+def sounds(ended: CaseEnded) -> tuple[Evidence, ...]:
+    """The recordings of the case that are drawn and played."""
+    found = [one for one in ended.evidence if one.media_type == WAV and one.size_bytes <= SOUND_BYTES_MAX]
+    return tuple(found[:SOUNDS_DRAWN_MAX])
+
+
 def file_name(view: CaseView, evidence: Evidence) -> str:
     """A name for a download, of letters, digits and ``. _ -``; the ending says what opens it."""
     words = f"{view.run} {evidence.name} {view.ended.repeat}"
@@ -120,6 +137,8 @@ def pack(view: CaseView, files: Mapping[str, bytes]) -> bytes:
     drawn = case_ladder(view, files)
     if drawn is not None:
         inside |= {"ladder.txt": ladder_text(drawn).encode(), "ladder.svg": ladder_svg(drawn, alone=True).encode()}
+    recorded = {one.name: files[one.digest] for one in sounds(view.ended) if one.digest in files}
+    inside |= pictures(recorded, _kept(view.ended, RTP_PACKETS, files))
     missing = [one for one in view.ended.evidence if one.digest not in files]
     return write_pack(made, {"README.md": _readme(made, missing).encode(), **inside})
 

@@ -49,6 +49,7 @@ def keep_heartbeat(connection: Connection, host: str, heartbeat: Heartbeat, refu
         "agent_version": heartbeat.agent_version,
         "faults": json.dumps(faults),
         "full": heartbeat.full,
+        "characterised": json.dumps([one.model_dump(mode="json") for one in heartbeat.characterised]),
     }
     columns = [t.hosts.c[name] for name in values]
     before = connection.execute(select(*columns).where(t.hosts.c.host == host)).one()

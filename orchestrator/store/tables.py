@@ -61,6 +61,7 @@ hosts = Table(
     Column("agent_version", Word),
     Column("faults", Text, nullable=False, default="[]"),
     Column("full", Word, nullable=False, server_default=""),
+    Column("characterised", Text, nullable=False, server_default="[]"),
 )
 
 host_intents = Table(

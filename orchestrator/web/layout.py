@@ -21,7 +21,7 @@ from orchestrator.lifecycle.rights import Principal, Scope
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "media-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     # Not "no-referrer": with that, a browser says "null" for the origin of its own forms.

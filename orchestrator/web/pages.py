@@ -17,8 +17,9 @@ from orchestrator.api.parts import Parts, PartsOf, Public, by_cookie
 from orchestrator.lifecycle.rights import Scope
 from orchestrator.pipeline.declared import findings
 from orchestrator.pipeline.judge import criteria
-from orchestrator.store import certificate_views, listings, report_views, sample_views, views
+from orchestrator.store import bench_views, certificate_views, listings, report_views, sample_views, views
 from orchestrator.store.store import Reading
+from orchestrator.web.benches import why_invalid
 from orchestrator.web.layout import HEADERS, SeesBatches, SeesLab, show
 
 router = APIRouter(include_in_schema=False)
@@ -50,6 +51,7 @@ def lab(
         devices = listings.devices(connection) if sees_lab else []
         counts = listings.counts(connection) if sees_lab else None
         quarantine = listings.quarantine(connection) if sees_lab else []
+        benches = bench_views.benches(connection) if sees_lab else ()
         start = (page - 1) * ROWS_PER_PAGE
         batches = listings.batches(connection, vendor=asking.vendor, limit=ROWS_PER_PAGE + 1, offset=start)
         verdicts = listings.verdicts(connection, vendor=asking.vendor)
@@ -73,6 +75,7 @@ def lab(
         more=len(batches) > ROWS_PER_PAGE,
         degraded=readiness(parts)["degraded"] if sees_lab else {},
         quarantine=quarantine[:ROWS_PER_PAGE],
+        benches=[(view, why_invalid(view, parts)) for view in benches[:ROWS_PER_PAGE]],
         verdicts=verdicts,
         demonstration=demonstration,
     )

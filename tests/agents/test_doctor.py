@@ -9,6 +9,7 @@ import pytest
 from agent_nouns import HOST, host, slot
 from stand_in_orchestrator import TOKEN, StandInOrchestrator
 
+from agents import libopus
 from agents.bench_file import keep_bench
 from agents.doctor import Finding, all_well, examine
 from agents.key import join
@@ -111,3 +112,16 @@ def test_a_run_directory_that_holds_no_run_is_status_2_without_a_trace(tmp_path:
     assert done.returncode == 2
     assert "run-could-not-go-on" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_missing_opus_library_is_named_and_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libopus._library.cache_clear()
+    monkeypatch.setattr(libopus, "_NAME", "libopus-that-is-not-there.so.0")
+    try:
+        found = await findings(settings(tmp_path, "http://127.0.0.1:1"))
+    finally:
+        libopus._library.cache_clear()
+    assert found["opus"].ok
+    assert "apt-get install libopus0" in found["opus"].detail

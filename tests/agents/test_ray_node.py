@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from agent_nouns import HOST, RememberingLog, until
+from pydantic import ValidationError
 
 import agents.ray_node
 from agents.endure import endure
@@ -140,6 +141,14 @@ def test_the_node_is_pinned_by_label_and_has_a_short_directory(tmp_path: Path, m
     assert "--node-ip-address=10.0.0.7" in command
     [folder] = [part.removeprefix("--temp-dir=") for part in command if part.startswith("--temp-dir=")]
     assert len(folder) < 45
+
+
+def test_a_host_that_scores_declares_the_resource_and_one_outside_a_cluster_cannot(tmp_path: Path) -> None:
+    scoring = settings(tmp_path, ray_address="10.0.0.1:6379", ray_scoring=2)
+    assert '--resources={"scoring": 2}' in ray_command(scoring, "10.0.0.1:6379")
+    assert not [part for part in ray_command(settings(tmp_path), "10.0.0.1:6379") if "resources" in part]
+    with pytest.raises(ValidationError, match="is a node of a cluster"):
+        settings(tmp_path, ray_address=None, ray_scoring=2)
 
 
 def test_the_authentication_of_ray_is_always_said_and_the_agents_secrets_never() -> None:

@@ -5,12 +5,15 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.benchmarks import bench_lab, bench_loop, bench_metrics
+from tests.benchmarks import bench_lab, bench_loop, bench_metrics, bench_scoring, bench_sender, bench_sound
 
 BENCHMARKS: tuple[Callable[[], Iterator[dict[str, Any]]], ...] = (
     bench_loop.figures,
     bench_metrics.figures,
+    bench_sender.figures,
+    bench_sound.figures,
     bench_lab.figures,
+    bench_scoring.figures,
 )
 
 

@@ -169,6 +169,16 @@ class Stack:
             environment["ASSAY_AGENT_JOIN_TOKEN"] = self.call("POST", f"/v1/hosts/{HOST}/join-token")["token"]
         self._start("agent", ["agents.cli", "serve"], **environment)
 
+    def characterise(self, bench: str = "bench-1") -> None:
+        """Let a bench measure itself with the real command, as often as it must: about 15 s."""
+        environment = {
+            "ASSAY_AGENT_SERVER_URL": self.address,
+            "ASSAY_AGENT_HOST": HOST,
+            "ASSAY_AGENT_WORK_DIR": str(self.work / "agent"),
+        }
+        command = [sys.executable, "-m", "agents.cli", "bench", "characterise", bench]
+        subprocess.run(command, env=os.environ | environment, cwd=ROOT, check=True, timeout=120)
+
     def start_phones(self) -> None:
         """The phones with their proxies."""
         command = ["agents.simulated.bench_phones", "--lab", str(self.work / "phones.yaml")]

@@ -14,6 +14,7 @@ COMPANION = {"role": "companion", "slot": "slot-02"}
 def test_two_phones_call_each_other_through_the_bench_and_the_batch_is_judged(lab: Callable[..., Stack]) -> None:
     dut = Phone()
     stack = lab(dut, Phone(kind="reference", roles=["companion"], revision="B"))
+    stack.characterise()
     batch = stack.submit(dut, programme=PROGRAMME.id, ics=ANSWERS, profile="interoperability")
     (run,) = until("the run is placed", lambda: [run for run in stack.runs(batch) if run["device"]])
     (companion,) = run["companions"]
@@ -32,6 +33,7 @@ def test_two_phones_call_each_other_through_the_bench_and_the_batch_is_judged(la
     assert judgement["earned"] == "certified"
     seen = {requirement["requirement"] for level in judgement["levels"] for requirement in level["requirements"]}
     assert seen == {f"IP-INT-0{number}" for number in range(1, 8)}
+    assert "30 runs in" in stack.http.get("/benches/bench-1").text
     page = stack.http.get(f"/batches/{batch}").text
     assert "with the companion Assay Reference Phone 1.0 in slot-02" in page
     reports = stack.call("GET", f"/v1/runs/{run['run']}")["reports"]

@@ -48,6 +48,11 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
     assert "secret" not in repr(lab)
 
 
+def test_a_host_may_have_no_bench(tmp_path: Path) -> None:
+    lab = read(tmp_path, LAB + "  - name: scorer\n")
+    assert [(host.name, len(host.slots())) for host in lab.hosts] == [("host-1", 1), ("scorer", 0)]
+
+
 def test_a_mistake_is_told_with_file_path_line_and_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         read(tmp_path, LAB.replace("127.0.0.1:5171", "127.0.0.1"))

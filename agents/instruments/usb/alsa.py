@@ -15,8 +15,8 @@ import numpy as np
 from agents.instruments.usb.port import HeadsetGone, Recording, Samples, StreamBroken, StreamRefused
 from lab_inventory.clock import boottime_ns
 
-BUFFER_US = 200_000
-"""An emulated host queues late: with less than 40 ms it runs dry."""
+BUFFER_US = 500_000
+"""With less than 40 ms an emulated host runs dry; so much holds also where a busy machine lets it wait."""
 
 WATCHDOG_S = 6.0
 """So much longer than it lasts may a recording take: an emulated bus waits for a busy machine."""
@@ -25,7 +25,7 @@ _PLAYBACK, _CAPTURE = 0, 1
 _NONBLOCK = 1
 _S16_LE = 2
 _INTERLEAVED = 3
-_WAIT_MS = 50
+_WAIT_MS = 20
 _CHUNK = 4096
 
 
@@ -146,7 +146,8 @@ def play_and_record(
         Pcm(card, capture=True, channels=mic_channels, rate=record_rate) as recording,
     ):
         recording.link(playing)
-        silence = np.zeros((round((record_s + 2 * WATCHDOG_S) * play_rate), 2), np.int16)
+        behind = round((record_s + 2 * WATCHDOG_S) * play_rate) - len(sound)
+        silence = np.zeros((max(0, behind), 2), np.int16)
         whole = np.concatenate([sound, silence])
         written = playing.write(whole[: playing.free() * 3 // 4])
         recording.start()

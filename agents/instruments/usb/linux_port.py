@@ -10,12 +10,23 @@ from collections.abc import Callable, Sequence
 
 from agents.instruments.usb import alsa
 from agents.instruments.usb.hidraw import HidRaw
-from agents.instruments.usb.port import HeadsetGone, RawDescriptors, Recording, Samples, TimedReport, VolumeRange
+from agents.instruments.usb.port import (
+    HeadsetGone,
+    RawDescriptors,
+    Recording,
+    Samples,
+    StreamRefused,
+    TimedReport,
+    VolumeRange,
+)
 from agents.instruments.usb.usbfs import UsbUnit, audio_units, read_descriptors
 from agents.measure import LabError
 from lab_inventory.clock import boottime_ns
 
 LOOK_S = 0.01
+DRIVERS_S = 4.0
+"""So long the drivers have for a device that is on the bus; what they have not taken then they refuse."""
+
 PROGRAM_S = 10.0
 _RANGE = re.compile(r"dBminmax-min=(-?[\d.]+)dB,max=(-?[\d.]+)dB")
 _CONTROL = re.compile(r"numid=(\d+),iface=MIXER,name='([^']*)'\n((?:  .*\n)*)")
@@ -28,19 +39,34 @@ class LinuxPort:
         self._path = path
         self._hid = HidRaw()
         self._unit: UsbUnit | None = None
+        self._partly: UsbUnit | None = None
         self._controls: tuple[str, list[tuple[str, str, str]]] = ("", [])
 
-    async def appear(self, timeout_s: float) -> float | None:
-        """As the port says; the sound card's streams, its name for people and hidraw must be there."""
+    async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
+        """As the port says; the sound card with its streams and hidraw must be there."""
         began_ns = boottime_ns()
+        seen_ns: int | None = None
         while (boottime_ns() - began_ns) / 1e9 < timeout_s:
             unit = self._look()
-            if unit is not None and unit.card is not None and unit.hidraw is not None and _opened(self._hid, unit):
-                self._unit = unit
-                self._controls = ("", [])
-                return (boottime_ns() - began_ns) / 1e9
+            if unit is None:
+                seen_ns = None
+            elif (unit.card is not None and unit.hidraw is not None and _opened(self._hid, unit)) or (
+                not whole and unit == self._partly
+            ):
+                return self._have(unit, began_ns)
+            elif seen_ns is None:
+                seen_ns = boottime_ns()
+            elif not whole and (boottime_ns() - seen_ns) / 1e9 > DRIVERS_S:
+                self._partly = unit
+                return self._have(unit, began_ns)
             await asyncio.sleep(LOOK_S)
         return None
+
+    def _have(self, unit: UsbUnit, began_ns: int) -> float:
+        if unit != self._unit:
+            self._controls = ("", [])
+        self._unit = unit
+        return (boottime_ns() - began_ns) / 1e9
 
     async def disappear(self, timeout_s: float) -> float | None:
         """As the port says."""
@@ -48,7 +74,7 @@ class LinuxPort:
         while (boottime_ns() - began_ns) / 1e9 < timeout_s:
             if self._look() is None:
                 self._hid.close()
-                self._unit = None
+                self._unit = self._partly = None
                 return (boottime_ns() - began_ns) / 1e9
             await asyncio.sleep(LOOK_S)
         return None
@@ -63,7 +89,12 @@ class LinuxPort:
         return units[0] if units else None
 
     def unit(self) -> UsbUnit:
-        """The device as it was seen last; raises HeadsetGone where it is not there."""
+        """The device as it is; raises HeadsetGone where it is not there.
+
+        While its hidraw node is open the kernel would say that it leaves, and it need not be looked for again.
+        """
+        if self._unit is not None and self._unit.card is not None and self._hid.is_open:
+            return self._unit
         unit = self._look()
         if unit is None:
             raise HeadsetGone("no USB audio device of the slot is attached")
@@ -91,7 +122,8 @@ class LinuxPort:
 
     async def write_report(self, report: bytes) -> None:
         """As the port says."""
-        self.unit()
+        if self.unit().hidraw is None:
+            raise StreamRefused("the host's drivers made no hidraw of it")
         self._hid.write(report)
 
     async def play_and_record(self, sound: Samples, *, play_rate: int, record_rate: int, record_s: float) -> Recording:
@@ -128,7 +160,7 @@ class LinuxPort:
     def _card(self) -> str:
         card = self.unit().card
         if card is None:
-            raise HeadsetGone("the headset has no sound card")
+            raise StreamRefused("the host's drivers made no sound card of it")
         return card
 
     async def _set(self, wanted: Callable[[str], bool], value: str) -> str | None:

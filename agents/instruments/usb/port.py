@@ -33,7 +33,7 @@ class StreamBroken(LabError):
 
 
 class StreamRefused(Exception):
-    """The headset does not take the stream: it stalls, or its driver offers no such format"""
+    """The headset does not take the stream, or the host's drivers do not take the headset: that is the headset's"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,8 +95,12 @@ class HeadsetPort(Protocol):
     has a watchdog.
     """
 
-    async def appear(self, timeout_s: float) -> float | None:
-        """Wait until sound and keys of the headset can be used; gives the seconds, None: not within the limit."""
+    async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
+        """Wait until sound and keys of the headset can be used; gives the seconds, None: not within the limit.
+
+        Without ``whole`` one that is on the bus will do, where the host's drivers have had time for it and do not take
+        all of it: it can be asked for its descriptors.
+        """
         ...
 
     async def disappear(self, timeout_s: float) -> float | None:

@@ -57,7 +57,7 @@ class UsbIpPort:
         self._raw: RawDescriptors | None = None
         self._configuration: Configuration | None = None
 
-    async def appear(self, timeout_s: float) -> float | None:
+    async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
         """As the port says: take the device as soon as it is offered, and enumerate it."""
         began_ns = boottime_ns()
         while (boottime_ns() - began_ns) / 1e9 < timeout_s:

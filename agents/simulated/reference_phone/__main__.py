@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 from agents.simulated.parent import die_with_parent
 from agents.simulated.reference_phone.accounts import Accounts
@@ -41,7 +42,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--transport", choices=("UDP", "TCP", "TLS"), default="UDP")
     parser.add_argument("--ca", help="the file with the CAs that it trusts for TLS; else the system's")
     parser.add_argument("--srtp", action="store_true", help="offer and take secured audio only")
+    parser.add_argument(
+        "--dtls", action="store_true", help="with --srtp: offer it with DTLS, not with the key in the SDP"
+    )
     parser.add_argument("--tone", type=int, default=1000, help="the tone at its microphone, in hertz")
+    parser.add_argument("--lamps", type=Path, help="the file in which it is written down when a lamp changes")
     parser.add_argument("--defect", action="append", default=[], help="SLUG, or SLUG=SIZE; may be given again")
     return parser.parse_args()
 
@@ -61,7 +66,9 @@ async def _run(options: argparse.Namespace) -> None:
         transport=options.transport,
         ca_file=options.ca,
         secures_audio=options.srtp,
+        secures_by_dtls=options.dtls,
         subscribes_to_messages=options.subscribe_messages,
+        lamps_file=options.lamps,
     )
     behaviour = behaviour_with(dict(map(parse_defect, options.defect)))
     accounts = Accounts(settings, SystemClock(), behaviour)

@@ -60,8 +60,8 @@ class Accounts:
         except Unreadable as error:
             return str(error)
         word = found.parameters.lower().removeprefix(";transport=")
-        if word not in _KINDS or found.port is None or srtp not in ("off", "mandatory"):
-            return "not sip:HOST:PORT with a transport that is known, or srtp is neither off nor mandatory"
+        if word not in _KINDS or found.port is None or srtp not in ("off", "mandatory", "dtls"):
+            return "not sip:HOST:PORT with a transport that is known, or srtp is none of off, mandatory and dtls"
         self._entered = True
         self._changes.put_nowait(
             replace(
@@ -72,7 +72,8 @@ class Accounts:
                 transport=_KINDS[word],
                 user=user,
                 password=password,
-                secures_audio=srtp == "mandatory",
+                secures_audio=srtp != "off",
+                secures_by_dtls=srtp == "dtls",
             )
         )
         return None

@@ -83,8 +83,16 @@ class Behaviour:
     obeys_replaces: bool = True
     returns_to_held_call: bool = True
     takes_message_summary: bool = True
+    # Lamps
+    lights_ring_lamp: bool = True
+    ring_lamp_delay_s: float = 0.0
+    lights_message_lamp: bool = True
+    message_lamp_delay_s: float = 0.0
     # Media
     g722_sent: bool = True
+    opus_sent: bool = True
+    opus_clock_hz: int = 48_000
+    """By which its time stamps count (RFC 7587, 4.1)."""
     media_after_bye_s: float = 0.0
     jitter_s: float = 0.0
     loss_share: float = 0.0
@@ -117,6 +125,10 @@ class Behaviour:
     encrypts_audio: bool = True
     takes_new_key: bool = True
     """Whether what comes is looked at under the last key that was told."""
+    checks_fingerprint: bool = True
+    tells_own_fingerprint: bool = True
+    encrypts_dtls_audio: bool = True
+    finishes_handshake: bool = True
     refuses_clear_audio: bool = True
     """Where the account is told to secure its audio."""
 

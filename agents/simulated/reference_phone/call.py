@@ -58,6 +58,8 @@ class Call:
             behaviour=self.behaviour,
             master=equipment.new_master(),
             secures=equipment.settings.secures_audio,
+            by_dtls=equipment.settings.secures_by_dtls,
+            fingerprint=equipment.certificate.told(truly=self.behaviour.tells_own_fingerprint),
         )
         self.renegotiation = Renegotiation(self)
         self.reliable = Reliable(self)
@@ -336,6 +338,8 @@ class Call:
 
     def follow(self) -> None:
         """Let the audio do what was agreed on."""
+        if self.session.keyed_by_dtls and self.session.remote is not None:
+            self.media.key_by_dtls(self.session.remote, self.equipment.certificate)
         master = self.session.master if self.session.secured and self.behaviour.encrypts_audio else None
         self.media.follow(self.session.remote, self.session.sends, master)
 

@@ -36,6 +36,12 @@ def _sized(slug: str, unit: str, usual: float, wrong: str, field: str, slope: fl
     return ReferenceDefect(slug=slug, wrong=wrong, change=change, size_unit=unit, size_usual=usual)
 
 
+_LAMPS = (
+    _plain("ring-lamp-dark", "no lamp shows that the phone rings", lights_ring_lamp=False),
+    _sized("ring-lamp-late", "ms", 2000, "the lamp shows so late that it rings", "ring_lamp_delay_s", 0.001),
+    _plain("message-lamp-dark", "no lamp shows that messages wait (RFC 3842)", lights_message_lamp=False),
+    _sized("message-lamp-late", "ms", 2500, "the lamp shows so late that messages wait", "message_lamp_delay_s", 0.001),
+)
 _REGISTRATION = (
     _plain(
         "register-wrong-digest",
@@ -261,6 +267,8 @@ _EXTENSIONS = (
 )
 _MEDIA = (
     _plain("g722-silent", "G.722 is agreed on and then not sent (RFC 3264, 6.1)", g722_sent=False),
+    _plain("opus-silent", "Opus is agreed on and then not sent (RFC 3264, 6.1)", opus_sent=False),
+    _plain("opus-clock-8000", "time stamps of Opus count at 8 kHz and not 48 kHz (RFC 7587, 4.1)", opus_clock_hz=8_000),
     _sized("rtp-jitter", "ms", 30, "packets leave late, evenly spread up to the size (RFC 3550, 6.4.1)", "jitter_s",
            0.001),
     _sized("rtp-loss", "percent", 5, "a share of all packets is not sent though it is counted (RFC 3550, 5.1)",
@@ -310,12 +318,32 @@ _SECURITY = (
         takes_new_key=False,
     ),
     _plain(
+        "dtls-fingerprint-unchecked",
+        "any certificate is taken in the handshake for audio (RFC 5763, 5; RFC 8122, 6.2)",
+        checks_fingerprint=False,
+    ),
+    _plain(
+        "dtls-fingerprint-wrong",
+        "the fingerprint that is told is not that of the phone's certificate (RFC 5763, 5)",
+        tells_own_fingerprint=False,
+    ),
+    _plain(
+        "dtls-sent-clear",
+        "the handshake gives keys and the audio is sent in clear (RFC 5764, 3)",
+        encrypts_dtls_audio=False,
+    ),
+    _plain(
+        "dtls-unfinished",
+        "the handshake for audio is begun and not gone on with (RFC 5764, 3)",
+        finishes_handshake=False,
+    ),
+    _plain(
         "srtp-not-mandatory",
         "audio in clear is taken though the account is to secure it (RFC 4568, 5.1.2)",
         refuses_clear_audio=False,
     ),
 )
-_ALL = (*_REGISTRATION, *_MESSAGES, *_TRANSACTIONS, *_CALLS, *_OFFERS, *_EXTENSIONS, *_MEDIA, *_SECURITY)
+_ALL = (*_REGISTRATION, *_MESSAGES, *_TRANSACTIONS, *_CALLS, *_OFFERS, *_EXTENSIONS, *_MEDIA, *_SECURITY, *_LAMPS)
 DEFECTS: dict[str, ReferenceDefect] = {defect.slug: defect for defect in _ALL}
 
 

@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from agents.simulated.reference_phone.addresses import SIP_PORT, sip_uri
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.digest import Credentials
+from agents.simulated.reference_phone.dtls import Certificate
 from agents.simulated.reference_phone.media import MediaStream
 from agents.simulated.reference_phone.srtp import KEY_BYTES, SALT_BYTES
 from agents.simulated.reference_phone.transactions import Endpoint
@@ -54,6 +57,10 @@ class Settings:
     """The CAs whose certificates are taken from servers; None: the system's."""
     secures_audio: bool = False
     """Whether audio is offered and taken with SRTP only."""
+    lamps_file: Path | None = None
+    """Where it is written down when a lamp changes; None: nowhere."""
+    secures_by_dtls: bool = False
+    """Whether it is then offered with DTLS and not with the key in the description."""
     crash: Callable[[str], None] = crash
 
 
@@ -68,6 +75,11 @@ class Equipment:
     credentials: Credentials
     streams: list[MediaStream] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The phone's own, for the handshakes of its audio."""
+        return Certificate(self.clock.now())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside the rest, until the phone ends."""

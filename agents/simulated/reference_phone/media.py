@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from agents.simulated.reference_phone.behaviour import Behaviour
+from agents.simulated.reference_phone.dtls import Certificate, Handshake, is_handshake
 from agents.simulated.reference_phone.hearing import HEADER_BYTES, Heard, Sent, report
 from agents.simulated.reference_phone.session import Section
 from agents.simulated.reference_phone.srtp import SrtpReceiver, SrtpSender
@@ -20,6 +21,7 @@ from lab_inventory.clock import Clock
 
 FRAME_S = 0.02
 FRAME_SAMPLES = 160
+"""Of a frame, in ticks of the RTP clock, at 8000 Hz; that of Opus is six times as fast (RFC 7587, 4.1)."""
 KEY_S = 0.1
 CLOCK_HZ = 8000
 DURATION_MAX = 0xFFFF
@@ -68,12 +70,18 @@ class MediaStream:
         self._sequence = int(clock.uniform(0, 30_000))
         self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
         self._timestamp = int(clock.uniform(0, 0x7FFF_FFFF))
+        self._clock_hz = CLOCK_HZ
         self._lost = 0.0
         self._extra_ticks = 0.0
         self._of_source = 0.0
+        self._place = 0
         self._master: bytes | None = None
         self._secured: SrtpSender | None = None
         self._frames: tuple[bytes, ...] = ()
+        self._handshake: Handshake | None = None
+        self._early: deque[bytes] = deque(maxlen=8)
+        """What came of a handshake before the answer did."""
+        self._awaits_keys = False
 
     def open(self, host: str) -> int:
         """Bind a free even port, and give it."""
@@ -107,7 +115,40 @@ class MediaStream:
 
     def _hear(self) -> None:
         if self._socket is not None:
-            self._heard.take(self._read(self._socket), asyncio.get_running_loop().time(), CLOCK_HZ)
+            came = self._read(self._socket)
+            if is_handshake(came):
+                self._shake_hands(came)
+            else:
+                self._heard.take(came, asyncio.get_running_loop().time(), self._clock_hz)
+
+    def _shake_hands(self, came: bytes) -> None:
+        if self._handshake is None:
+            self._early.append(came)
+        elif self._behaviour.finishes_handshake:
+            self._handshake.take(came)
+
+    def key_by_dtls(self, remote: Section, certificate: Certificate) -> None:
+        """Begin the handshake, or wait for it, once for the whole call; nothing is sent before it has ended well."""
+        if self._handshake is not None:
+            return
+        target = (remote.host, remote.port)
+        self._awaits_keys = self._behaviour.encrypts_dtls_audio
+        self._handshake = Handshake(
+            certificate,
+            remote.fingerprints,
+            begins=not remote.begins,
+            checks=self._behaviour.checks_fingerprint,
+            send=lambda datagram: self._emit(datagram, target),
+            done=self._keyed,
+        )
+        while self._early:
+            self._shake_hands(self._early.popleft())
+
+    def _keyed(self, own: bytes, theirs: bytes) -> None:
+        if self._awaits_keys:
+            self._secured = SrtpSender(own)
+        self._heard.secured = SrtpReceiver(theirs)
+        self._awaits_keys = False
 
     def follow(self, remote: Section | None, sends: bool, master: bytes | None = None) -> None:
         """Send to where the other side wants it, or be silent; under a master key, where there is one."""
@@ -123,6 +164,7 @@ class MediaStream:
         if codec != self._codec or self._target is None:
             self._frames = tone_frames(codec[1], self._tone_hz, LEVEL_DBFS - self._behaviour.microphone_loss_db)
             self._marked = True
+            self._clock_hz = self._behaviour.opus_clock_hz if codec[1].startswith("opus") else CLOCK_HZ
         self._codec, self._target = codec, (remote.host, remote.port)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
@@ -147,6 +189,8 @@ class MediaStream:
 
     def _send_report(self, *, ends: bool) -> None:
         if self._report_socket is None or self._reports_to is None:
+            return
+        if self._handshake is not None:  # the port of reports would need a handshake of its own (RFC 5764, 4.1)
             return
         packets = self._sent + round(self._behaviour.report_count_extra)
         sent = Sent(source=self._ssrc, packets=packets, payload_bytes=self._sent_bytes, timestamp=self._timestamp)
@@ -176,14 +220,16 @@ class MediaStream:
         while True:
             self._step(loop)
             self._extra_ticks += self._behaviour.timestamp_extra_ticks
-            self._timestamp = (self._timestamp + FRAME_SAMPLES + int(self._extra_ticks)) & 0xFFFF_FFFF
+            ticks = round(self._clock_hz * FRAME_S)
+            self._timestamp = (self._timestamp + ticks + int(self._extra_ticks)) & 0xFFFF_FFFF
+            self._place += 1
             self._extra_ticks %= 1
             due_s += FRAME_S * (1 + self._behaviour.pace_stretch)
             await asyncio.sleep(max(0.0, due_s - loop.time()))
 
     def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         """What is due now."""
-        if self._target is None:
+        if self._target is None or self._awaits_keys:
             return
         packet = self._key_packet() or self._tone_packet()
         if packet is None:
@@ -220,8 +266,9 @@ class MediaStream:
         payload_type, name = self._codec
         if name.startswith("G722") and not self._behaviour.g722_sent:
             return None
-        place = self._timestamp // FRAME_SAMPLES % len(self._frames)
-        return self._header(payload_type, self._timestamp) + self._frames[place]
+        if name.startswith("opus") and not self._behaviour.opus_sent:
+            return None
+        return self._header(payload_type, self._timestamp) + self._frames[self._place % len(self._frames)]
 
     def _key_packet(self) -> bytes | None:
         """The packet of a key: its time stamp stays, its duration grows, its end comes thrice (RFC 4733, 2.5.1)."""
@@ -253,6 +300,8 @@ class MediaStream:
         """Stop, say so where reports were sent, and let go of the ports."""
         if self._reporting is not None:
             self._send_report(ends=True)
+        if self._handshake is not None:
+            self._handshake.close()
         for task in (self._sending, self._reporting):
             if task is not None:
                 task.cancel()

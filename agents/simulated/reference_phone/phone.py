@@ -5,6 +5,7 @@ RFC 3261, 8.2: form, method, target, extensions, content.
 """
 
 import asyncio
+import re
 from dataclasses import replace
 
 from agents.simulated.reference_phone.addresses import addresses, count_vias, cseq, parameters_of, scheme_of, tag
@@ -12,6 +13,7 @@ from agents.simulated.reference_phone.behaviour import HEALTHY, Behaviour
 from agents.simulated.reference_phone.call import Call, CallState
 from agents.simulated.reference_phone.digest import Credentials
 from agents.simulated.reference_phone.equipment import EXTENSIONS, METHODS, USER_AGENT, Equipment, Settings
+from agents.simulated.reference_phone.lamps import MESSAGE, RING, Lamps
 from agents.simulated.reference_phone.message import Message, Unreadable, fault_of
 from agents.simulated.reference_phone.registration import Registration
 from agents.simulated.reference_phone.replaces import replaced_call
@@ -24,6 +26,7 @@ from lab_inventory.clock import Clock
 
 CALLS_MAX = 4
 FORWARDS_MAX = 255
+_WAITING = re.compile(rb"^Messages-Waiting[ \t]*:[ \t]*(yes|no)", re.IGNORECASE | re.MULTILINE)
 NO_CALL = "there is no call for this key"
 
 
@@ -39,6 +42,7 @@ class ReferencePhone:
         self.equipment = Equipment(
             settings=settings, behaviour=behaviour, clock=clock, endpoint=endpoint, credentials=credentials
         )
+        self._lamps = Lamps(settings.lamps_file, behaviour, self.equipment.spawn)
         self._transport: Transport | None = None
         self._registration: Registration | None = None
         self._calls: list[Call] = []
@@ -219,10 +223,10 @@ class ReferencePhone:
         if call not in self._calls:
             return
         if call.state is not CallState.ENDED:
-            self._subscriptions.changed()
+            self._show_calls()
             return
         self._calls.remove(call)
-        self._subscriptions.changed()
+        self._show_calls()
         held, other = self._consulted or (None, None)
         if call in (held, other):
             self._consulted = None
@@ -231,6 +235,10 @@ class ReferencePhone:
         self._ended += 1
         if self._behaviour.ends_after_calls and self._ended >= self._behaviour.ends_after_calls:
             self._settings.crash(f"ended after {self._ended} calls")
+
+    def _show_calls(self) -> None:
+        self._lamps.show(RING, any(call.state is CallState.RINGING for call in self._calls))
+        self._subscriptions.changed()
 
     # Requests
 
@@ -320,7 +328,11 @@ class ReferencePhone:
         """Of the phone's own subscription, or unsolicited, as many servers send it (RFC 3842, 2.1 and 4.1)."""
         inside = bool(tag(server.request, "To"))
         known = not inside or (self._messages is not None and self._messages.owns(server.request))
-        self._refuse(server, 200 if known and self._behaviour.takes_message_summary else 481)
+        taken = known and self._behaviour.takes_message_summary
+        self._refuse(server, 200 if taken else 481)
+        waiting = _WAITING.search(server.request.body)
+        if taken and waiting:
+            self._lamps.show(MESSAGE, waiting[1].lower() == b"yes")
 
     def _serve_in_dialog(self, server: ServerTransaction) -> None:
         call = next((call for call in self._calls if call.dialog.fits(server.request)), None)
@@ -391,7 +403,7 @@ class ReferencePhone:
         if self._front is None or self._front not in self._calls:
             self._front = call
         call.ring()
-        self._subscriptions.changed()
+        self._show_calls()
 
 
 def _without_optional_body(asked: Message) -> Message:

@@ -1,24 +1,28 @@
 """The session description of one call: offers, answers, and what was agreed on (RFC 3264, RFC 8866). Pure.
 
-Audio in PCMU, PCMA or G.722 with telephone events; every other section of an offer is refused.
+Audio in PCMU, PCMA, G.722 or Opus with telephone events; every other section of an offer is refused.
 """
 
 import re
 from dataclasses import dataclass
 
 from agents.simulated.reference_phone.behaviour import Behaviour
+from agents.simulated.reference_phone.dtls import HASHES
 from agents.simulated.reference_phone.message import Unreadable
 from agents.simulated.reference_phone.srtp import crypto_line, read_crypto
 
-SPOKEN = {9: "G722/8000", 0: "PCMU/8000", 8: "PCMA/8000", 101: "telephone-event/8000"}
+SPOKEN = {9: "G722/8000", 0: "PCMU/8000", 8: "PCMA/8000", 111: "opus/48000/2", 101: "telephone-event/8000"}
 EVENT = "telephone-event/8000"
 NEVER_OFFERED = 18
 CLEAR = "RTP/AVP"
 SECURED = "RTP/SAVP"
+BY_DTLS = ("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
 NOWHERE = "0.0.0.0"  # noqa: S104 - the hold of RFC 2543 (RFC 3264, 8.4), nothing is bound to it
 _MEDIA = re.compile(r"m=(\S+) (\d{1,5})(?:/\d+)? (\S+)((?: \S+)+)")
-_RTPMAP = re.compile(r"a=rtpmap:(\d{1,3})\s+([^/\s]+/\d+)(?:/1)?\s*")
+_RTPMAP = re.compile(r"a=rtpmap:(\d{1,3})\s+([^/\s]+/\d+(?:/[2-9])?)(?:/1)?\s*")
 _CONNECTION = re.compile(r"c=IN IP4 (\d{1,3}(?:\.\d{1,3}){3})(?:/\d+)*\s*")
+_FINGERPRINT = re.compile(r"a=fingerprint:(\S+)\s+((?:[0-9A-F]{2}:)+[0-9A-F]{2})\s*", re.IGNORECASE)
+_OF_DTLS = ("a=fingerprint:", "a=setup:")
 _LINE = re.compile(r"[a-z]=.*")
 _DIRECTIONS = {
     "sendrecv": (True, True),
@@ -57,6 +61,18 @@ class Section:
     def key(self) -> tuple[int, bytes] | None:
         """Tag and master of the first key that the phone can use; raises Unreadable."""
         return next((found for line in self.lines if (found := read_crypto(line)) is not None), None)
+
+    @property
+    def fingerprints(self) -> tuple[tuple[str, bytes], ...]:
+        """Hash and bytes of each fingerprint whose hash is known (RFC 8122, 5)."""
+        read = [found for found in map(_FINGERPRINT.fullmatch, self.lines) if found]
+        told = ((found[1].lower(), bytes.fromhex(found[2].replace(":", ""))) for found in read)
+        return tuple((name, value) for name, value in told if name in HASHES)
+
+    @property
+    def begins(self) -> bool:
+        """Whether the other side begins the handshake of DTLS: only where it says that it is active (RFC 5763, 5)."""
+        return any(line.strip() == "a=setup:active" for line in self.lines)
 
     @property
     def report_port(self) -> int:
@@ -101,7 +117,8 @@ def _section(part: list[str], head: list[str]) -> Section:
     host = hosts[0] if hosts else ""
     return Section(
         line=part[0], kind=match[1], port=int(match[2]), protocol=match[3], formats=tuple(formats), host=host,
-        sends=sends, receives=receives and host != NOWHERE, lines=tuple(part),
+        sends=sends, receives=receives and host != NOWHERE,
+        lines=(*part, *[line for line in head if line.startswith(_OF_DTLS)]),
     )  # fmt: skip
 
 
@@ -117,6 +134,10 @@ class Session:
     """Key and salt of the phone's audio, where it is secured."""
     secures: bool = False
     """Whether it is to be secured, whatever the other side wants."""
+    by_dtls: bool = False
+    """Whether it is then offered with DTLS and not with the key in the description."""
+    fingerprint: str = ""
+    """Of the phone's certificate, as it is told."""
     version: int = 0
     holding: bool = False
     remote: Section | None = None
@@ -124,9 +145,21 @@ class Session:
     _offered: tuple[tuple[int, str], ...] = tuple(SPOKEN.items())
 
     @property
+    def transport(self) -> str:
+        """The transport of the audio: as it was agreed on, or else as it is offered."""
+        if self.remote is not None:
+            return self.remote.protocol
+        return (BY_DTLS[0] if self.by_dtls else SECURED) if self.secures else CLEAR
+
+    @property
     def secured(self) -> bool:
-        """Whether the audio is under keys: as it was agreed on, or else as it is offered."""
-        return self.remote.protocol == SECURED if self.remote is not None else self.secures
+        """Whether the audio is under keys that stand in the descriptions."""
+        return self.transport == SECURED
+
+    @property
+    def keyed_by_dtls(self) -> bool:
+        """Whether the audio is under keys that a handshake gives."""
+        return self.transport in BY_DTLS
 
     @property
     def sends(self) -> bool:
@@ -151,7 +184,7 @@ class Session:
         audio = next((found for found in sections if found.kind == "audio" and found.port and found.codec), None)
         if audio is None:
             raise Unreadable("the answer takes no audio")
-        if audio.protocol != (SECURED if self.secured else CLEAR) or (self.secured and audio.key is None):
+        if audio.protocol != self.transport or (self.secured and audio.key is None):
             raise Unreadable("the answer has another transport than was offered, or no key")
         self.remote = audio
 
@@ -182,6 +215,8 @@ class Session:
             return False
         if found.protocol == SECURED:
             return found.key is not None
+        if found.protocol in BY_DTLS:
+            return bool(found.fingerprints)
         return found.protocol == CLEAR and not (self.secures and self.behaviour.refuses_clear_audio)
 
     def _audio(self, formats: tuple[tuple[int, str], ...], way: str) -> list[str]:
@@ -189,10 +224,13 @@ class Session:
         answers = self.remote is not None
         if answers and not self.behaviour.answers_with_offered_only:
             numbers.append(str(NEVER_OFFERED))
-        lines = [f"m=audio {self.port} {SECURED if self.secured else CLEAR} {' '.join(numbers)}"]
+        lines = [f"m=audio {self.port} {self.transport} {' '.join(numbers)}"]
         if self.secured:
             theirs = self.remote.key if self.remote is not None else None
             lines.append(crypto_line(theirs[0] if theirs else 1, self.master))
+        if self.keyed_by_dtls:
+            setup = "actpass" if self.remote is None else "passive" if self.remote.begins else "active"
+            lines += [f"a=fingerprint:{self.fingerprint}", f"a=setup:{setup}"]
         lines += [f"a=rtpmap:{number} {name}" for number, name in formats]
         lines += [f"a=fmtp:{number} 0-15" for number, name in formats if name == EVENT]
         return [*lines, "a=ptime:20", f"a={way}"]

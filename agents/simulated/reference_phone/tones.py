@@ -1,6 +1,7 @@
 """What the phone's microphone hears: a tone, encoded in frames of 20 ms. Pure.
 
-G.711 is encoded here by ITU-T G.711; G.722 by the package that the bench has as well: it is a codec and no protocol.
+G.711 is encoded here by ITU-T G.711; G.722 and Opus by the package and the library that the bench has as well: they are
+codecs and no protocols.
 """
 
 import math
@@ -8,6 +9,9 @@ from array import array
 from functools import lru_cache
 
 import G722
+
+from agents.libopus import RATE_HZ as OPUS_RATE_HZ
+from agents.libopus import OpusEncoder
 
 FRAMES_A_SECOND = 50
 LEVEL_DBFS = -20.0
@@ -22,6 +26,10 @@ def tone_frames(name: str, frequency_hz: int, level_dbfs: float = LEVEL_DBFS) ->
         for block in _blocks(16_000, frequency_hz, level_dbfs):
             codec.encode(array("h", block))
         return tuple(codec.encode(array("h", block)) for block in _blocks(16_000, frequency_hz, level_dbfs))
+    if name.startswith("opus"):
+        encoder = OpusEncoder()
+        blocks = [array("h", block) for block in _blocks(OPUS_RATE_HZ, frequency_hz, level_dbfs)]
+        return tuple(encoder.encode(block) for block in blocks * 2)[len(blocks) :]
     law = mu_law if name.startswith("PCMU") else a_law
     return tuple(bytes(map(law, block)) for block in _blocks(8_000, frequency_hz, level_dbfs))
 

@@ -3,6 +3,7 @@
 from agents.instruments.digest import Account
 from agents.instruments.registrar import Registrar
 from agents.instruments.sdp import G722, PCMA, PCMU
+from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.stall import StallMeter
 from agents.measure import LabError, Procedure
@@ -12,12 +13,15 @@ from agents.suites.ip_phone import (
     calls,
     dialog_events,
     dialog_rules,
+    dtls,
     hold,
     interop,
+    lamps,
     many_calls,
     media_stream,
     mwi,
     offers,
+    opus,
     outage,
     qos,
     races,
@@ -56,6 +60,7 @@ PROCEDURES: dict[str, Procedure] = {
         many_calls.many_calls,
         hold.hold_and_resume,
         audio.codecs,
+        opus.opus,
         audio.dtmf,
         audio.rtp_pacing,
         media_stream.rtp_stream,
@@ -81,10 +86,13 @@ PROCEDURES: dict[str, Procedure] = {
         session_timers.session_timer,
         session_timers.session_timer_refresh,
         mwi.message_waiting,
+        lamps.ring_lamp,
+        lamps.message_lamp,
         torture.torture_messages,
         tls.tls_signalling,
         dialog_events.dialog_events,
         secured_audio,
+        dtls.dtls_secured_audio,
         *interop.PROCEDURES,
     )
 }
@@ -104,6 +112,12 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         endpoint = SipEndpoint(clock=clock, registrar=registrar).open(host_and_port(at))
     except Unavailable as error:
         raise LabError(f"the slot's address is not free: {error.detail}") from error
+    sender = Sender()
+    try:
+        await sender.ready()
+    except Unavailable as error:
+        endpoint.close()
+        raise LabError(f"the bench cannot send audio: {error.detail}") from error
     for codec in (PCMU, PCMA, G722):
         tone_frames(codec.encoding)  # before anything is measured: it holds the loop up for some milliseconds
     meter = StallMeter()
@@ -117,6 +131,8 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         ics=assignment.ics,
         ixit=assignment.ixit,
         power_port=slot.power,
+        light_port=slot.light,
+        sender=sender,
     )
     suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
     phones = any(companion.slot.registrar for companion in assignment.companions)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -11,11 +11,16 @@ from agents.drivers import DriverRefused, KeyGoesDown, PhoneDriver, driver_in, i
 from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz, tone, tone_share
 from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
+from agents.instruments.dtls import DtlsAssociation, DtlsIdentity, DtlsRole
+from agents.instruments.dtls_sdp import DTLS_TRANSPORTS, Setup
+from agents.instruments.opus import encode_opus, opus_bit_rate
+from agents.instruments.packets import Peer
 from agents.instruments.registrar import Binding, Registrar
-from agents.instruments.rtp import RtpPacket, RtpPort
+from agents.instruments.rtp import FRAME_S, RtpPacket, RtpPort, SignalSent
 from agents.instruments.rtp_analysis import main_source, payloads
 from agents.instruments.sdes import Crypto
 from agents.instruments.sdp import (
+    OPUS,
     PCMU,
     SECURED,
     TELEPHONE_EVENT,
@@ -24,14 +29,18 @@ from agents.instruments.sdp import (
     Media,
     SessionDescription,
 )
+from agents.instruments.sender.impairment import CLEAN, Impairment
+from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
 from agents.instruments.sip_transport import Received
 from agents.instruments.stall import StallMeter
 from agents.instruments.subscriptions import Notifier
+from agents.libopus import BIT_RATE
 from agents.measure import LabError, Procedure
 from agents.suites.ip_phone.slow_keys import Press, presses_of, said_too_late, with_its_pace
+from agents.suites.ip_phone.to_score import SoundWanted
 from lab_inventory.clock import Clock, boottime_ns
 from lab_inventory.ics import Answers, IxitValues
 from lab_inventory.measurement import Value
@@ -46,6 +55,7 @@ LISTEN_S = 0.6
 LEVEL_DBFS_MIN = -50.0
 TONE_SHARE_MIN = 0.5
 TONE_LEVEL_DBFS = -20.0
+NO_FORMATS: Mapping[int, AudioFormat] = {}
 LOOKS_BACK = frozenset({"registration-refresh"})
 """Procedures that measure what came before their case began."""
 
@@ -82,8 +92,11 @@ class PhoneBench:
     found: list[Found] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
     calls: list["Call"] = field(default_factory=list)
+    to_score: list[SoundWanted] = field(default_factory=list)
     phone_gone: bool = False
     power_port: str | None = None
+    light_port: str | None = None
+    sender: Sender = field(default_factory=Sender)
     _before: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
@@ -117,10 +130,17 @@ class PhoneBench:
 
     def measure_rest(self, procedure: Procedure, note: str) -> None:
         """Say why nothing was seen of whatever the procedure has not measured yet."""
-        known = {found.quantity for found in self.found}
+        known = {found.quantity for found in self.found} | {name for one in self.to_score for name in one.into}
         for quantity in procedure.measures:
             if quantity not in known:
                 self.measure(quantity, None, note)
+
+    def score_later(self, wanted: SoundWanted) -> None:
+        """Have recordings scored once the run does not send any more: their quantities are measured then.
+
+        Where the lab cannot score them the case is an error.
+        """
+        self.to_score.append(wanted)
 
     async def press(self, verb: Awaitable[None]) -> Press:
         """Press a key, as in ``await bench.press(bench.driver.hold())``, and keep when."""
@@ -198,7 +218,7 @@ class PhoneBench:
 
     def open_call_audio(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple[RtpPort, LocalAudio]:
         """A free audio port, and how it is described."""
-        port = RtpPort(clock=self.clock).open(self.endpoint.address[0])
+        port = RtpPort(clock=self.clock, sender=self.sender).open(self.endpoint.address[0])
         host, number = port.address
         return port, LocalAudio(host=host, port=number, formats=tuple(formats))
 
@@ -248,6 +268,8 @@ class PhoneBench:
         held up by the person who presses the keys: then what it saw proves nothing. A case that looks back over the
         whole run needs all of it whole.
         """
+        if self.sender.fault:
+            raise LabError(self.sender.fault)
         presses = presses_of(self.driver)
         late = said_too_late(presses, self.endpoint.transport.trace.entries() if presses else ())
         if late:
@@ -276,13 +298,19 @@ class PhoneBench:
 
     def rtp_lines(self) -> bytes:
         """The header of every RTP packet of the case's calls, as they came: one JSON object a line."""
-        lines = [rtp_line(call.dialog.call_id, packet) for call in self.calls for packet in call.port.packets()]
+        lines = [
+            rtp_line(call.dialog.call_id, packet, formats)
+            for call in self.calls
+            for formats in [{format_.payload_type: format_ for format_ in reversed(call.formats)}]
+            for packet in call.port.packets()
+        ]
         return "".join(lines).encode()
 
     @asynccontextmanager
     async def one_case(self, case: TestCase) -> AsyncIterator[None]:
         """Around a case: nothing of the case before is there, and nothing of this one stays."""
         self.case, self.found, self.unmeasured, self.calls, self.phone_gone = case, [], {}, [], False
+        self.to_score = []
         self._before = self._suffered()
         presses_of(self.driver).clear()
         try:
@@ -297,8 +325,13 @@ class PhoneBench:
                     raise
 
 
-def rtp_line(call_id: str, packet: RtpPacket) -> str:
-    """The header of one RTP packet of a call, with mark and key where they are known: one JSON line."""
+def rtp_line(call_id: str, packet: RtpPacket, formats: Mapping[int, AudioFormat] = NO_FORMATS) -> str:
+    """The header of one RTP packet of a call, with mark, key and format where they are known: one JSON line.
+
+    Of a telephone event its number is kept too (RFC 4733, 2.3.1).
+    """
+    format_ = formats.get(packet.payload_type)
+    is_event = format_ is not None and format_.encoding == TELEPHONE_EVENT.encoding and len(packet.payload) >= 4
     header = {
         "call": call_id,
         "at_ns": packet.at_ns,
@@ -310,6 +343,9 @@ def rtp_line(call_id: str, packet: RtpPacket) -> str:
         "payload_bytes": len(packet.payload),
         **({"key": packet.key} if packet.key else {}),
         **({} if packet.dscp is None else {"dscp": packet.dscp}),
+        **({} if format_ is None else {"encoding": format_.encoding}),
+        **({} if format_ is None or format_.clock_hz == 8000 else {"clock_hz": format_.clock_hz}),
+        **({"event": packet.payload[0]} if is_event else {}),
     }
     return json.dumps(header) + "\n"
 
@@ -317,10 +353,15 @@ def rtp_line(call_id: str, packet: RtpPacket) -> str:
 class Call:
     """A dialog with audio: what the phone asks for is sent, what it sends is kept."""
 
-    def __init__(self, dialog: Dialog, port: RtpPort, audio: LocalAudio) -> None:
+    def __init__(
+        self, dialog: Dialog, port: RtpPort, audio: LocalAudio, *, identity: DtlsIdentity | None = None
+    ) -> None:
+        """``identity``: the bench's certificate, where the audio is keyed by DTLS."""
         self.dialog = dialog
         self.port = port
+        self.dtls: DtlsAssociation | None = None
         self._audio = audio
+        self._identity = identity
         dialog.on_remote = self._follow
         if dialog.remote is not None:
             self._follow(dialog.remote)
@@ -334,6 +375,11 @@ class Call:
     def codec(self) -> AudioFormat | None:
         """The codec agreed on: the phone's first that the bench has in this call too, under the phone's number."""
         return next((found for found in self._agreed() if found.codec != TELEPHONE_EVENT.codec), None)
+
+    @property
+    def formats(self) -> tuple[AudioFormat, ...]:
+        """What payload types mean in this call: under the bench's numbers, which the phone sends, before its own."""
+        return (*self._audio.formats, *(self.media.formats if self.media else ()))
 
     @property
     def event_format(self) -> AudioFormat | None:
@@ -350,10 +396,68 @@ class Call:
         if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
             self.port.stop_sending()
             return
-        if (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
+        if audio.protocol in DTLS_TRANSPORTS and self._identity is not None:
+            if self.dtls is None:
+                self._begin_dtls(audio, audio.destination, self._identity)
+                return
+            if self.dtls.own is None:
+                return
+        elif (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
             self.port.stop_sending()
             return
-        self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
+        is_opus = codec.codec == OPUS.codec
+        frames = opus_tone(opus_bit_rate(codec.parameters)) if is_opus else tone_frames(codec.encoding)
+        self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=frames, ticks=_ticks(codec))
+
+    async def send_speech(
+        self, samples: Sequence[int], *, impairment: Impairment = CLEAN, seed: int = 0
+    ) -> SignalSent | None:
+        """Send a signal in place of the tone, and wait until it is over.
+
+        None where the phone wants no audio, or asked for something else in the middle of it.
+
+        ``samples``: PCM, signed 16 bit, at the rate of the codec agreed on (:func:`sample_rate_hz`); what is left over
+        of the last 20 ms is not sent. Silence follows it, until the phone asks for something else. What is given back
+        says when it began, which packets were which, and what was done to them; what came meanwhile is in
+        :meth:`packets`, each with the kernel's time and its payload.
+        """
+        audio, codec = self.media, self.codec
+        if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
+            return None
+        frames = await asyncio.to_thread(encode, codec.encoding, samples)  # the loop is not held up by it
+        sent = self.port.send_signal(
+            audio.destination,
+            payload_type=codec.payload_type,
+            frames=frames,
+            then=silent_frames(codec.encoding),
+            impairment=impairment,
+            seed=seed,
+            ticks=_ticks(codec),
+        )
+        if sent is None:
+            return None
+        await asyncio.sleep(max(0.0, (sent.ends_ns - boottime_ns()) / 1e9))
+        return sent if self.port.signal is sent else None
+
+    def _begin_dtls(self, audio: Media, peer: Peer, identity: DtlsIdentity) -> None:
+        """Begin the handshake, or wait for it; audio follows when it has ended well. One lasts for the whole call."""
+        association = DtlsAssociation(
+            # Whoever is active begins; to actpass the bench has answered active, and an answer without is passive.
+            role=DtlsRole.SERVER if audio.setup is Setup.ACTIVE else DtlsRole.CLIENT,
+            identity=identity,
+            told=audio.fingerprints,
+            send=lambda datagram: self.port.send_datagram(datagram, peer),
+            on_agreed=self._dtls_agreed,
+        )
+        self.dtls = association
+        self.port.hear_dtls(lambda packet: association.receive(packet.data) if packet.peer[0] == peer[0] else None)
+        association.start()
+
+    def _dtls_agreed(self) -> None:
+        if self.dtls is None or self.dtls.own is None or self.dtls.theirs is None or self.dialog.remote is None:
+            return
+        self.port.use_keys(own=self.dtls.own, theirs=self.dtls.theirs)
+        self._follow(self.dialog.remote)
 
     def rekey(self, key: Crypto) -> ClientTransaction:
         """Offer another key of ours within the call; it is used once the phone has answered."""
@@ -412,13 +516,33 @@ class Call:
         """Hang up what is still up, and let go of the port."""
         if self.dialog.established and not self.dialog.ended:
             self.dialog.bye()
+        if self.dtls is not None:
+            self.dtls.close()
         self.port.close()
+
+
+def _ticks(codec: AudioFormat) -> int:
+    """How much of the RTP clock a frame of 20 ms is."""
+    return round(codec.clock_hz * FRAME_S)
 
 
 @lru_cache(maxsize=8)
 def tone_frames(encoding: str) -> tuple[bytes, ...]:
     """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late."""
     return encode(encoding, tone(encoding, seconds=1.0, level_dbfs=TONE_LEVEL_DBFS))
+
+
+@lru_cache(maxsize=8)
+def opus_tone(bit_rate: int = BIT_RATE) -> tuple[bytes, ...]:
+    """The same in Opus: the second second, so that its end goes over into its begin. Raises OpusMissing."""
+    pcm = tone(OPUS.encoding, seconds=2.0, level_dbfs=TONE_LEVEL_DBFS)
+    return encode_opus(pcm, bit_rate=bit_rate)[-round(1 / FRAME_S) :]
+
+
+@lru_cache(maxsize=8)
+def silent_frames(encoding: str) -> tuple[bytes, ...]:
+    """A second of silence."""
+    return encode(encoding, [0] * sample_rate_hz(encoding))
 
 
 def driver_for(assignment: Assignment) -> PhoneDriver:

@@ -14,12 +14,8 @@ from lab_inventory.measurement import Unit
 )
 async def message_waiting(bench: PhoneBench, recorder: Recorder) -> None:
     """A NOTIFY tells of waiting messages, in the phone's subscription where it has one; and one of an unknown event."""
-    subscription = bench.notifier.live("message-summary")
-    kind, body = message_summary(waiting=2)
-    if subscription is not None:
-        where, told = "in its subscription", subscription.notify(kind, body)
-    else:
-        where, told = "without a subscription", _notify(bench, "message-summary", kind, body)
+    where = "without a subscription" if bench.notifier.live("message-summary") is None else "in its subscription"
+    told = notify_messages(bench, *message_summary(waiting=2))
     final = await told.final(timeout_s=REQUEST_TIMEOUT_S)
     note = f"{in_words('NOTIFY', final)} {where}"
     if final is not None and final.message.status == 200:
@@ -28,9 +24,7 @@ async def message_waiting(bench: PhoneBench, recorder: Recorder) -> None:
     else:
         bench.measure("mwi_answered_ms", None, f"{note}; 200 is due (RFC 3842, 4.1; unsolicited: our choice)")
     # Back to the dark, so that the lamp says nothing into the next case.
-    kind, body = message_summary(waiting=0)
-    dark = subscription.notify(kind, body) if subscription else _notify(bench, "message-summary", kind, body)
-    await dark.final(timeout_s=REQUEST_TIMEOUT_S)
+    await notify_messages(bench, *message_summary(waiting=0)).final(timeout_s=REQUEST_TIMEOUT_S)
     strange = await _notify(bench, "x-assay-nothing", "text/plain", b"x").final(timeout_s=REQUEST_TIMEOUT_S)
     # 481 where the phone looks for the subscription first (RFC 6665, 4.1.3), 489 where for the package (8.2.1).
     right = strange is not None and strange.message.status in {481, 489, 405}
@@ -38,6 +32,12 @@ async def message_waiting(bench: PhoneBench, recorder: Recorder) -> None:
         f"{in_words('a NOTIFY of an event that there is not', strange)}; 489 or 481 is due (RFC 6665, 4.1.3 and 8.2.1)"
     )
     bench.measure("unknown_event_refused", right, words)
+
+
+def notify_messages(bench: PhoneBench, kind: str, body: bytes) -> ClientTransaction:
+    """Tell of waiting messages, in the phone's subscription where it has one."""
+    subscription = bench.notifier.live("message-summary")
+    return subscription.notify(kind, body) if subscription else _notify(bench, "message-summary", kind, body)
 
 
 def _notify(bench: PhoneBench, event: str, content_type: str, body: bytes) -> ClientTransaction:

@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from agents.discover import identity_of
 from agents.drivers import PhoneDriver, driver_in, installed_drivers
+from agents.evidence.case_files import Heard
+from agents.evidence.recordings import recordings
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.audio import decode, level_dbfs, sample_rate_hz, tone_share
 from agents.instruments.dialog import Dialog, SilentLeg
@@ -183,6 +185,22 @@ class PairBench(PhoneBench):
         heard += [(call.dialog.call_id, packet) for call in self.third.all() for packet in call.port.packets()]
         return "".join(rtp_line(call, packet) for call, packet in heard).encode()
 
+    def pair_heard(self) -> list[Heard]:
+        """The audio of each phone in each call between them, on its way to the other."""
+        return [
+            Heard(
+                call=side.call_id,
+                address=side.port.address,
+                source=None,
+                packets=side.port.packets(),
+                sent_ns=(),
+                formats=(*side.formats, *call.other(side).formats),
+                name=f"{whose} of passed call {number}",
+            )
+            for number, call in enumerate(self.passed.all(), start=1)
+            for whose, side in (("caller", call.caller), ("callee", call.callee))
+        ]
+
 
 def _encoding(known: Mapping[int, AudioFormat], packet: RtpPacket) -> str:
     found = known.get(packet.payload_type)
@@ -257,6 +275,8 @@ class PairSuite(PhoneSuite):
             for name, data in kept:
                 if data:
                     recorder.attach(f"{case.id} {name}", "application/jsonl", data)
+            for file in await asyncio.to_thread(recordings, self._pair.pair_heard()):
+                recorder.attach(f"{case.id} {file.name}", file.media_type, file.data)
 
     async def close(self) -> None:
         """Leave both phones idle and both addresses free."""

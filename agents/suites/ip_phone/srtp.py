@@ -64,7 +64,7 @@ async def secured_audio(bench: PhoneBench, recorder: Recorder) -> None:
         for quantity in secured_audio.measures:
             bench.measure(quantity, None, "SRTP with SDES is declared absent")
         return
-    async with _secured_account(bench) as account:
+    async with secured_account(bench) as account:
         if account.server is None:
             for quantity in secured_audio.measures:
                 bench.measure(quantity, None, account.note)
@@ -82,8 +82,9 @@ def new_key(bench: PhoneBench) -> Crypto:
 
 
 @asynccontextmanager
-async def _secured_account(bench: PhoneBench) -> AsyncIterator[Account]:
-    """An account at a TLS server of the bench with SRTP made mandatory, since keys in clear protect nothing.
+async def secured_account(bench: PhoneBench, srtp: Srtp = Srtp.MANDATORY) -> AsyncIterator[Account]:
+    """An account at a TLS server of the bench with SRTP made mandatory, since keys in clear protect nothing, and
+    fingerprints that anybody could change do not either.
 
     A phone without TLS, or whose driver cannot enter a server, is taken as it is configured.
     """
@@ -98,7 +99,7 @@ async def _secured_account(bench: PhoneBench) -> AsyncIterator[Account]:
     versions = {"lowest": ssl.TLSVersion.TLSv1_2, "highest": ssl.TLSVersion.TLSv1_3}
     with tls_server(bench, certificate, **versions) as listener:
         try:
-            await point_phone_at(bench, listener, srtp=Srtp.MANDATORY)
+            await point_phone_at(bench, listener, srtp=srtp)
         except DriverRefused as error:
             yield Account(server=f"sip:bench@{host}:{port}", note=f"as configured: {error.detail}")
             return

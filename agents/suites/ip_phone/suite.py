@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from agents.discover import identity_of
-from agents.evidence.case_files import Heard, Seen, case_files
+from agents.evidence.case_files import CaseFile, Heard, Seen, case_files
 from agents.evidence.masking import Masking
+from agents.evidence.recordings import recordings
 from agents.instruments.registrar import RegisterRecord
 from agents.instruments.self_check import check_bench
 from agents.measure import LabError, Procedure, Recorder
 from agents.probes.sip import sighting_of
 from agents.suites import BenchCheck, Identified
 from agents.suites.ip_phone.bench import LOOKS_BACK, Call, PhoneBench
+from agents.suites.ip_phone.to_score import have_scored
 from lab_inventory.clock import boottime_ns, wall_ns
 from lab_inventory.errors import AssayError
 from lab_inventory.messages import Assignment
@@ -77,7 +79,7 @@ class PhoneSuite:
                 await self.procedures[case.procedure].carry_out(bench, recorder)
         finally:
             # Beside the loop: the phone may refresh its registration meanwhile, and is to be answered in time.
-            kept = await asyncio.to_thread(case_files, self._seen(since_ns), self._masking)
+            kept = await asyncio.to_thread(_kept, self._seen(since_ns), self._masking)
             evidence = [recorder.attach(f"{case.id} {file.name}", file.media_type, file.data) for file in kept]
         bench.check_complete()
         for found in bench.found:
@@ -90,6 +92,8 @@ class PhoneSuite:
                 note=self._masking.text(found.note),
                 evidence=evidence,
             )
+        for wanted in bench.to_score:
+            have_scored(recorder, case.id, wanted)
         for quantity, why in bench.unmeasured.items():
             recorder.leave_unmeasured(quantity, why)
 
@@ -118,8 +122,13 @@ class PhoneSuite:
                 await self._bench.driver.reset()
         finally:
             await self._bench.driver.close()
+            self._bench.sender.close()
             self._bench.meter.stop()
             self._bench.endpoint.close()
+
+
+def _kept(seen: Seen, masking: Masking) -> tuple[CaseFile, ...]:
+    return (*case_files(seen, masking), *recordings(seen.heard))
 
 
 def _heard(call: Call) -> Heard:
@@ -130,6 +139,8 @@ def _heard(call: Call) -> Heard:
         packets=call.port.packets(),
         sent_ns=tuple(call.port.sent_ns.values()),
         reports=tuple(call.port.rtcp_heard),
+        formats=call.formats,
+        sent=tuple(call.port.sent_frames),
     )
 
 

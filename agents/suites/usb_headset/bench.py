@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -155,20 +155,21 @@ class HeadsetBench:
 
     async def to_rest(self) -> None:
         """On the bus, not muted, everything at 0 dB, lamps dark, the coupler at the left ear, nobody talks."""
-        if await self.port.appear(APPEARS_S) is None:
+        if await self.port.appear(APPEARS_S, whole=False) is None:
             await self.hands.unplug()
             await self.port.disappear(DISAPPEARS_S)
             await self.hands.plug()
-            if await self.port.appear(APPEARS_S) is None:
+            if await self.port.appear(APPEARS_S, whole=False) is None:
                 raise HeadsetGone("the headset does not come back to the bus between two cases")
         try:
             await self.eye.couple(left=1.0, right=0.0)
         except NotOnThisBench:
             self.coupled = False
         await self.eye.talk(hertz=1000.0, peak=0.0)
-        await self.port.set_mute(False)
-        await self.port.set_volume(0.0)
-        await self.port.set_gain(0.0)
+        with suppress(StreamRefused):
+            await self.port.set_mute(False)
+            await self.port.set_volume(0.0)
+            await self.port.set_gain(0.0)
 
     # ---- descriptors and reports -----------------------------------------------------------------------------------
 

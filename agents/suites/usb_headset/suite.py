@@ -66,8 +66,8 @@ class HeadsetSuite:
 
     async def identify_device(self) -> Identified:
         """Wait until the headset can be used, bring it to rest, and let it say who it is."""
-        if await self._bench.port.appear(APPEARS_S) is None:
-            raise LabError(f"no USB headset can be used in the slot within {APPEARS_S:g} s")
+        if await self._bench.port.appear(APPEARS_S, whole=False) is None:
+            raise LabError(f"no USB headset is in the slot within {APPEARS_S:g} s")
         told = await identity(self._bench.port)
         said, expected = described(told), self._assignment.dut.registration
         if str(expected.identity.kind) == "usb-serial" and expected.identity.value != serial_identity(told):
@@ -89,7 +89,7 @@ class HeadsetSuite:
                 try:
                     await procedure.carry_out(bench, recorder)
                 except StreamRefused as error:
-                    bench.measure_rest(procedure, f"the headset refused the stream: {error}")
+                    bench.measure_rest(procedure, f"it cannot be used so: {error}")
                 except NotOnThisBench as error:
                     bench.leave_rest(procedure, error.detail)
         finally:

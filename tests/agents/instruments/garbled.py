@@ -2,13 +2,15 @@
 
 import os
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from agents.instruments.digest import Account
-from agents.instruments.sdp import G722, PCMU, TELEPHONE_EVENT, LocalAudio
+from agents.instruments.dtls_sdp import fingerprint_of
+from agents.instruments.sdp import G722, OPUS, PCMU, TELEPHONE_EVENT, LocalAudio
 from agents.instruments.sip_message import request_bytes, response_bytes
 from agents.instruments.torture import MESSAGES, Scene
 
@@ -19,8 +21,9 @@ fuzzed = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 PEER = ("127.0.0.1", 9)
-AUDIO = LocalAudio(host="127.0.0.1", port=4000, formats=(G722, PCMU, TELEPHONE_EVENT))
+AUDIO = LocalAudio(host="127.0.0.1", port=4000, formats=(G722, OPUS, PCMU, TELEPHONE_EVENT))
 ACCOUNT = Account(username="1001", password="secret", realm="bench")
+DTLS = replace(AUDIO, fingerprint=fingerprint_of(b"certificate"))
 SCENE = Scene(target="sip:1001@127.0.0.1:9", own=PEER, mark="m", offer=AUDIO.describe(version=1))
 REGISTER = request_bytes(
     "REGISTER",
@@ -53,6 +56,7 @@ TORTURE = [message.build(SCENE) for message in MESSAGES]
 SIP = [*TORTURE, *(raw.replace(b";rport", b"") for raw in TORTURE), REGISTER, OK]
 SDP = [
     SCENE.offer,
+    DTLS.describe(version=1),
     b"v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\na=inactive\r\nm=audio 9/2 RTP/AVP 8 0 96 101\r\n"
     b"a=rtpmap:96 opus/48000/2\r\na=fmtp:96 stereo=1\r\na=ptime:20\r\nm=video 0 RTP/SAVP 99\r\nc=IN IP6 ::1\r\n",
 ]

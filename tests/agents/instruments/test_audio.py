@@ -69,4 +69,4 @@ def test_another_frequency_is_not_taken_for_the_tone() -> None:
 
 def test_an_unknown_codec_is_a_mistake_of_the_program() -> None:
     with pytest.raises(InvariantBroken):
-        decode("OPUS", [b"x"])
+        decode("SPEEX", [b"x"])

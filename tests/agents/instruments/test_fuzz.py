@@ -20,6 +20,7 @@ from agents.instruments.rtp import RtpPacket, build_rtp, parse_rtp
 from agents.instruments.rtp_analysis import in_sequence, main_source, missing, pace
 from agents.instruments.sdp import (
     G722,
+    OPUS,
     PCMA,
     PCMU,
     AudioFormat,
@@ -37,7 +38,7 @@ from agents.instruments.sip_transactions import ServerTransaction, Timers
 from agents.instruments.sip_transport import Received
 from agents.instruments.sip_values import check_routable, contacts, credentials, split_list, tag
 from lab_inventory.clock import ManualClock, SystemClock
-from tests.agents.instruments.garbled import ACCOUNT, AUDIO, PEER, SDP, SIP, fuzzed, mutated
+from tests.agents.instruments.garbled import ACCOUNT, AUDIO, DTLS, PEER, SDP, SIP, fuzzed, mutated
 
 
 @fuzzed
@@ -200,14 +201,15 @@ def test_a_session_description_is_read_or_refused_by_everything_that_reads_one(f
             host, port = audio.destination
             assert all(part.isascii() and int(part) < 256 for part in host.split("."))
             assert 0 < port < 65536
-        ours = AUDIO.answer(offer, version=1)
-        assert ours is None or parse_sdp(ours).audio is not None
+        for local in (AUDIO, DTLS):
+            ours = local.answer(offer, version=1)
+            assert ours is None or parse_sdp(ours).audio is not None
         assert isinstance(answer_problems(offer, parse_sdp(second)), tuple)
 
 
 FORMATS = st.lists(
     st.one_of(
-        st.sampled_from([PCMU, PCMA, G722]),
+        st.sampled_from([PCMU, PCMA, G722, OPUS]),
         st.builds(
             AudioFormat,
             payload_type=st.integers(96, 127),

@@ -1,11 +1,14 @@
 import asyncio
+from collections.abc import AsyncIterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.instruments.packets import Packet
 from agents.instruments.rtp import Outgoing, RtpPacket, RtpPort, build_rtp, parse_rtp
 from agents.instruments.rtp_analysis import extended_sequence, in_sequence, main_source, missing, pace, payloads
+from agents.instruments.sender.sender import Sender
 from lab_inventory.clock import SystemClock
 
 MS = 1_000_000
@@ -102,8 +105,16 @@ def test_payloads_come_in_the_order_they_were_sent() -> None:
     assert payloads(packets, 0) == (b"\1", b"\2", b"\3")
 
 
-async def test_a_port_sends_at_an_even_pace_and_hears_what_it_sent() -> None:
-    near, far = (RtpPort(clock=SystemClock()).open("127.0.0.1") for _ in range(2))
+@pytest.fixture
+async def sender() -> AsyncIterator[Sender]:
+    sender = Sender()
+    await sender.ready()
+    yield sender
+    sender.close()
+
+
+async def test_a_port_sends_at_an_even_pace_and_hears_what_it_sent(sender: Sender) -> None:
+    near, far = (RtpPort(clock=SystemClock(), sender=sender).open("127.0.0.1") for _ in range(2))
     near.start_sending(far.address, payload_type=0, frames=(b"a" * 160, b"b" * 160))
     near.send_events([Outgoing(payload_type=101, marker=True, payload=b"\5\x0a\0\xa0", ticks_before=0)])
     last = await far.heard.first(lambda _: len(far.heard) >= 30, timeout_s=3)
@@ -139,10 +150,61 @@ async def test_a_stream_that_is_stopped_and_started_again_is_one_stream() -> Non
 async def test_an_address_to_which_nothing_can_be_sent_is_counted_and_the_stream_goes_on() -> None:
     port = RtpPort(clock=SystemClock()).open("127.0.0.1")
     port.start_sending(("255.255.255.255", 4000), payload_type=0, frames=[b"x" * 160])  # refused: no broadcast
+    async with asyncio.timeout(5):
+        while not port.unsendable:
+            await asyncio.sleep(0.005)
     port.start_sending(port.address, payload_type=0, frames=[b"x" * 160])
     heard = await port.heard.first(lambda _: True, timeout_s=2)
     port.close()
 
     assert heard is not None
-    assert port.unsendable == {"255.255.255.255": 1}
+    (refused,) = port.unsendable.values()
+    assert refused >= 1
     assert next(iter(port.sent_ns)) == heard.sequence
+
+
+async def test_a_secured_port_gives_dtls_to_who_hears_it_and_keeps_what_came_before() -> None:
+    near, far = (RtpPort(clock=SystemClock()).open("127.0.0.1") for _ in range(2))
+    heard: list[bytes] = []
+    both = asyncio.Event()
+
+    def hear(packet: Packet) -> None:
+        heard.append(packet.data)
+        if len(heard) == 2:
+            both.set()
+
+    far.secure()
+    near.send_datagram(b"\x16early", far.address)
+    near.send_datagram(b"\x80no DTLS", far.address)
+    while not far.unauthentic:
+        await asyncio.sleep(0.005)
+    far.hear_dtls(hear)
+    near.send_datagram(b"\x3flate", far.address)
+    await asyncio.wait_for(both.wait(), 5)
+    near.close()
+    far.close()
+
+    assert heard == [b"\x16early", b"\x3flate"]
+    assert [packet.data for packet in far.unauthentic] == [b"\x80no DTLS"]
+
+
+async def test_a_port_in_clear_takes_dtls_for_foreign() -> None:
+    near, far = (RtpPort(clock=SystemClock()).open("127.0.0.1") for _ in range(2))
+    near.send_datagram(b"\x16hello", far.address)
+    while not far.foreign:
+        await asyncio.sleep(0.005)
+    near.close()
+    far.close()
+
+    assert far.foreign == 1
+
+
+async def test_time_stamps_go_on_by_the_clock_of_the_codec() -> None:
+    near, far = (RtpPort(clock=SystemClock()).open("127.0.0.1") for _ in range(2))
+    near.start_sending(far.address, payload_type=111, frames=(b"opus",), ticks_per_frame=960)
+    await far.heard.first(lambda _: len(far.heard) >= 3, timeout_s=5)
+    near.close()
+    far.close()
+
+    first, second, *_ = in_sequence(far.packets())
+    assert (second.timestamp - first.timestamp) & 0xFFFF_FFFF == 960

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from agents.instruments.sdes import Crypto, Suite
 from agents.instruments.sdp import (
     G722,
+    OPUS,
     PCMA,
     PCMU,
     TELEPHONE_EVENT,
@@ -141,3 +142,31 @@ def test_a_secured_answer_without_a_key_is_a_problem() -> None:
     offer = parse_sdp(replace(LOCAL, key=key).describe(version=1))
     answer = parse_sdp(LOCAL.describe(version=1).replace(b"RTP/AVP", b"RTP/SAVP"))
     assert any("0 usable" in problem for problem in answer_problems(offer, answer))
+
+
+def test_opus_is_described_as_it_is_registered_and_read_again() -> None:
+    body = replace(LOCAL, formats=(OPUS,)).describe(version=1)
+
+    assert b"a=rtpmap:111 opus/48000/2\r\na=fmtp:111 sprop-stereo=0;stereo=0\r\n" in body
+    read = parse_sdp(body).audio
+    assert read is not None
+    assert read.formats == (OPUS,)
+
+
+def test_opus_is_answered_under_the_number_of_the_offer_and_with_our_own_parameters() -> None:
+    offered = replace(OPUS, payload_type=97, parameters="stereo=1;maxaveragebitrate=20000")
+    offer = parse_sdp(replace(LOCAL, formats=(offered,)).describe(version=1))
+
+    answer = replace(LOCAL, formats=(OPUS,)).answer(offer, version=2)
+
+    assert answer is not None
+    read = parse_sdp(answer).audio
+    assert read is not None
+    assert read.formats == (replace(OPUS, payload_type=97),)
+
+
+def test_opus_with_one_channel_in_its_rtpmap_answers_no_opus() -> None:
+    offer = parse_sdp(replace(LOCAL, formats=(OPUS,)).describe(version=1))
+    answer = parse_sdp(offer.text.replace("opus/48000/2", "opus/48000").encode())
+
+    assert "formats that were not offered: OPUS (RFC 3264, 6.1)" in answer_problems(offer, answer)

@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from agents.score import ip_phone
+from agents.score import ip_phone, usb_headset
 from agents.score.on_record import kept_at, score_on_record
 from agents.score.table import ScoreTable
 from agents.version import VERSION
@@ -54,3 +54,12 @@ def test_the_release_comes_with_a_score_of_every_defect_that_is_seeded() -> None
     assert {(row.phone, row.defect) for row in shipped().rows} == seeded
     assert all(row.right == (row.verdict is row.must) for row in shipped().rows)
     assert all(row.must is Verdict.FAIL for row in shipped().rows if row.share != 0.8)
+
+
+def test_the_release_comes_with_a_score_of_every_defect_of_the_headset() -> None:
+    file = resources.files("agents.score") / "shipped" / "usb-headset.json"
+    table = ScoreTable.model_validate_json(file.read_bytes())
+
+    assert {row.defect for row in table.rows} == set(usb_headset.SEEDS)
+    assert {row.tier for row in table.rows} == {"usbip"}
+    assert all(row.right == (row.verdict is row.must) for row in table.rows)

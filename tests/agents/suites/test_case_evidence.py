@@ -14,9 +14,12 @@ from agent_nouns import INSTRUMENT
 
 from agents.measure import Recorder, evidence_path
 from agents.suites.ip_phone import PROCEDURES, REALM
+from agents.suites.ip_phone.bench import LEVEL_DBFS_MIN, TONE_LEVEL_DBFS
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import SystemClock
 from lab_inventory.evidence.lines import read_sip
+from lab_inventory.evidence.sound_svg import level_dbfs
+from lab_inventory.evidence.wav import read_wav
 from lab_inventory.programme import TestCase
 from tests.agents.suites.test_ip_phone import CASES, an_assignment, phone_on_bench
 
@@ -84,3 +87,7 @@ async def test_evidence_of_a_run_holds_no_secret_and_tshark_finds_in_the_capture
     assert heard
     assert len(packets) == len(lines) + len(heard) + sum("rtcp.pt" in packet for packet in packets)
     assert not [packet for packet in packets if "_ws.malformed" in packet]
+
+    sent, received = (read_wav(call[f"TC-SIP-01 audio {way} call 1 PCMU"]) for way in ("sent", "received"))
+    assert level_dbfs(sent) == pytest.approx(TONE_LEVEL_DBFS, abs=0.5)
+    assert level_dbfs(received) > LEVEL_DBFS_MIN

@@ -189,6 +189,9 @@ async def test_what_both_sides_said_is_kept_without_registrations(tmp_path: Path
     assert {"INVITE", "ACK", "BYE", "SIP/2.0"} <= {line["raw"].split(" ", 1)[0] for line in lines[said]}
     assert len({line["call"] for line in lines[passed]}) == 2
     assert not any("Authorization" in line["raw"] for line in lines[said])
+    recorded = [name for name in kept if "audio received" in name]
+    for whose in ("caller", "callee"):
+        assert any(f"{whose} of passed call 1" in name for name in recorded)
 
 
 @pytest.mark.alone

@@ -114,11 +114,16 @@ async def test_the_same_failure_is_seen_again_and_without_the_defect_it_is_not(t
     assert {path.name for path in out.iterdir()} == {
         "REPRODUCTION-grants-nothing-TC-SIP-01-RTP-packets.jsonl",
         "REPRODUCTION-grants-nothing-TC-SIP-01-SIP-messages.jsonl",
+        "REPRODUCTION-grants-nothing-TC-SIP-01-audio-received-call-1-PCMU.wav",
+        "REPRODUCTION-grants-nothing-TC-SIP-01-audio-sent-call-1-PCMU.wav",
         "REPRODUCTION-grants-nothing-TC-SIP-01-capture.pcapng",
         "ladder.svg",
         "ladder.txt",
         "result.json",
         "result.txt",
+        "rtp-1.svg",
+        "sound-1.svg",
+        "sound-2.svg",
     }
     for name in ("ladder.txt", "result.txt"):
         assert (out / name).read_text().startswith(NOTICE)

@@ -31,12 +31,12 @@ def free_address(kind: int) -> str:
 
 
 @asynccontextmanager
-async def secured_phone(folder: Path) -> AsyncIterator[PhoneSuite]:
-    """The demo's phone, told to trust the bench's CA and with its module for SRTP."""
+async def secured_phone(folder: Path, *, module: str = "srtp") -> AsyncIterator[PhoneSuite]:
+    """The demo's phone, told to trust the bench's CA and with a module for SRTP."""
     configuration = folder / "configuration"
     shutil.copytree(PHONE, configuration)
     with (configuration / "config").open("a") as config:
-        config.write(f"\nsip_cafile {folder / 'ca' / CA_FILE}\nmodule srtp.so\n")
+        config.write(f"\nsip_cafile {folder / 'ca' / CA_FILE}\nmodule {module}.so\n")
     work = folder / "phone"
     work.mkdir()
     (work / "uuid").write_text(INSTANCE)
@@ -46,7 +46,9 @@ async def secured_phone(folder: Path) -> AsyncIterator[PhoneSuite]:
         update={"identity": identity, "user_agent": "baresip v1.0.0 (x86_64/linux)"}
     )
     assigned = assignment(
-        slot=place, dut=DeviceUnderTest(device="device-1", registration=unit), ics={"tls": True, "srtp.sdes": True}
+        slot=place,
+        dut=DeviceUnderTest(device="device-1", registration=unit),
+        ics={"tls": True, "srtp.sdes": True, "srtp.dtls": True},
     )
     suite = await open_phone_suite(assigned, SystemClock())
     phone = BenchPhone(assigned.slot, configuration, work)
@@ -95,3 +97,15 @@ async def test_baresip_speaks_tls_and_srtp_takes_every_bad_certificate_and_no_se
     }
     assert "does NOT hear the new key" in secured["rekeyed"].note
     assert again["audio_from_phone"].value is True  # the cases before left nothing behind
+
+
+async def test_baresip_speaks_srtp_keyed_by_dtls_in_both_roles(folder: Path) -> None:
+    async with secured_phone(folder, module="dtls_srtp") as suite:
+        found = await measured(suite, "dtls-secured-audio", folder)
+    assert {quantity: one.value for quantity, one in found.items()} == {
+        "dtls_offered": True,
+        "dtls_audio_as_caller": True,
+        "dtls_audio_as_called": True,
+        "dtls_fingerprint_checked": True,
+        "dtls_nothing_in_clear": True,
+    }

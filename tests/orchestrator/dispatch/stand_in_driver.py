@@ -1,13 +1,13 @@
 """A driver process without Ray, for tests of the supervisor: one worker, at host-1, whose agent is the file ``inbox``.
 
 An inbox that does not exist is unreachable; one named ``…/silent`` never answers; one named ``…/garbage`` makes the
-driver say something that cannot be understood.
+driver say something that cannot be understood. A score for the host ``dies`` ends it; any other is what was asked.
 """
 
 import sys
 from pathlib import Path
 
-from orchestrator.dispatch.lines import ORDER, Answer, Down, Up, Watch, Worker
+from orchestrator.dispatch.lines import ORDER, Answer, Down, Score, Scored, Up, Watch, Worker
 
 
 def say(text: str) -> None:
@@ -15,7 +15,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def tell(told: Up | Worker | Answer | Down) -> None:
+def tell(told: Up | Worker | Answer | Scored | Down) -> None:
     say(told.model_dump_json())
 
 
@@ -30,6 +30,10 @@ def main() -> None:
             for host in order.hosts:
                 ready = host == "host-1"
                 tell(Worker(host=host, ready=ready, reason="" if ready else f"no Ray node has the label {host}"))
+        elif isinstance(order, Score):
+            if order.host == "dies":
+                return
+            tell(Scored(call=order.call, score=order.sound_json, ray_node="node-1"))
         elif order.inbox.endswith("/garbage"):
             say("this is no JSON")
         elif not order.inbox.endswith("/silent"):

@@ -12,10 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agents.sound_scores.compute import score_files
 from lab_inventory.messages import Acceptance
 from orchestrator.dispatch.lines import TOLD, Down, Up
+from orchestrator.dispatch.port import ScoreWanted
 from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
 from orchestrator.loop import Dispatch
+from tests.agents.sound_scores.sounds import files, sound_of
 from tests.orchestrator.dispatch.conftest import TIMEOUT_S, Told, folder_of, is_private
 
 HOST = frozenset({"host-1"})
@@ -122,3 +125,27 @@ async def test_a_cluster_that_is_not_there_is_told_in_seconds() -> None:
     assert isinstance(told, Down)
     assert f"no Ray cluster answers at {address}" in told.reason
     assert "ray" not in sys.modules
+
+
+@pytest.mark.e2e
+async def test_a_recording_is_scored_beside_a_quiet_bench_and_the_same_twice_as_here(
+    ray_dispatcher: RayDispatcher, tmp_path: Path
+) -> None:
+    contents = files()
+    paths = [tmp_path / str(number) for number in range(len(contents))]
+    for path, data in zip(paths, contents, strict=True):
+        path.write_bytes(data)
+    wanted = ScoreWanted(
+        host="host-1",
+        sending=True,
+        benches=("host-1",),
+        sound_json=sound_of(contents).model_dump_json(),
+        files=tuple(map(str, paths)),
+    )
+
+    refused = await ray_dispatcher.score(wanted)
+    first, second = [await ray_dispatcher.score(replace(wanted, sending=False)) for _ in range(2)]
+
+    assert (refused.score, refused.nowhere) == (None, True)
+    assert first.score == second.score == score_files(wanted.sound_json, contents)
+    assert first.ray_node

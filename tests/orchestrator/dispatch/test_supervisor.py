@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from lab_inventory.messages import Acceptance
+from orchestrator.dispatch.port import ScoreWanted
 from orchestrator.dispatch.supervisor import RayDispatcher
 from orchestrator.loop import Dispatch, WorkerLost, WorkerReady
 from tests.orchestrator.dispatch.conftest import STAND_IN, Told, folder_of, is_private
@@ -95,4 +96,19 @@ async def test_all_hosts_are_watched_again_by_a_new_driver(told: Told) -> None:
     assert dispatcher.driver_pid is not None
     os.kill(dispatcher.driver_pid, signal.SIGKILL)
     await told.until(lambda events: events.count(lost) == 2)
+    await dispatcher.stop()
+
+
+async def test_a_score_comes_back_and_one_whose_driver_died_is_unknown(told: Told) -> None:
+    dispatcher = RayDispatcher(STAND_IN)
+    wanted = ScoreWanted(host="host-1", sending=False, benches=(), sound_json="sound", files=())
+    assert (await dispatcher.score(wanted)).score is None
+    await dispatcher.start(told)
+    dispatcher.watch(HOST)
+    await told.ready()
+
+    assert (await dispatcher.score(wanted)).score == "sound"
+    lost = await dispatcher.score(replace(wanted, host="dies"))
+
+    assert (lost.score, lost.nowhere) == (None, False)
     await dispatcher.stop()

@@ -1,10 +1,16 @@
 """The page of a case: its ladder drawn here, foreign text as text, and only for those who may see evidence."""
 
+import io
+import json
+import math
 import re
+import zipfile
 
 from lab_server import LabServer
 from signalling import EVIL, files
 
+from lab_inventory.evidence.pack import read_pack
+from lab_inventory.evidence.wav import write_wav
 from tests.orchestrator.web.test_pages import page
 
 CASE = "TC-SIP-01"
@@ -48,6 +54,49 @@ async def test_a_long_ladder_is_bounded_and_says_so(server: LabServer) -> None:
 
     assert "1501 arrows are left out" in answer.text
     assert answer.text.count("<polygon") == 500
+
+
+def recorded() -> list[tuple[str, str, bytes]]:
+    tone = [round(8000 * math.sin(at * 0.785)) for at in range(8000)]
+    packets = [
+        {"call": "c", "at_ns": 7 * 10**9 + at * 20_000_000, "payload_type": 0, "ssrc": 1, "sequence": at, "dscp": 46}
+        | {"timestamp": 160 * at, "encoding": EVIL}
+        for at in range(50)
+        if at != 20
+    ]
+    return [
+        (f"{CASE} RTP packets", "application/jsonl", "".join(json.dumps(one) + "\n" for one in packets).encode()),
+        (f"{CASE} audio received PCMU {EVIL}", "audio/wav", write_wav(8000, tone)),
+        (f"{CASE} audio that is none", "audio/wav", EVIL.encode()),
+    ]
+
+
+async def test_a_recording_is_played_and_drawn_and_what_is_none_is_a_file_alone(server: LabServer) -> None:
+    server.kept = {CASE: recorded()}
+    (entry,) = (await server.measured_batch(ringing_ms=900.0))["entries"]
+    found = await page(server, f"/submissions/{entry['submission']}")
+    path = next(link for link in found.links() if f"/cases/{CASE}?" in link)
+
+    answer = await server.operator.get(path)
+
+    assert "media-src 'self'" in answer.headers["content-security-policy"]
+    assert EVIL not in answer.text
+    assert "49 packets" in answer.text
+    assert "1 lost" in answer.text
+    (src,) = re.findall(r'<audio [^>]*src="([^"]+)"', answer.text)
+    played = await server.operator.get(src.replace("&amp;", "&"))
+    assert (played.status_code, played.headers["content-type"]) == (200, "audio/wav")
+    assert played.content == recorded()[1][2]
+    part = await server.operator.get(src, headers={"Range": "bytes=100-299"})
+    assert (part.status_code, part.headers["content-range"]) == (206, f"bytes 100-299/{len(played.content)}")
+    assert part.content == played.content[100:300]
+    (image,) = re.findall(r'<image [^>]*href="([^"]+)"', answer.text)
+    assert (await server.operator.get(image)).content.startswith(b"\x89PNG")
+    pack = await server.operator.get(f"/v1{path.partition('?')[0]}/pack")
+    read_pack(pack.content)
+    names = zipfile.ZipFile(io.BytesIO(pack.content)).namelist()
+    assert {"sound-1.svg", "rtp-1.svg"} <= set(names)
+    assert "sound-2.svg" not in names
 
 
 async def test_who_is_not_signed_in_sees_no_evidence(server: LabServer) -> None:

@@ -1,15 +1,16 @@
 """What Linux tells of a headset, on stand-ins for sysfs, udev, hidraw and amixer; the real ones are in the machine."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agents.instruments.usb import usbfs
+from agents.instruments.usb import linux_port, usbfs
 from agents.instruments.usb.hidraw import HidRaw
 from agents.instruments.usb.linux_port import LinuxPort
 from agents.instruments.usb.naming import described, firmware, serial_identity
-from agents.instruments.usb.port import HeadsetGone, VolumeRange
+from agents.instruments.usb.port import HeadsetGone, StreamRefused, VolumeRange
 from agents.measure import LabError
 
 AMIXER = """#!/bin/sh
@@ -119,3 +120,27 @@ async def test_reports_are_read_with_their_time_as_they_come(tmp_path: Path) -> 
 async def test_a_hidraw_node_that_is_not_there_is_a_headset_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(HeadsetGone, match="cannot be opened"):
         HidRaw().open("hidraw0", tmp_path)
+
+
+async def test_what_the_drivers_do_not_take_is_the_headsets_and_its_descriptors_can_still_be_asked(
+    sysfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tuple(replace(unit, card=None, hidraw=None) for unit in usbfs.audio_units(sysfs))
+    monkeypatch.setattr(linux_port, "audio_units", lambda: broken)
+    monkeypatch.setattr(linux_port, "DRIVERS_S", 0.02)
+    port = LinuxPort()
+    assert await port.appear(0.1) is None
+    assert await port.appear(1.0, whole=False) is not None
+    with pytest.raises(StreamRefused, match="no sound card"):
+        await port.set_mute(True)
+    with pytest.raises(StreamRefused, match="no hidraw"):
+        await port.write_report(b"\x01\x00")
+
+
+async def test_two_devices_in_one_slot_are_the_labs_error(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (unit,) = usbfs.audio_units(sysfs)
+    twice = (replace(unit, path="usb-0:1.1"), replace(unit, place="1-2", path="usb-0:1.2"))
+    monkeypatch.setattr(linux_port, "audio_units", lambda: twice)
+    with pytest.raises(LabError, match="several audio devices"):
+        LinuxPort("usb-0:1").unit()
+    assert LinuxPort("usb-0:1.2")._look() == twice[1]

@@ -154,7 +154,9 @@ async def test_a_quiet_microphone_lowers_the_level_by_the_size() -> None:
 
 def test_every_defect_has_a_test() -> None:
     tested = [case[0] for case in (*PLAIN, *NEVER, *MORE, *SIZED)] + ["glare-too-soon", "microphone-quiet"]
+    tested += [slug for slug in DEFECTS if "-lamp-" in slug]  # in suites/test_lamps
     tested += [slug for slug in DEFECTS if slug.startswith(("tls-", "srtp-"))]  # in test_security
+    tested += [slug for slug in DEFECTS if slug.startswith(("opus-", "dtls-"))]  # in suites/test_opus, test_dtls
     tested += [  # in suites/test_reference_media
         "media-unmarked", "signalling-unmarked", "audio-clock-slow", "rtp-source-changes", "rtp-timestamp-steps",
         "rtp-marker-always", "rtcp-count-wrong", "rtcp-loss-untold", "rtcp-too-often",
