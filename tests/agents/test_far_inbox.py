@@ -91,3 +91,9 @@ async def test_a_key_that_is_not_the_certificates_is_told_at_the_start(tmp_path:
     mixed = settings(tmp_path).model_copy(update={"inbox_key": settings(tmp_path, "two").inbox_key})
     with pytest.raises(BadInput, match="the inbox cannot use"):
         FarInbox(mixed, Inbox(tmp_path / "inbox.sock", accept, log), SystemClock())
+
+
+async def test_behind_a_forwarded_port_the_door_is_told_the_other_address(tmp_path: Path, log: RememberingLog) -> None:
+    forwarded = settings(tmp_path).model_copy(update={"inbox_address": "127.0.0.1:9999"})
+    far = FarInbox(forwarded, Inbox(tmp_path / "inbox.sock", accept, log), SystemClock())
+    assert far.name.startswith("tls://127.0.0.1:9999/")

@@ -19,7 +19,7 @@ from tests.headset.usb_lab import UsbLab, until
 
 TARGET_S = 5.0
 GIVES_UP_S = 60.0
-TOLD_EVERY = 20
+TOLD_EVERY = 10
 
 
 def cycles(lab: UsbLab, count: int) -> tuple[list[float], list[float]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab_inventory.errors import BadInput, TooLarge
+from lab_inventory.errors import BadInput, InvariantBroken, TooLarge
 from lab_inventory.lab import Lab, read_lab
 from lab_inventory.reading import YAML_BYTES_MAX
 
@@ -108,3 +108,35 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 def test_deep_nesting_is_refused_and_does_not_crash(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="nested deeper than"):
         read(tmp_path, "[" * 20_000)
+
+
+USB = "            usb: pci-0000:00:14.0-usb-0:1.2\n"
+SIP = '            registrar: 127.0.0.1:5171\n            account: {user: "1001", password: secret}\n'
+
+
+def test_a_slot_may_be_a_usb_port_instead(tmp_path: Path) -> None:
+    ((_, slot),) = read(tmp_path, LAB.replace(SIP, USB)).hosts[0].slots()
+    assert (slot.usb, slot.registrar) == ("pci-0000:00:14.0-usb-0:1.2", None)
+    assert "registrar" not in slot.model_dump(mode="json")
+    with pytest.raises(InvariantBroken, match="slot-1 is a USB port"):
+        _ = slot.sip
+
+
+@pytest.mark.parametrize("said", ["", SIP + USB, SIP.splitlines(keepends=True)[0]], ids=["neither", "both", "half"])
+def test_a_slot_is_attached_in_one_way_and_wholly(tmp_path: Path, said: str) -> None:
+    with pytest.raises(BadInput, match="expected"):
+        read(tmp_path, LAB.replace(SIP, said))
+
+
+def test_two_slots_at_one_usb_port_are_a_mistake(tmp_path: Path) -> None:
+    one = LAB.replace(SIP, USB).replace("            control: 127.0.0.1:5181\n", "")
+    slot = one[one.index("          - name: slot-1") :]
+    with pytest.raises(BadInput, match=r"USB port on host host-1 pci-.* stands more than once"):
+        read(tmp_path, one + slot.replace("slot-1", "slot-2"))
+
+
+def test_the_demonstration_with_a_headset_has_two_hosts() -> None:
+    lab = read_lab(Path(__file__).parents[2] / "deploy" / "demo" / "headset" / "lab.yaml")
+    assert [(host.name, slot.category) for host in lab.hosts for _, slot in host.slots()] == [
+        ("demo-host", "ip-phone"), ("demo-machine", "usb-headset"),
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ import psutil
 
 from lab_inventory.messages import Acceptance
 from orchestrator.dispatch.port import ScoreWanted
-from orchestrator.dispatch.supervisor import RayDispatcher
+from orchestrator.dispatch.supervisor import RayDispatcher, driver_command
 from orchestrator.loop import Dispatch, WorkerLost, WorkerReady
 from tests.orchestrator.dispatch.conftest import STAND_IN, Told, folder_of, is_private
 
@@ -112,3 +112,11 @@ async def test_a_score_comes_back_and_one_whose_driver_died_is_unknown(told: Tol
 
     assert (lost.score, lost.nowhere) == (None, False)
     await dispatcher.stop()
+
+
+def test_the_ray_of_its_own_carries_the_doors_of_hosts_without_a_node() -> None:
+    command = driver_command(address=None, local_host="host-1", doors_of=("small", "smaller"))
+    assert [command[at + 1] for at, word in enumerate(command) if word == "--local-host"] == [
+        "host-1", "small", "smaller",
+    ]  # fmt: skip
+    assert "--local-host" not in driver_command(address="10.0.0.1:6379", local_host="host-1", doors_of=("small",))
