@@ -12,8 +12,8 @@ from agents.suites.usb_headset.bench import HeadsetBench
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 
-PRESS_S = 1.0
-"""So long a report is waited for."""
+PRESS_S = 2.0
+"""So long a report is waited for: longer than a bench may stall, because what does not come fails."""
 
 MORE_S = 0.15
 """So long after the first report further ones are waited for: an honest key sends none."""

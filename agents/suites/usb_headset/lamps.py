@@ -14,15 +14,15 @@ from agents.suites.usb_headset.keys import STALL_MS, values_of
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 
-LIGHT_S = 1.5
+LIGHT_S = 2.0
 LOOK_S = 0.003
 ROUNDS = 2
 """All lamps, and once more where the bench stalled in some orders."""
 
-STEP_S = 0.5
+STEP_S = 2.0
 """So long a step of the random walk may take until both sides know of it."""
 
-GIVES_UP = 20
+GIVES_UP = 10
 """After so many disagreements a further one says nothing new."""
 
 LAMPS = {"off-hook": LED_OFF_HOOK, "mute": LED_MUTE, "ring": LED_RING, "hold": LED_HOLD}

@@ -101,8 +101,8 @@ async def test_five_hundred_random_steps_leave_both_sides_agreed(
     bench: HeadsetBench, headset: VirtualHeadset, tmp_path: Path
 ) -> None:
     assert await measured(bench, "state-agreement", tmp_path, steps=500) == {"disagreements": 0}
-    headset.device.behaviour = behaviour_with({"led-hold-ignored": 1})
-    assert int(str((await measured(bench, "state-agreement", tmp_path, steps=30))["disagreements"])) > 0
+    headset.device.behaviour = behaviour_with({"mute-key-twice": 1, "hook-as-press": 1})
+    assert int(str((await measured(bench, "state-agreement", tmp_path, steps=12))["disagreements"])) > 0
 
 
 async def test_a_headset_that_does_not_come_back_is_the_labs_error_between_two_cases(
