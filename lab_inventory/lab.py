@@ -83,6 +83,7 @@ class Slot(Noun):
 
     ``driver``: which one presses its keys; None: the one that knows the device by what it says on the wire.
     ``control_account`` and ``control_tls``: for drivers of a web interface; without ``control_tls`` it is plain HTTP.
+    ``audio``: the sound interface that is wired to the device's handset socket (docs/how-to/audio-port.md).
     """
 
     name: Name
@@ -95,6 +96,7 @@ class Slot(Noun):
     control_account: Account | None = Field(default=None, exclude_if=lambda given: given is None)
     control_tls: ControlTls | None = Field(default=None, exclude_if=lambda given: given is None)
     power: Label | None = None
+    audio: Address | None = Field(default=None, exclude_if=lambda given: given is None)
     unit: UnitLabel
 
 
@@ -151,6 +153,7 @@ class Lab(Noun):
         for host in self.hosts:
             addresses = [slot.registrar for _, slot in host.slots()]
             addresses += [slot.control for _, slot in host.slots() if slot.control]
+            addresses += [slot.audio for _, slot in host.slots() if slot.audio]
             _refuse_repeats(f"address on host {host.name}", addresses)
         return self
 

@@ -4,12 +4,15 @@ import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from agents.score.one_run import Asked
 from agents.score.scoring import Phone, golden_of
 from agents.score.seeded import PROFILE, FoundBy, Subject, subjects
 from agents.score.verdicts import requirements_in
 from agents.simulated.defects import DEFECTS
 from agents.simulated.reference_phone.defects import DEFECTS as REFERENCE_DEFECTS
+from agents.simulated.reference_phone.tones import LEVEL_DBFS
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from lab_inventory.ics import AnswerKind, Answers
@@ -26,7 +29,7 @@ INSTRUMENT = Instrument(
     name="sip-endpoint",
     kind="sip-rtp",
     calibration=Calibration(method="checks itself in a loop before each run"),
-    uncertainty={Unit.MILLISECOND: 0.5, Unit.PERCENT: 0.1, Unit.RATIO: 0.001},
+    uncertainty={Unit.MILLISECOND: 0.5, Unit.PERCENT: 0.1, Unit.RATIO: 0.001, Unit.DECIBEL: 1.0},
 )
 
 BY_PROXY: Mapping[str, FoundBy] = {
@@ -47,6 +50,26 @@ BY_PROXY: Mapping[str, FoundBy] = {
     "codec-g722-silent": FoundBy(requirement="IP-MED-01"),
 }
 """What the proxy before a third-party phone does wrong."""
+
+
+def share_for_loss(loss_db: float) -> float:
+    """The percentage of a signal that comes back with so much loss."""
+    return float(100 * 10 ** (-loss_db / 20))
+
+
+def cut_for_harmonics(percent: float) -> float:
+    """How far below full scale a tone of 1 kHz at -20 dBFS is to be cut, so that its second and third harmonic come to
+    so much of it: by halving, over one period at 16 kHz.
+    """
+    period = np.sin(2 * np.pi * np.arange(16) / 16)
+    low, high = 0.0, 20.0
+    for _ in range(40):
+        cut = (low + high) / 2
+        most = 10 ** (-cut / 20)
+        spectrum = np.abs(np.fft.rfft(np.clip(period, -most, most)))
+        more = 100 * np.hypot(spectrum[2], spectrum[3]) / spectrum[1] > percent
+        low, high = (low, cut) if more else (cut, high)
+    return low - 20 * math.log10(math.sqrt(2) * 10 ** (LEVEL_DBFS / 20))
 
 
 def _plainly(requirement: str, *defects: str) -> dict[str, FoundBy]:
@@ -75,7 +98,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     ),
     "ringing-late": FoundBy(requirement="IP-SIP-02", quantity="ringing_ms"),
     "answer-late": FoundBy(requirement="IP-SIP-02", quantity="answer_delay_ms"),
-    "microphone-quiet": FoundBy(requirement="IP-SIP-02", size=40),
+    "microphone-dead": FoundBy(requirement="IP-SIP-02"),
     **_plainly("IP-SIP-03", "max-forwards-missing", "branch-without-cookie", "ack-never", "ack-invite-branch"),
     "dial-late": FoundBy(requirement="IP-SIP-03", quantity="post_dial_delay_ms"),
     **_plainly("IP-SIP-13", "bye-unanswered", "bye-not-sent", "bye-other-call-id"),
@@ -108,11 +131,21 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-MED-11", "rtp-marker-always"),
     "rtp-source-changes": FoundBy(requirement="IP-MED-11", size=100),
     "rtp-timestamp-steps": FoundBy(requirement="IP-MED-11", size=8),
+    "microphone-quiet": FoundBy(requirement="IP-MED-13", quantity="send_level_error_db"),
+    "microphone-loud": FoundBy(requirement="IP-MED-13", quantity="send_level_error_db"),
+    "microphone-noisy": FoundBy(requirement="IP-MED-13", quantity="send_noise_percent"),
+    "microphone-clips": FoundBy(requirement="IP-MED-13", quantity="send_harmonics_percent", size_of=cut_for_harmonics),
+    "microphone-drops": FoundBy(requirement="IP-MED-13", quantity="send_interruption_ms"),
+    "echo": FoundBy(requirement="IP-MED-14", quantity="echo_loss_db", size_of=share_for_loss),
+    "rtp-sequence-jumps": FoundBy(requirement="IP-MED-11", size=50),
+    "rtp-pauses": FoundBy(requirement="IP-MED-11", quantity="gap_ms", healthy=20),
     **_plainly("IP-MED-12", "rtcp-absent", "rtcp-loss-untold", "rtcp-too-often"),
     "rtcp-count-wrong": FoundBy(requirement="IP-MED-12", quantity="rtcp_packets_difference"),
     **_plainly("IP-NET-01", "media-unmarked", "signalling-unmarked"),
     **_plainly("IP-MED-01", "g722-silent"),
-    **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
+    **_plainly(
+        "IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves", "dtmf-in-band"
+    ),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),
     # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).
     "rtp-jitter": FoundBy(requirement="IP-MED-03", quantity="interval_sd_ms", slope=1 / math.sqrt(6)),
@@ -124,6 +157,22 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
 
 NOT_SCORED: Mapping[str, str] = {
     "register-no-removal": "shows only when the phone is switched off, and a scoring has no switch for its power",
+    **dict.fromkeys(
+        (
+            "microphone-late",
+            "microphone-narrow",
+            "earpiece-quiet",
+            "earpiece-clips",
+            "earpiece-noisy",
+            "earpiece-drops",
+            "earpiece-narrow",
+            "playout-late",
+            "playout-buffer-short",
+            "playout-gaps",
+            "playout-silent-after-hold",
+        ),
+        "shows at the handset socket alone, which no procedure listens to yet",
+    ),
 }
 """Defects of the reference phone that no requirement of these profiles can find, and why."""
 

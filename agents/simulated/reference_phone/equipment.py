@@ -12,6 +12,7 @@ from typing import Any
 from agents.simulated.reference_phone.addresses import SIP_PORT, sip_uri
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.digest import Credentials
+from agents.simulated.reference_phone.jack import Jack
 from agents.simulated.reference_phone.media import MediaStream
 from agents.simulated.reference_phone.srtp import KEY_BYTES, SALT_BYTES
 from agents.simulated.reference_phone.transactions import Endpoint
@@ -55,6 +56,8 @@ class Settings:
     secures_audio: bool = False
     """Whether audio is offered and taken with SRTP only."""
     crash: Callable[[str], None] = crash
+    jack: Jack | None = None
+    """The handset socket, where it has one."""
 
 
 @dataclass(kw_only=True)

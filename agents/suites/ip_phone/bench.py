@@ -355,6 +355,15 @@ class Call:
             return
         self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
 
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send these frames over and over, in the codec agreed on, in place of the tone; nothing where nobody listens.
+
+        What the phone asks for after this (a hold, another codec) brings the tone back.
+        """
+        media, codec = self.media, self.codec
+        if media is not None and codec is not None and media.destination is not None and media.direction.receives:
+            self.port.start_sending(media.destination, payload_type=codec.payload_type, frames=frames)
+
     def rekey(self, key: Crypto) -> ClientTransaction:
         """Offer another key of ours within the call; it is used once the phone has answered."""
         self._audio = replace(self._audio, key=key)

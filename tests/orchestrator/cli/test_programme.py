@@ -143,7 +143,7 @@ async def test_mistakes_of_a_package_are_told_with_file_and_line(tmp_path: Path)
 async def test_two_versions_of_a_package_are_compared_category_by_category(tmp_path: Path) -> None:
     newer = copied(
         tmp_path / "newer",
-        ("programme.yaml", 'version: "0.2"', 'version: "0.3"'),
+        ("programme.yaml", 'version: "0.3"', 'version: "0.4"'),
         ("programme.yaml", "available_from: 2026-01-01", "available_from: 2026-06-01"),
         ("modules/sip-hold.yaml", "max: 300", "max: 200"),
         ("modules/mute.yaml", "muted by key and by host", "muted by key"),
