@@ -8,7 +8,7 @@ NONE_CHOSEN = [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup phone clean
+.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup phone speech clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -53,11 +53,14 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Assay needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V)"; exit 2; }
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { echo "no virtual environment can be made: install python3-venv"; exit 2; }
 	@echo "setting up the virtual environment (about a minute, once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,agent,deploy,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,agent,score,deploy,dev]'
 	@touch $@
 
-phone: ## the third-party SIP phone program (baresip-core, Debian)
+phone: ## the third-party SIP phone program and the speech synthesiser (baresip-core and espeak-ng, Debian)
 	@deploy/demo/install-phone.sh
+
+speech: setup phone ## the speech that sound is measured with, made once into var/speech
+	@$(BIN)/python -m agents.instruments.sound.speech var/speech
 
 clean: ## remove what was set up and what was produced
 	rm -rf $(VENV) var
