@@ -6,6 +6,7 @@ Everything else is handed a :class:`Clock`, so that a test or the simulator can 
 import random
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -102,3 +103,8 @@ def wall_ns() -> int:
 def boottime_ns() -> int:
     """Nanoseconds of CLOCK_BOOTTIME, for instruments."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def seeded_chance(seed: str) -> Callable[[], float]:
+    """A source of numbers drawn evenly from [0, 1): the same for the same seed, in every process and version."""
+    return random.Random(seed).random

@@ -15,8 +15,10 @@ from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort, Peer
 from agents.instruments.rtcp import ReceptionReport, Report, reports
 from agents.instruments.sdes import Crypto
+from agents.instruments.sender.impairment import CLEAN, Impairment
+from agents.instruments.sender.plan import Plan, plan
 from agents.instruments.srtp import SrtpReceiver, SrtpSender
-from lab_inventory.clock import Clock
+from lab_inventory.clock import Clock, boottime_ns
 from lab_inventory.errors import InvariantBroken, Unavailable
 
 PACKETS_MAX = 60_000
@@ -88,6 +90,25 @@ class Outgoing:
     marker: bool
     payload: bytes
     ticks_before: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalSent:
+    """A signal on its way: what was planned for its packets, and which of the stream they are.
+
+    ``started_ns``: when its first packet is due (CLOCK_BOOTTIME); ``first_sequence`` and ``first_timestamp``: those of
+    packet 0 of the plan, from which the others count on.
+    """
+
+    plan: Plan
+    started_ns: int
+    first_sequence: int
+    first_timestamp: int
+
+    @property
+    def ends_ns(self) -> int:
+        """When a packet after the last would be due."""
+        return self.started_ns + self.plan.duration_ns
 
 
 class RtpPort:
@@ -221,6 +242,32 @@ class RtpPort:
         self.stop_sending()
         self._sending = _Sending(self, destination, payload_type, frames)
 
+    def send_signal(
+        self,
+        destination: Peer,
+        *,
+        payload_type: int,
+        frames: Sequence[bytes],
+        then: Sequence[bytes],
+        impairment: Impairment = CLEAN,
+        seed: int = 0,
+    ) -> SignalSent:
+        """Send ``frames`` (20 ms each) once, as the plan of this impairment has it; ``then`` over and over after it.
+
+        What was being sent stops. Returns at once; the plan and its times are in what is given back.
+        """
+        if impairment != CLEAN:
+            raise InvariantBroken("impaired signals are not sent yet")
+        self.stop_sending()
+        sent = SignalSent(
+            plan=plan(len(frames), impairment, seed=seed),
+            started_ns=boottime_ns(),
+            first_sequence=self._sequence,
+            first_timestamp=self._timestamp,
+        )
+        self._sending = _Sending(self, destination, payload_type, then, before=frames)
+        return sent
+
     def stop_sending(self) -> None:
         """Send no more; may be called twice."""
         if self._sending is not None:
@@ -339,8 +386,11 @@ class RtpPort:
 class _Sending:
     """The pace: each frame is due 20 ms after the one before was due, not after it was sent."""
 
-    def __init__(self, port: RtpPort, destination: Peer, payload_type: int, frames: Sequence[bytes]) -> None:
+    def __init__(
+        self, port: RtpPort, destination: Peer, payload_type: int, frames: Sequence[bytes], before: Sequence[bytes] = ()
+    ) -> None:
         self._port = port
+        self._before = before
         self._destination = destination
         self._payload_type = payload_type
         self._frames = frames
@@ -355,7 +405,8 @@ class _Sending:
             self._timer.cancel()
 
     def _tick(self) -> None:
-        frame = self._frames[self._index % len(self._frames)]
+        frames, index = (self._before, 0) if self._index < len(self._before) else (self._frames, len(self._before))
+        frame = frames[(self._index - index) % len(frames)]
         self._port.send_frame(self._destination, self._payload_type, frame, first=self._index == 0)
         self._index += 1
         self._due_s += FRAME_S

@@ -12,7 +12,7 @@ from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz,
 from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
-from agents.instruments.rtp import RtpPacket, RtpPort
+from agents.instruments.rtp import RtpPacket, RtpPort, SignalSent
 from agents.instruments.rtp_analysis import main_source, payloads
 from agents.instruments.sdes import Crypto
 from agents.instruments.sdp import (
@@ -24,6 +24,7 @@ from agents.instruments.sdp import (
     Media,
     SessionDescription,
 )
+from agents.instruments.sender.impairment import CLEAN, Impairment
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
@@ -364,6 +365,31 @@ class Call:
         if media is not None and codec is not None and media.destination is not None and media.direction.receives:
             self.port.start_sending(media.destination, payload_type=codec.payload_type, frames=frames)
 
+    async def send_speech(
+        self, samples: Sequence[int], *, impairment: Impairment = CLEAN, seed: int = 0
+    ) -> SignalSent | None:
+        """Send a signal in place of the tone, and wait until it is over; None where the phone wants no audio.
+
+        ``samples``: PCM, signed 16 bit, at the rate of the codec agreed on (:func:`sample_rate_hz`); what is left over
+        of the last 20 ms is not sent. Silence follows it, until the phone asks for something else. What is given back
+        says when it began, which packets were which, and what was done to them; what came meanwhile is in
+        :meth:`packets`, each with the kernel's time and its payload.
+        """
+        audio, codec = self.media, self.codec
+        if audio is None or codec is None or audio.destination is None or not audio.direction.receives:
+            return None
+        frames = await asyncio.to_thread(encode, codec.encoding, samples)  # the loop is not held up by it
+        sent = self.port.send_signal(
+            audio.destination,
+            payload_type=codec.payload_type,
+            frames=frames,
+            then=silent_frames(codec.encoding),
+            impairment=impairment,
+            seed=seed,
+        )
+        await asyncio.sleep(max(0.0, (sent.ends_ns - boottime_ns()) / 1e9))
+        return sent
+
     def rekey(self, key: Crypto) -> ClientTransaction:
         """Offer another key of ours within the call; it is used once the phone has answered."""
         self._audio = replace(self._audio, key=key)
@@ -428,6 +454,12 @@ class Call:
 def tone_frames(encoding: str) -> tuple[bytes, ...]:
     """A second of the bench's tone; kept, because encoding it takes longer than a packet may be late."""
     return encode(encoding, tone(encoding, seconds=1.0, level_dbfs=TONE_LEVEL_DBFS))
+
+
+@lru_cache(maxsize=8)
+def silent_frames(encoding: str) -> tuple[bytes, ...]:
+    """A second of silence."""
+    return encode(encoding, [0] * sample_rate_hz(encoding))
 
 
 def driver_for(assignment: Assignment) -> PhoneDriver:
