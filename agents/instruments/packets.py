@@ -95,6 +95,10 @@ class PacketPort:
             return at_ns
         raise Unavailable(f"UDP to {peer[0]}:{peer[1]} keeps being refused")
 
+    def fileno(self) -> int:
+        """The socket's descriptor, for a process that sends from it; below zero once it is closed."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Let go of the address; may be called twice."""
         if self._socket.fileno() >= 0:

@@ -17,6 +17,7 @@ from agents.instruments.registrar import Registrar
 from agents.instruments.rtp import RtpPacket, RtpPort
 from agents.instruments.rtp_analysis import main_source, missing, pace, payloads
 from agents.instruments.sdp import PCMU, TELEPHONE_EVENT, LocalAudio
+from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import Timers
@@ -158,7 +159,10 @@ async def _check_signalling(host: str, clock: Clock) -> dict[str, Value]:
         values: dict[str, Value] = {"wrong_password_refused": refused, "registration_works": registered}
         bindings = registrar.bindings(boottime_ns())
         if bindings:
-            near_port, far_port = RtpPort(clock=clock), RtpPort(clock=clock)
+            sender = Sender()
+            opened.callback(sender.close)
+            await sender.ready()
+            near_port, far_port = RtpPort(clock=clock, sender=sender), RtpPort(clock=clock, sender=sender)
             for port in (near_port, far_port):
                 port.open(host)
                 opened.callback(port.close)
@@ -225,7 +229,8 @@ async def _check_media(near: RtpPort, far: RtpPort) -> dict[str, Value]:
 
 def _transits_ms(sender: RtpPort, heard: tuple[RtpPacket, ...]) -> list[float]:
     """From the sender's time stamp to the kernel's at the receiver: on loopback, the error of both."""
-    return [(packet.at_ns - sender.sent_ns[packet.sequence]) / 1e6 for packet in heard]
+    sent_ns = sender.sent_ns
+    return [(packet.at_ns - sent_ns[packet.sequence]) / 1e6 for packet in heard if packet.sequence in sent_ns]
 
 
 async def _check_timers(host: str, clock: Clock) -> dict[str, Value]:

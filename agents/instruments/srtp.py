@@ -12,14 +12,21 @@ _PROFILES = {
     Suite.AES_CM_128_HMAC_SHA1_32: Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
 }
 _HEADER_BYTES = 12
+_AHEAD_MAX = 1024
 
 
 class SrtpSender:
-    """What goes out under one key."""
+    """What goes out under one key.
+
+    Packets are protected ahead of their time, and some again with other contents after they were taken back: whoever
+    sends sees to it that of each index at most one goes out (RFC 3711, 9.1).
+    """
 
     def __init__(self, crypto: Crypto) -> None:
         self.crypto = crypto
-        self._session = _session(crypto, Policy.SSRC_ANY_OUTBOUND)
+        policy = _policy(crypto, Policy.SSRC_ANY_OUTBOUND)
+        policy.allow_repeat_tx, policy.window_size = True, _AHEAD_MAX
+        self._session = Session(policy=policy)
 
     def protect(self, packet: bytes) -> bytes:
         """The packet encrypted, with its authentication tag."""
@@ -31,7 +38,7 @@ class SrtpReceiver:
 
     def __init__(self, crypto: Crypto) -> None:
         self.crypto = crypto
-        self._session = _session(crypto, Policy.SSRC_ANY_INBOUND)
+        self._session = Session(policy=_policy(crypto, Policy.SSRC_ANY_INBOUND))
 
     def unprotect(self, data: bytes) -> bytes | None:
         """The packet in clear; None where it does not authenticate under this key, or its index came before (3.3.2)."""
@@ -50,5 +57,5 @@ class SrtpReceiver:
             return None
 
 
-def _session(crypto: Crypto, direction: int) -> Session:
-    return Session(policy=Policy(key=crypto.master, ssrc_type=direction, srtp_profile=_PROFILES[crypto.suite]))
+def _policy(crypto: Crypto, direction: int) -> Policy:
+    return Policy(key=crypto.master, ssrc_type=direction, srtp_profile=_PROFILES[crypto.suite])

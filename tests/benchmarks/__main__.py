@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.benchmarks import bench_lab, bench_loop, bench_metrics
+from tests.benchmarks import bench_lab, bench_loop, bench_metrics, bench_sender
 
 BENCHMARKS: tuple[Callable[[], Iterator[dict[str, Any]]], ...] = (
     bench_loop.figures,
     bench_metrics.figures,
+    bench_sender.figures,
     bench_lab.figures,
 )
 

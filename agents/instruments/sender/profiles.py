@@ -18,27 +18,27 @@ class NetworkProfile(Noun):
 
 
 _TARGETS = (
-    "Microsoft, Prepare your organization's network for Teams, citing Media Quality and Network Connectivity "
-    "Performance in Skype for Business Online"
+    "learn.microsoft.com/microsoftteams/prepare-network, citing "
+    "learn.microsoft.com/skypeforbusiness/optimizing-your-network/media-quality-and-network-connectivity-performance"
 )
 _PROFILES = (
     NetworkProfile(name="clean", impairment=CLEAN, source="nothing is done"),
     NetworkProfile(
         name="client-to-edge",
         impairment=Impairment(loss=0.01, loss_spacing=10, jitter_ms=30, reorder=0.0005),
-        source=f"{_TARGETS}: client to Microsoft edge: loss < 1 % in any 15 s and < 10 % in any 200 ms (one packet of "
-        "ten), jitter < 30 ms, reordering < 0.05 %",
+        source=f"{_TARGETS}: client to the provider's edge: loss < 1 % in any 15 s and < 10 % in any 200 ms (one "
+        "packet of ten), jitter < 30 ms, reordering < 0.05 %",
     ),
     NetworkProfile(
         name="site-to-edge",
         impairment=Impairment(loss=0.001, loss_spacing=10, jitter_ms=15, reorder=0.0001),
-        source=f"{_TARGETS}: customer edge to Microsoft edge: loss < 0.1 % in any 15 s, jitter < 15 ms, reordering "
+        source=f"{_TARGETS}: customer's edge to the provider's: loss < 0.1 % in any 15 s, jitter < 15 ms, reordering "
         "< 0.01 %. Its loss of < 1 % in any 200 ms is less than one packet of ten: no loss at all would meet it",
     ),
     NetworkProfile(
         name="poor-call",
         impairment=Impairment(loss=0.02, jitter_ms=30),
-        source="thresholds above which Microsoft's call quality dashboard counts a stream as poor, by a secondary "
+        source="thresholds above which a provider's call quality dashboard counts a stream as poor, by a secondary "
         "source: loss > 2 %, jitter > 30 ms",
     ),
 )

@@ -3,6 +3,7 @@
 from agents.instruments.digest import Account
 from agents.instruments.registrar import Registrar
 from agents.instruments.sdp import G722, PCMA, PCMU
+from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.stall import StallMeter
 from agents.measure import LabError, Procedure
@@ -105,6 +106,12 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         endpoint = SipEndpoint(clock=clock, registrar=registrar).open(host_and_port(slot.registrar))
     except Unavailable as error:
         raise LabError(f"the slot's address is not free: {error.detail}") from error
+    sender = Sender()
+    try:
+        await sender.ready()
+    except Unavailable as error:
+        endpoint.close()
+        raise LabError(f"the bench cannot send audio: {error.detail}") from error
     for codec in (PCMU, PCMA, G722):
         tone_frames(codec.encoding)  # before anything is measured: it holds the loop up for some milliseconds
     meter = StallMeter()
@@ -118,6 +125,7 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         ics=assignment.ics,
         ixit=assignment.ixit,
         power_port=slot.power,
+        sender=sender,
     )
     suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)
     return pair_suite(suite, bench, assignment, realm=REALM, expires_s=expires_s) if assignment.companions else suite

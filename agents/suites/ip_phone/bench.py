@@ -25,6 +25,7 @@ from agents.instruments.sdp import (
     SessionDescription,
 )
 from agents.instruments.sender.impairment import CLEAN, Impairment
+from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
@@ -85,6 +86,7 @@ class PhoneBench:
     calls: list["Call"] = field(default_factory=list)
     phone_gone: bool = False
     power_port: str | None = None
+    sender: Sender = field(default_factory=Sender)
     _before: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
@@ -199,7 +201,7 @@ class PhoneBench:
 
     def open_call_audio(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple[RtpPort, LocalAudio]:
         """A free audio port, and how it is described."""
-        port = RtpPort(clock=self.clock).open(self.endpoint.address[0])
+        port = RtpPort(clock=self.clock, sender=self.sender).open(self.endpoint.address[0])
         host, number = port.address
         return port, LocalAudio(host=host, port=number, formats=tuple(formats))
 
@@ -249,6 +251,8 @@ class PhoneBench:
         held up by the person who presses the keys: then what it saw proves nothing. A case that looks back over the
         whole run needs all of it whole.
         """
+        if self.sender.fault:
+            raise LabError(self.sender.fault)
         presses = presses_of(self.driver)
         late = said_too_late(presses, self.endpoint.transport.trace.entries() if presses else ())
         if late:
@@ -387,7 +391,8 @@ class Call:
             impairment=impairment,
             seed=seed,
         )
-        await asyncio.sleep(max(0.0, (sent.ends_ns - boottime_ns()) / 1e9))
+        if sent is not None:
+            await asyncio.sleep(max(0.0, (sent.ends_ns - boottime_ns()) / 1e9))
         return sent
 
     def rekey(self, key: Crypto) -> ClientTransaction:

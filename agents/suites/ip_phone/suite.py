@@ -118,6 +118,7 @@ class PhoneSuite:
                 await self._bench.driver.reset()
         finally:
             await self._bench.driver.close()
+            self._bench.sender.close()
             self._bench.meter.stop()
             self._bench.endpoint.close()
 

@@ -18,6 +18,8 @@ from agents.instruments.rtp_analysis import (
     missing,
     timestamp_faults,
 )
+from agents.instruments.sender.impairment import Impairment, bursts
+from agents.instruments.sender.plan import plan
 
 EVENT = 101
 START_NS = 1_790_000_000_000_000_000
@@ -125,6 +127,24 @@ def test_tshark_finds_the_same_loss_jitter_and_gap_in_the_same_capture(
         assert theirs["jitter_ms_mean"] == pytest.approx(sum(ours_ms) / len(ours_ms), abs=0.02)
     gap_ms = longest_gap_ms(came, came[0].at_ns, came[-1].at_ns + 1)
     assert theirs["gap_ms_max"] == pytest.approx(gap_ms, abs=0.002)
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed (package tshark)")
+@pytest.mark.parametrize("drift_ppm", [0, 400])
+def test_tshark_finds_in_a_planned_stream_what_the_plan_did(tmp_path: Path, drift_ppm: float) -> None:
+    burst = bursts(loss=0.02, burst_packets=3)
+    what = Impairment(loss=0.01, burst=burst, jitter_ms=25, reorder=0.02, duplicate=0.02, drift_ppm=drift_ppm)
+    sent = plan(500, what, seed=4)
+    whole = stream(500, first=100)
+    came = [replace(whole[one.number], at_ns=START_NS + one.offset_ns) for one in sent.sendings]
+
+    theirs = tshark_stream(came, tmp_path)
+
+    assert len(sent.lost) and len(sent.held_back) and len(sent.duplicated) and not {0, 499} & set(sent.lost)
+    assert theirs["packets"] == len(sent.sendings)
+    assert theirs["lost"] == len(sent.lost) - len(sent.duplicated)  # it holds what came against what was expected
+    assert theirs["jitter_ms_max"] == pytest.approx(max(sent.jitter_ms()), abs=0.002)
+    assert theirs["jitter_ms_mean"] == pytest.approx(sum(sent.jitter_ms()) / len(sent.jitter_ms()), abs=0.02)
 
 
 def tshark_stream(packets: list[RtpPacket], folder: Path) -> dict[str, float]:

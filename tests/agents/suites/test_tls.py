@@ -12,6 +12,7 @@ from scripted_phone import ScriptedPhone
 from agents.bench_ca import CA_FILE, FOLDER_VARIABLE, make_ca
 from agents.instruments.digest import Account
 from agents.instruments.registrar import Registrar
+from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.stall import StallMeter
 from agents.measure import LabError, Recorder
@@ -53,13 +54,21 @@ async def bench_with(
     registrar = Registrar(ACCOUNT, expires_s=600, clock=clock)
     endpoint = SipEndpoint(clock=clock, registrar=registrar).open(("127.0.0.1", 0))
     phone = ScriptedPhone(endpoint.address, ACCOUNT, phone_tls, tired=tired)
-    meter = StallMeter()
+    meter, sender = StallMeter(), Sender()
     try:
         await phone.open()
         yield PhoneBench(
-            endpoint=endpoint, registrar=registrar, driver=phone, meter=meter, clock=clock, ics=ics or {}, ixit={}
+            endpoint=endpoint,
+            registrar=registrar,
+            driver=phone,
+            meter=meter,
+            clock=clock,
+            ics=ics or {},
+            ixit={},
+            sender=sender,
         )
     finally:
+        sender.close()
         await phone.close()
         endpoint.close()
 

@@ -181,6 +181,7 @@ async def bench_of(phone: StandIn) -> AsyncIterator[PhoneBench]:
         with phone.endpoint.expecting_calls(phone.on_call):
             yield bench
     finally:
+        bench.sender.close()
         endpoint.close()
         phone.endpoint.close()
 

@@ -1,5 +1,6 @@
 """A phone that wants its audio where nothing can be sent spoils its own call and not the bench."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,9 @@ async def test_a_call_goes_on_where_the_phone_names_an_address_that_nothing_can_
             assert await invite.response(180, timeout_s=2) is not None
             await bench.driver.answer()
             final = await invite.final(timeout_s=2)
+            async with asyncio.timeout(5):
+                while not call.port.unsendable:
+                    await asyncio.sleep(0.005)
             bye = await call.dialog.bye().final(timeout_s=2)
         bench.check_complete()
 
