@@ -2,12 +2,13 @@
 
 L16 at 16 kHz, one channel, over RTP (RFC 3551, 4.5.11; number 96), 20 ms a packet, both ways. The interface has one
 sample clock for both: a packet's time stamp is the place of its first sample on it. What the bench sends is played into
-the microphone wires 0.1 s after the first packet came; what the earpiece wires carry comes back with its place. So what
+the microphone wires 0.3 s after the first packet came; what the earpiece wires carry comes back with its place. So what
 is spoken and what is heard is known to the sample, and when that was follows from the packets that came back soonest.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +17,25 @@ from agents.instruments.packets import Packet, PacketPort, Peer
 from agents.instruments.rtp import build_rtp, parse_rtp
 from agents.instruments.rtp_sound import TimedSound
 from agents.instruments.sound.samples import Samples
-from lab_inventory.clock import Clock, boottime_ns
-from lab_inventory.errors import Unavailable
+from lab_inventory.clock import Clock
+from lab_inventory.errors import BadInput, Unavailable
 
 PAYLOAD_TYPE = 96
 RATE_HZ = 16_000
 FRAME_SAMPLES = 320
 FRAME_S = FRAME_SAMPLES / RATE_HZ
-LEAD_S = 0.1
+LEAD_S = 0.3
 """How much later than it is sent a sample is played; a packet that is later than that leaves a hole."""
+AHEAD_MAX_S = 3.5
+"""So much is kept by the interface until its time comes."""
 PACKETS_MAX = 30_000
+_SILENCE: NDArray[np.int16] = np.zeros(FRAME_SAMPLES, dtype=np.int16)
 
 
 class AudioPort:
     """Plugged in from ``open`` to ``close``; sends silence where nothing is to be played.
 
-    ``late_ms`` is the worst lateness of a packet that was sent; ``missing`` counts packets that never came back.
+    ``late_ms`` is by how much the beginning of a signal came too late to be played whole; 0: it did not.
     """
 
     def __init__(self, host: str, peer: Peer, *, clock: Clock) -> None:
@@ -42,19 +46,21 @@ class AudioPort:
         self._first_timestamp = int(clock.uniform(0, 0x7FFF_FFFF))
         self._source = int(clock.uniform(1, 0xFFFF_FFFE))
         self._sequence = int(clock.uniform(0, 0x7FFF))
-        self._waiting: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
         self._sent = 0
         self._came: list[tuple[int, int, bytes]] = []
+        self._something_came = asyncio.Event()
         self.late_ms = 0.0
-        self._due_s = self._loop.time()
+        self._begins_s = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._tick()
 
     def _tick(self) -> None:
-        self.late_ms = max(self.late_ms, 1000 * (self._loop.time() - self._due_s))
-        frame = np.zeros(FRAME_SAMPLES, dtype=np.int16)
-        frame[: len(self._waiting[:FRAME_SAMPLES])] = self._waiting[:FRAME_SAMPLES]
-        self._waiting = self._waiting[FRAME_SAMPLES:]
+        now_s = self._loop.time()
+        while self._begins_s + FRAME_S * self._sent <= now_s:
+            self._send(_SILENCE)
+        self._timer = self._loop.call_at(self._begins_s + FRAME_S * self._sent, self._tick)
+
+    def _send(self, frame: NDArray[np.int16]) -> None:
         data = build_rtp(
             payload_type=PAYLOAD_TYPE,
             marker=False,
@@ -63,14 +69,10 @@ class AudioPort:
             ssrc=self._source,
             payload=frame.astype(">i2").tobytes(),
         )
-        try:
+        with suppress(OSError, Unavailable):  # nobody is there: nothing comes back then either, and that is told
             self._port.send(data, self._peer)
-        except (OSError, Unavailable):
-            pass  # nobody is there (any more): nothing comes back then either, and that is what is told
         self._sequence = self._sequence + 1 & 0xFFFF
         self._sent += 1
-        self._due_s += FRAME_S
-        self._timer = self._loop.call_at(self._due_s, self._tick)
 
     def _on_packet(self, packet: Packet) -> None:
         read = parse_rtp(packet)
@@ -84,19 +86,40 @@ class AudioPort:
             return
         place = (read.timestamp - self._first_timestamp + 0x8000_0000 & 0xFFFF_FFFF) - 0x8000_0000
         self._came.append((place, packet.at_ns, read.payload))
+        self._something_came.set()
 
     async def heard_within(self, seconds: float) -> bool:
         """Wait until the interface has given something back: whether it did."""
-        until_ns = boottime_ns() + int(seconds * 1e9)
-        known = len(self._came)
-        while len(self._came) == known and boottime_ns() < until_ns:
-            await asyncio.sleep(0.01)
-        return len(self._came) > known
+        self._something_came.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._something_came.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def speak(self, samples: Sequence[int]) -> int:
-        """Play these once into the microphone wires, 16 bit at 16 kHz; gives the place of the first of them."""
-        self._waiting = np.asarray(samples, dtype=np.int16)
-        return FRAME_SAMPLES * self._sent
+        """Play these once into the microphone wires, 16 bit at 16 kHz; gives the place of the first of them.
+
+        All of it is sent at once: the interface keeps it until its time, so it does not matter how busy the bench is
+        meanwhile. Raises BadInput for more than it keeps.
+        """
+        if len(samples) > AHEAD_MAX_S * RATE_HZ:
+            raise BadInput(f"{len(samples)} samples are more than the {AHEAD_MAX_S:g} s that the interface keeps")
+        self._tick_now()
+        first = self._sent
+        padded = np.zeros(-(-len(samples) // FRAME_SAMPLES) * FRAME_SAMPLES, dtype=np.int16)
+        padded[: len(samples)] = np.asarray(samples, dtype=np.int16)
+        for frame in padded.reshape(-1, FRAME_SAMPLES):
+            self._send(frame)
+        behind_s = self._loop.time() - self._begins_s - FRAME_S * first - LEAD_S
+        self.late_ms = max(self.late_ms, 1000 * behind_s)
+        return FRAME_SAMPLES * first
+
+    def _tick_now(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._tick()
 
     def moment_ns(self, place: int) -> int | None:
         """When a place on the clock of the interface was, by boot time; None before anything came back."""

@@ -1,8 +1,8 @@
 """A signal that is like speech where it matters to a measurement, made from a seed: noise in syllables. Pure.
 
-Noise with the slope of speech, 150 Hz up to the codec's upper end, in pieces of 0.12 to 0.35 s with pauses between them:
-so it has pauses in which noise can be measured, and no piece that is like another, by which delay can. It is no speech:
-what is scored as speech needs speech.
+Noise with the slope of speech, 150 Hz up to the codec's upper end, in pieces of 0.12 to 0.35 s with pauses between
+them: so it has pauses in which noise can be measured, and no piece that is like another, by which delay can. It is no
+speech: what is scored as speech needs speech.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 
 L16 at 16 kHz, one channel, over RTP (RFC 3551, 4.5.11; number 96), 20 ms a packet. Whoever sends here is plugged in.
 The time stamp of a packet is the place of its first sample on the clock of the interface: the first packet that comes
-stands 0.1 s after its arrival, so that packets may be late by as much; what is played goes back with its place on the
-same clock. Nobody who sends for a second: the plug is out, and the phone hears what stands before it.
+stands 0.3 s after its arrival, and what comes up to 3.5 s early is kept; what is played goes back with its place on the
+same clock. Nobody who sends for three seconds: the plug is out, and the phone hears what stands before it.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ import numpy as np
 from agents.simulated.reference_phone.sound import FRAME_SAMPLES, RATE_HZ, Frame
 
 PAYLOAD_TYPE = 96
-LEAD_S = 0.1
-UNPLUGGED_AFTER_S = 1.0
+LEAD_S = 0.3
+UNPLUGGED_AFTER_S = 3.0
 _RING = 4 * RATE_HZ
 _HEADER = struct.Struct("!BBHII")
 _DATAGRAM_BYTES_MAX = 65_535
-_BURST_MAX = 64
+_BURST_MAX = 256
 
 
 class Jack:
@@ -29,6 +29,7 @@ class Jack:
     def __init__(self, address: tuple[str, int], *, source: int) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         try:
             self._socket.bind(address)
         except OSError:

@@ -214,7 +214,10 @@ class MediaStream:
     def _step(self, loop: asyncio.AbstractEventLoop, frame: Frame) -> None:
         """What is due now."""
         self._ticks += 1
-        if self._target is None or (self._ticks - PAUSES_FROM) % PAUSES_EVERY * FRAME_S < self._behaviour.pause_s:
+        if (self._ticks - PAUSES_FROM) % PAUSES_EVERY * FRAME_S < self._behaviour.pause_s:
+            self._marked = True
+            return
+        if self._target is None:
             return
         packet = self._key_packet() or self._audio_packet(frame)
         if packet is None:

@@ -13,6 +13,7 @@ from agents.suites.ip_phone import (
     calls,
     dialog_events,
     dialog_rules,
+    handset_sound,
     hold,
     interop,
     many_calls,
@@ -62,6 +63,7 @@ PROCEDURES: dict[str, Procedure] = {
         audio.rtp_pacing,
         media_stream.rtp_stream,
         sent_sound.sent_sound,
+        *handset_sound.PROCEDURES,
         qos.qos_marks,
         skew.skew,
         timers.invite_give_up,
@@ -125,6 +127,7 @@ async def open_phone_suite(assignment: Assignment, clock: Clock) -> PhoneSuite:
         ics=assignment.ics,
         ixit=assignment.ixit,
         power_port=slot.power,
+        audio_port=slot.audio,
         sender=sender,
     )
     suite = PhoneSuite(bench=bench, assignment=assignment, procedures=PROCEDURES)

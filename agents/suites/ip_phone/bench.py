@@ -86,6 +86,7 @@ class PhoneBench:
     calls: list["Call"] = field(default_factory=list)
     phone_gone: bool = False
     power_port: str | None = None
+    audio_port: str | None = None
     sender: Sender = field(default_factory=Sender)
     _before: tuple[int, int, int] = (0, 0, 0)
 
