@@ -14,6 +14,9 @@ _PAYLOAD = struct.Struct("!BBH")
 _END = 0x80
 PACKET_MS = 20.0
 _VOLUME_DB = 10
+_VOLUME_DB_MAX = 36
+_Read = tuple[RtpPacket, int, bool, int]
+"""A packet, its event's code, whether it ends it, and the duration it tells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,41 @@ def key_events(packets: Sequence[RtpPacket], payload_type: int) -> tuple[KeyEven
     A new key begins with another event code, with another time stamp after the end bit, and with another time stamp
     under a marker; a time stamp that moves otherwise is a fault within the key.
     """
-    groups: list[list[tuple[RtpPacket, int, bool, int]]] = []
+    return tuple(_summed_up(group) for group in _keys(packets, payload_type))
+
+
+def event_faults(packets: Sequence[RtpPacket], payload_type: int) -> tuple[str, ...]:
+    """Each field of the keys in these packets that is not as RFC 4733 has it, in words.
+
+    The reserved bit is zero (2.3.3); the volume is that of a tone, 0 to 36, and stays (2.3.4); the marker is on the
+    first packet of a key and on no other (2.5.1.1); the duration never shrinks, and is the same in all packets that end
+    the key (2.5.1.3 and 4). Where the first packet of a key was lost, its marker is not missed.
+    """
+    came = {packet.sequence for packet in packets}
+    return tuple(fault for key in _keys(packets, payload_type) for fault in _faults_of(key, came))
+
+
+def _faults_of(key: list[_Read], came: set[int]) -> list[str]:
+    digit, first = DIGITS[key[0][1]], key[0][0]
+    flags = [packet.payload[1] for packet, _, _, _ in key]
+    durations = [duration for _, _, _, duration in key]
+    ends = {duration for _, _, end, duration in key if end}
+    volumes = {flag & 0x3F for flag in flags}
+    found = {
+        "the reserved bit is set": any(flag & 0x40 for flag in flags),
+        f"a volume of -{max(volumes)} dBm0": max(volumes) > _VOLUME_DB_MAX,
+        "the volume changes": len(volumes) > 1,
+        "no marker on its first packet": not first.marker and (first.sequence - 1) & 0xFFFF in came,
+        "a marker on a later packet": any(packet.marker for packet, _, _, _ in key[1:]),
+        "the duration shrinks": durations != sorted(durations),
+        "its ends differ in duration": len(ends) > 1,
+        "more or less than four octets": any(len(packet.payload) != _PAYLOAD.size for packet, _, _, _ in key),
+    }
+    return [f"{digit}: {fault}" for fault, is_there in found.items() if is_there]
+
+
+def _keys(packets: Sequence[RtpPacket], payload_type: int) -> list[list[_Read]]:
+    groups: list[list[_Read]] = []
     for packet in in_sequence(packets):
         if packet.payload_type != payload_type or len(packet.payload) < _PAYLOAD.size:
             continue
@@ -52,7 +89,7 @@ def key_events(packets: Sequence[RtpPacket], payload_type: int) -> tuple[KeyEven
         if not groups or _begins_key(groups[-1], read):
             groups.append([])
         groups[-1].append(read)
-    return tuple(_summed_up(group) for group in groups)
+    return groups
 
 
 def digit_packets(digits: str, payload_type: int, *, frames_per_key: int = 5, end_packets: int = 3) -> list[Outgoing]:
@@ -75,14 +112,14 @@ def digit_packets(digits: str, payload_type: int, *, frames_per_key: int = 5, en
     return packets
 
 
-def _begins_key(group: list[tuple[RtpPacket, int, bool, int]], read: tuple[RtpPacket, int, bool, int]) -> bool:
+def _begins_key(group: list[_Read], read: _Read) -> bool:
     packet, code, _, _ = read
     last, last_code, _, _ = group[-1]
     ended = any(end for _, _, end, _ in group)
     return code != last_code or (packet.timestamp != last.timestamp and (ended or packet.marker))
 
 
-def _summed_up(group: list[tuple[RtpPacket, int, bool, int]]) -> KeyEvent:
+def _summed_up(group: list[_Read]) -> KeyEvent:
     return KeyEvent(
         digit=DIGITS[group[0][1]],
         started_ns=group[0][0].at_ns,
@@ -94,7 +131,7 @@ def _summed_up(group: list[tuple[RtpPacket, int, bool, int]]) -> KeyEvent:
     )
 
 
-def _duration_error_ms(group: list[tuple[RtpPacket, int, bool, int]]) -> float | None:
+def _duration_error_ms(group: list[_Read]) -> float | None:
     """Of the told duration against the times of arrival; the clock of events is 8000 Hz here (RFC 4733, 2.5.1.2)."""
     first, _, _, first_ticks = group[0]
     ended = next(((packet, ticks) for packet, _, end, ticks in group if end), None)

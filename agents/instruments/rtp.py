@@ -44,8 +44,8 @@ _PAIR_ATTEMPTS = 50
 class SignalSent:
     """A signal on its way: what was planned for its packets, and which of the stream they are.
 
-    ``started_ns``: when its first packet is due (CLOCK_BOOTTIME); ``first_sequence`` and ``first_timestamp``: those of
-    packet 0 of the plan, from which the others count on.
+    ``started_ns``: when its first packet is due, where it is not delayed (CLOCK_BOOTTIME); ``first_sequence`` and
+    ``first_timestamp``: those of packet 0 of the plan, from which the others count on.
     """
 
     plan: Plan
@@ -55,8 +55,8 @@ class SignalSent:
 
     @property
     def ends_ns(self) -> int:
-        """When a packet after the last would be due."""
-        return self.started_ns + self.plan.duration_ns
+        """When all of it is sent, and the time of its last packet is over."""
+        return self.started_ns + self.plan.ends_ns
 
 
 class RtpPort:
@@ -74,6 +74,7 @@ class RtpPort:
         self._sender = sender or Sender()
         self._ends_sender = sender is None
         self._stream = Stream(self._outlet, clock=clock)
+        self.signal: SignalSent | None = None
         self.heard: Arrivals[RtpPacket] = Arrivals(most=PACKETS_MAX)
         self.foreign = 0
         self.rtcp_packets = 0
@@ -228,9 +229,15 @@ class RtpPort:
             for packet in waiting:
                 self._take_rtcp(packet)
 
-    def start_sending(self, destination: Peer, *, payload_type: int, frames: Sequence[bytes]) -> None:
-        """Send ``frames`` (20 ms each) over and over at an even pace until stopped; a stream begun before goes on."""
-        self._stream.start(destination, payload_type=payload_type, plan=plan(0), frames=(), then=frames)
+    def start_sending(
+        self, destination: Peer, *, payload_type: int, frames: Sequence[bytes], ticks: int = TICKS_PER_FRAME
+    ) -> None:
+        """Send ``frames`` (20 ms each, ``ticks`` of the RTP clock) over and over at an even pace until stopped.
+
+        A stream begun before goes on with its numbers and time stamps.
+        """
+        self.signal = None
+        self._stream.start(destination, payload_type=payload_type, plan=plan(0), frames=(), then=frames, ticks=ticks)
 
     def send_signal(
         self,
@@ -241,25 +248,31 @@ class RtpPort:
         then: Sequence[bytes],
         impairment: Impairment = CLEAN,
         seed: int = 0,
+        ticks: int = TICKS_PER_FRAME,
     ) -> SignalSent | None:
         """Send ``frames`` (20 ms each) once, as the plan of this impairment has it; ``then`` over and over after it.
 
         What was being sent stops. Returns at once, and says what was planned for when; None where nothing can be sent
-        to this destination at all.
+        to this destination at all. It stays in ``signal`` until something else is sent, or nothing any more.
         """
+        self.signal = None
         planned = plan(len(frames), impairment, seed=seed)
-        score = self._stream.start(destination, payload_type=payload_type, plan=planned, frames=frames, then=then)
+        score = self._stream.start(
+            destination, payload_type=payload_type, plan=planned, frames=frames, then=then, ticks=ticks
+        )
         if score is None:
             return None
-        return SignalSent(
+        self.signal = SignalSent(
             plan=planned,
             started_ns=score.began_ns,
             first_sequence=score.sequence,
             first_timestamp=score.timestamp,
         )
+        return self.signal
 
     def stop_sending(self) -> None:
         """Send no more; may be called twice."""
+        self.signal = None
         self._stream.stop()
 
     def send_events(self, events: Sequence[Outgoing]) -> None:

@@ -61,6 +61,12 @@ def missing(packets: Sequence[RtpPacket]) -> int:
     return max(numbers) - min(numbers) + 1 - len(set(numbers))
 
 
+def loss_bursts(packets: Sequence[RtpPacket]) -> tuple[int, ...]:
+    """How many packets of one source are missing in a row, for each place where some are; over all payload types."""
+    came = sorted(set(extended_sequence(packets)))
+    return tuple(after - before - 1 for before, after in pairwise(came) if after - before > 1)
+
+
 def in_sequence(packets: Sequence[RtpPacket]) -> tuple[RtpPacket, ...]:
     """The packets of one source in the order they were sent, duplicates left out."""
     by_number: dict[int, RtpPacket] = {}

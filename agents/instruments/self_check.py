@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz, tone, tone_share
 from agents.instruments.dialog import Dialog, expecting_calls, ignoring_calls
 from agents.instruments.digest import Account, answer_challenge
-from agents.instruments.dtmf import digit_packets, key_events
+from agents.instruments.dtmf import digit_packets, event_faults, key_events
 from agents.instruments.packets import Peer
 from agents.instruments.registrar import Registrar
 from agents.instruments.rtp import RtpPacket, RtpPort
@@ -28,6 +28,7 @@ from lab_inventory.measurement import Limit, Measurement, Unit, Value
 
 MEDIA_S = 1.0
 DIGITS = "159#"
+EVENTS = TELEPHONE_EVENT.payload_type
 LEVEL_DBFS = -20.0
 ANSWER_S = 1.0
 _FAST = Timers(t1_s=0.05, t2_s=0.4)  # the timer check repeats an INVITE; at the RFC's pace that would take seconds
@@ -212,10 +213,10 @@ async def _check_media(near: RtpPort, far: RtpPort) -> dict[str, Value]:
     paces = [pace(heard, PCMU.payload_type) for heard in (heard_far[len(DIGITS) * 7 :], heard_near)]
     audio = [decode("PCMU", payloads(heard, PCMU.payload_type)) for heard in (heard_far, heard_near)]
     errors_db = [level_dbfs(pcm) - LEVEL_DBFS for pcm in audio]
-    keys = key_events(heard_far, TELEPHONE_EVENT.payload_type)
+    keys = key_events(heard_far, EVENTS)
     values: dict[str, Value] = {
         "packets_missing": missing(heard_far) + missing(heard_near),
-        "digits_correct": "".join(key.digit for key in keys) == DIGITS,
+        "digits_correct": "".join(key.digit for key in keys) == DIGITS and not event_faults(heard_far, EVENTS),
         "tone_level_error_db": max(errors_db, key=abs),
         "tone_share": min(tone_share(pcm, rate_hz=sample_rate_hz("PCMU")) for pcm in audio),
     }

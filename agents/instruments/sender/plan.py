@@ -44,6 +44,11 @@ class Plan:
         return _due_ns(self.packets, self.interval_ns, self.drift_ppm)
 
     @property
+    def ends_ns(self) -> int:
+        """From the stream's begin until all of it is sent and the time of its last packet is over."""
+        return max([self.duration_ns, *(sending.offset_ns for sending in self.sendings[-1:])])
+
+    @property
     def loss(self) -> float:
         """The share of packets that is not sent."""
         return len(self.lost) / self.packets if self.packets else 0.0

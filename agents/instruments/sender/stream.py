@@ -58,7 +58,7 @@ class Score:
         if not self.then:
             return None
         after = position - len(planned)
-        due_ns = self.began_ns + self.plan.duration_ns + after * FRAME_NS
+        due_ns = self.began_ns + self.plan.ends_ns + after * FRAME_NS
         return due_ns, self.plan.packets + after, self.then[after % len(self.then)]
 
     def packets_before(self, position: int) -> int:
@@ -203,12 +203,14 @@ class Stream:
         self._fill()
 
     def close(self) -> None:
-        """Stop, and let the sender let go of the port. What was sent stays known."""
+        """Stop, and let the sender and the memory of the ring go. What was sent stays known."""
         self.stop()
         self._closed = True
         if self._port is not None:
             self._port.close()
             self.settle()
+            self._port = None
+            self._planned.clear()
 
     def settle(self) -> None:
         """Keep what became of the packets that the sender has dealt with."""

@@ -12,7 +12,7 @@ from agents.instruments.audio import decode, encode, level_dbfs, sample_rate_hz,
 from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.dialog import Dialog
 from agents.instruments.registrar import Binding, Registrar
-from agents.instruments.rtp import RtpPacket, RtpPort, SignalSent
+from agents.instruments.rtp import FRAME_S, RtpPacket, RtpPort, SignalSent
 from agents.instruments.rtp_analysis import main_source, payloads
 from agents.instruments.sdes import Crypto
 from agents.instruments.sdp import (
@@ -359,7 +359,8 @@ class Call:
         if (audio.protocol == SECURED or self.port.secured) and not self._agree_on_keys(audio):
             self.port.stop_sending()
             return
-        self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=tone_frames(codec.encoding))
+        frames = tone_frames(codec.encoding)
+        self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=frames, ticks=_ticks(codec))
 
     def send(self, frames: Sequence[bytes]) -> None:
         """Send these frames over and over, in the codec agreed on, in place of the tone; nothing where nobody listens.
@@ -373,7 +374,9 @@ class Call:
     async def send_speech(
         self, samples: Sequence[int], *, impairment: Impairment = CLEAN, seed: int = 0
     ) -> SignalSent | None:
-        """Send a signal in place of the tone, and wait until it is over; None where the phone wants no audio.
+        """Send a signal in place of the tone, and wait until it is over.
+
+        None where the phone wants no audio, or asked for something else in the middle of it.
 
         ``samples``: PCM, signed 16 bit, at the rate of the codec agreed on (:func:`sample_rate_hz`); what is left over
         of the last 20 ms is not sent. Silence follows it, until the phone asks for something else. What is given back
@@ -391,10 +394,12 @@ class Call:
             then=silent_frames(codec.encoding),
             impairment=impairment,
             seed=seed,
+            ticks=_ticks(codec),
         )
-        if sent is not None:
-            await asyncio.sleep(max(0.0, (sent.ends_ns - boottime_ns()) / 1e9))
-        return sent
+        if sent is None:
+            return None
+        await asyncio.sleep(max(0.0, (sent.ends_ns - boottime_ns()) / 1e9))
+        return sent if self.port.signal is sent else None
 
     def rekey(self, key: Crypto) -> ClientTransaction:
         """Offer another key of ours within the call; it is used once the phone has answered."""
@@ -454,6 +459,11 @@ class Call:
         if self.dialog.established and not self.dialog.ended:
             self.dialog.bye()
         self.port.close()
+
+
+def _ticks(codec: AudioFormat) -> int:
+    """How much of the RTP clock a frame of 20 ms is."""
+    return round(codec.clock_hz * FRAME_S)
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,10 @@
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 
-from agents.instruments.dtmf import DIGITS, digit_packets, key_events
+import pytest
+
+from agents.instruments.dtmf import DIGITS, digit_packets, event_faults, key_events
 from agents.instruments.rtp import RtpPacket
 
 EVENT = 101
@@ -91,3 +94,40 @@ def test_other_events_other_payload_types_and_short_packets_are_no_keys() -> Non
     audio = replace(packet, sequence=2, payload_type=0)
 
     assert key_events([flash, short, audio], EVENT) == ()
+
+
+def changed(packet: RtpPacket, *, flags: int = 0, volume: int | None = None, duration: int | None = None) -> RtpPacket:
+    code, second, told = struct.unpack("!BBH", packet.payload)
+    second = second | flags if volume is None else second & 0xC0 | volume
+    return replace(packet, payload=struct.pack("!BBH", code, second, told if duration is None else duration))
+
+
+def test_a_right_event_has_no_fault_in_any_field() -> None:
+    assert event_faults(packets_of(DIGITS), EVENT) == ()
+    assert event_faults(packets_of("7")[2:], EVENT) == ()  # the first packet was lost, and its marker with it
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "fault"),
+    [
+        (3, lambda packet: changed(packet, flags=0x40), "the reserved bit is set"),
+        (3, lambda packet: changed(packet, volume=12), "the volume changes"),
+        (0, lambda packet: replace(packet, marker=False), "no marker on its first packet"),
+        (3, lambda packet: replace(packet, marker=True), "a marker on a later packet"),
+        (3, lambda packet: changed(packet, duration=100), "the duration shrinks"),
+        (6, lambda packet: changed(packet, duration=960), "its ends differ in duration"),
+        (1, lambda packet: replace(packet, payload=packet.payload + b"x"), "more or less than four octets"),
+    ],
+)
+def test_each_field_that_is_wrong_is_told(place: int, change: Callable[[RtpPacket], RtpPacket], fault: str) -> None:
+    packets = [replace(packet, sequence=packet.sequence + 1) for packet in packets_of("7")]
+    audio = replace(packets[0], payload_type=0, sequence=0, marker=False)
+    packets[place] = change(packets[place])
+
+    assert event_faults([audio, *packets], EVENT) == (f"7: {fault}",)
+
+
+def test_a_volume_below_that_of_a_tone_is_told() -> None:
+    assert event_faults([changed(packet, volume=50) for packet in packets_of("7")], EVENT) == (
+        "7: a volume of -50 dBm0",
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from agents.instruments.arrivals import Arrivals
 from agents.instruments.packets import Packet, PacketPort
-from lab_inventory.clock import boottime_ns
+from lab_inventory.clock import boottime_ns, wall_ns
 from lab_inventory.errors import Unavailable
 
 LOOPBACK = ("127.0.0.1", 0)
@@ -125,3 +125,27 @@ async def test_the_mark_of_a_datagram_comes_with_it(mark: int) -> None:
 
     assert packet is not None
     assert packet.dscp == mark
+
+
+async def test_a_process_that_is_interrupted_while_it_reads_both_clocks_takes_no_time_for_a_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    came: Arrivals[Packet] = Arrivals(most=1000)
+    port = PacketPort.open(LOOPBACK, came.add)
+    await until_the_kernel_stamps(came, port)
+    reads = itertools.count()
+
+    def interrupted() -> int:
+        if next(reads) == 0:
+            time.sleep(0.03)
+        return wall_ns()
+
+    monkeypatch.setattr("agents.instruments.packets.wall_ns", interrupted)
+    sent_ns = port.send(b"x", port.address)
+    left_ns = boottime_ns()
+    packet = await came.first(lambda packet: packet.data == b"x", timeout_s=1)
+    port.close()
+
+    assert packet is not None
+    assert sent_ns <= packet.at_ns < left_ns + 10_000_000
+    assert (port.clock_steps, next(reads) > 1) == (0, True)

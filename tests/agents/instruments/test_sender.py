@@ -1,7 +1,6 @@
 """The sender's process: what it sends over the wire is what was planned, and it never outlives its run."""
 
 import asyncio
-import os
 import signal
 import sys
 import time  # noqa: TID251 - holds the event loop up on purpose
@@ -88,7 +87,7 @@ async def test_what_a_plan_did_is_measured_at_the_other_end(ports: tuple[RtpPort
         (packet.at_ns - sent.started_ns - sending.offset_ns) / 1e6
         for packet, sending in zip(packets, plan.sendings, strict=True)
     ]
-    assert min(late_ms) >= -0.01
+    assert min(late_ms) >= -0.05
     differences = [
         abs(ticks / 8 - truth) for ticks, truth in zip(jitter_ticks(packets, 0), plan.jitter_ms(), strict=True)
     ]
@@ -137,9 +136,9 @@ async def test_a_sender_that_ended_by_itself_is_told(sender: Sender, ports: tupl
     await far.heard.first(lambda _: True, timeout_s=10)
     assert sender.pid is not None
     mark = mark_of(sender.pid)
-    os.kill(sender.pid, signal.SIGKILL)
-    if mark is not None:
-        await mark.ended()
+    assert mark is not None
+    mark.signal(signal.SIGKILL)
+    await mark.ended()
 
     assert sender.fault == "the sender's process ended with status -9"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agents.instruments.clock_skew import clock_skew
-from agents.instruments.rtp_analysis import disorder, jitter_ticks, missing
+from agents.instruments.rtp_analysis import disorder, jitter_ticks, loss_bursts, missing
 from agents.instruments.rtp_packet import RtpPacket
 from agents.instruments.sender.impairment import GilbertElliott, Impairment, bursts
 from agents.instruments.sender.plan import FRAME_NS, Plan, plan
@@ -76,7 +76,9 @@ def test_what_is_measured_of_a_stream_is_what_its_plan_did_to_it(what: Impairmen
     numbers = [
         sending.number for sending in sent.sendings
     ]  # what is lost before the first and behind the last is unseen
-    assert missing(packets) == sum(min(numbers) < number < max(numbers) for number in sent.lost)
+    seen = [number for number in sent.lost if min(numbers) < number < max(numbers)]
+    assert missing(packets) == sum(loss_bursts(packets)) == len(seen)
+    assert len(loss_bursts(packets)) == sum(number - 1 not in seen for number in seen)
     assert disorder(packets) == (len(sent.held_back), len(sent.duplicated))
     assert [ticks / 8 for ticks in jitter_ticks(packets, 0)] == pytest.approx(sent.jitter_ms(), abs=1e-6)
 
