@@ -1,7 +1,7 @@
 """The score of the suite for IP phones: its phones, their defects, and the requirement that must find each. Data."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from agents.score.scoring import Phone, golden_of
 from agents.score.seeded import PROFILE, FoundBy, Subject, subjects
 from agents.score.verdicts import requirements_in
 from agents.simulated.defects import DEFECTS
+from agents.simulated.impairments import IMPAIRMENTS
 from agents.simulated.reference_phone.defects import DEFECTS as REFERENCE_DEFECTS
 from agents.simulated.reference_phone.tones import LEVEL_DBFS
 from lab_inventory.clock import SystemClock
@@ -23,6 +24,9 @@ from lab_inventory.shipped import shipped_programmes
 
 PROGRAMME = "skype-for-business.ip-phone"
 ENDURANCE = "endurance"
+HANDSET = "handset"
+DELAY_MS = 105
+"""From mouth to ear of the healthy phone: 21 ms in sending, in receiving its buffer of 60 ms and up to a tick."""
 REFERENCE = "reference"
 THIRD_PARTY = "baresip"
 INSTRUMENT = Instrument(
@@ -48,6 +52,11 @@ BY_PROXY: Mapping[str, FoundBy] = {
     "register-wrong-digest": FoundBy(requirement="IP-REG-01"),
     "register-refresh-late": FoundBy(requirement="IP-REG-02"),
     "codec-g722-silent": FoundBy(requirement="IP-MED-01"),
+    "network-loses": FoundBy(requirement="IP-MED-11", size=2),
+    "network-duplicates": FoundBy(requirement="IP-MED-11", size=2),
+    "network-reorders": FoundBy(requirement="IP-MED-11", size=2),
+    "network-jitters": FoundBy(requirement="IP-MED-03", quantity="interval_sd_ms", slope=1 / math.sqrt(6)),
+    "network-stalls": FoundBy(requirement="IP-MED-11", quantity="gap_ms", healthy=20),
 }
 """What the proxy before a third-party phone does wrong."""
 
@@ -74,6 +83,17 @@ def cut_for_harmonics(percent: float) -> float:
 
 def _plainly(requirement: str, *defects: str) -> dict[str, FoundBy]:
     return {defect: FoundBy(requirement=requirement) for defect in defects}
+
+
+def _at_handset(
+    requirement: str,
+    quantity: str | None,
+    *defects: str,
+    healthy: float = 0.0,
+    size_of: Callable[[float], float] | None = None,
+) -> dict[str, FoundBy]:
+    by = FoundBy(requirement=requirement, quantity=quantity, healthy=healthy, size_of=size_of, profile=HANDSET)
+    return dict.fromkeys(defects, by)
 
 
 BY_REFERENCE: Mapping[str, FoundBy] = {
@@ -137,6 +157,13 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     "microphone-clips": FoundBy(requirement="IP-MED-13", quantity="send_harmonics_percent", size_of=cut_for_harmonics),
     "microphone-drops": FoundBy(requirement="IP-MED-13", quantity="send_interruption_ms"),
     "echo": FoundBy(requirement="IP-MED-14", quantity="echo_loss_db", size_of=share_for_loss),
+    **_at_handset("IP-MED-05", "delay_sum_ms", "microphone-late", "playout-late", healthy=DELAY_MS),
+    **_at_handset("IP-MED-16", "receive_level_error_db", "earpiece-quiet"),
+    **_at_handset("IP-MED-16", "receive_noise_percent", "earpiece-noisy"),
+    **_at_handset("IP-MED-16", "receive_interruption_ms", "earpiece-drops"),
+    **_at_handset("IP-MED-16", "receive_harmonics_percent", "earpiece-clips", size_of=cut_for_harmonics),
+    **_at_handset("IP-MED-15", None, "playout-silent-after-hold"),
+    **_at_handset("IP-MED-17", None, "microphone-narrow", "earpiece-narrow"),
     "rtp-sequence-jumps": FoundBy(requirement="IP-MED-11", size=50),
     "rtp-pauses": FoundBy(requirement="IP-MED-11", quantity="gap_ms", healthy=20),
     **_plainly("IP-MED-12", "rtcp-absent", "rtcp-loss-untold", "rtcp-too-often"),
@@ -158,20 +185,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
 NOT_SCORED: Mapping[str, str] = {
     "register-no-removal": "shows only when the phone is switched off, and a scoring has no switch for its power",
     **dict.fromkeys(
-        (
-            "microphone-late",
-            "microphone-narrow",
-            "earpiece-quiet",
-            "earpiece-clips",
-            "earpiece-noisy",
-            "earpiece-drops",
-            "earpiece-narrow",
-            "playout-late",
-            "playout-buffer-short",
-            "playout-gaps",
-            "playout-silent-after-hold",
-        ),
-        "shows at the handset socket alone, which no procedure listens to yet",
+        ("playout-buffer-short", "playout-gaps"), "shows on an impaired network alone, which is not made yet"
     ),
 }
 """Defects of the reference phone that no requirement of these profiles can find, and why."""
@@ -186,7 +200,7 @@ def programme() -> Programme:
 
 def asked(of: Programme) -> dict[str, Asked]:
     """By profile: every case that one of its requirements with a procedure asks for."""
-    return {profile: _asked(of, profile) for profile in (PROFILE, ENDURANCE)}
+    return {profile: _asked(of, profile) for profile in (PROFILE, HANDSET, ENDURANCE)}
 
 
 def _asked(of: Programme, profile: str) -> Asked:
@@ -219,7 +233,8 @@ def third_party(directory: Path, of: Programme) -> Phone:
         directory=directory,
         ics=everything(of, lacks=lacks),
         found_by=BY_PROXY,
-        wrong={slug: kind(clock).wrong for slug, kind in DEFECTS.items()},
+        wrong={slug: kind(clock).wrong for slug, kind in DEFECTS.items()}
+        | {slug: kind.wrong for slug, kind in IMPAIRMENTS.items()},
         golden=golden_of("ip-phone", THIRD_PARTY),
     )
 

@@ -3,7 +3,8 @@
 L16 at 16 kHz, one channel, over RTP (RFC 3551, 4.5.11; number 96), 20 ms a packet. Whoever sends here is plugged in.
 The time stamp of a packet is the place of its first sample on the clock of the interface: the first packet that comes
 stands 0.3 s after its arrival, and what comes up to 3.5 s early is kept; what is played goes back with its place on the
-same clock. Nobody who sends for three seconds: the plug is out, and the phone hears what stands before it.
+same clock. Nothing for three seconds after all that came has been played: the plug is out, and the phone hears what
+stands before it.
 """
 
 import asyncio
@@ -67,8 +68,8 @@ class Jack:
         if self._peer != peer or not self._plugged(now_s):
             self._peer, self._first_timestamp, self._begins_s = peer, timestamp, now_s + LEAD_S
             self._ring[:] = 0
-        self._came_s = now_s
         place = timestamp - self._first_timestamp & 0xFFFF_FFFF
+        self._came_s = max(now_s, self._begins_s + place / RATE_HZ)
         places = np.arange(place, place + FRAME_SAMPLES) % _RING
         self._ring[places] = np.frombuffer(data[_HEADER.size :], dtype=">i2")
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.instruments.audio import sample_rate_hz
+from agents.instruments.audio import TONE_HZ, sample_rate_hz
 from agents.instruments.audio_port import LEAD_S, RATE_HZ, AudioPort
 from agents.instruments.rtp_sound import rtp_sound
 from agents.instruments.sdp import G722, PCMU, TELEPHONE_EVENT, MediaDirection
 from agents.instruments.sound.samples import Samples, level_dbov, resampled, to_pcm
-from agents.instruments.sound.score import Heard, SoundScore, score_recording
+from agents.instruments.sound.score import SoundScore, score_recording
+from agents.instruments.steady_tone import steady_tone
 from agents.instruments.syllables import syllables
 from agents.measure import LabError, Procedure, Recorder, procedure
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import TONE_LEVEL_DBFS, Call, PhoneBench
 from agents.suites.ip_phone.hold import reinvite
 from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import Unavailable
@@ -28,17 +29,17 @@ from lab_inventory.noun import host_and_port
 
 OFFERED = (G722, PCMU, TELEPHONE_EVENT)
 SPOKEN_SEED, SENT_SEED = 31, 32
+SETTLE_S = 0.7
+"""An adaptive codec, and the buffers of both sides, are settled by then."""
 TAIL_S = 0.6
 """What comes later than this is not waited for."""
 AFTER_HOLD_S = 1.2
 HEARD_DBOV_MIN = -45.0
 PLUGGED_WITHIN_S = 2.0
-NOISE_AT_DBOV = -20.0
 UPPER_BANDS_HZ = (3_900.0, 6_400.0)
 DELAY_UNCERTAINTY_MS = 3.0
 """Of each direction: the place of the interface's clock, and what a soonest packet may have been late by."""
 GAIN_UNCERTAINTY_DB = 0.5
-NOISE_UNCERTAINTY_PERCENT = 0.5
 DROP_OUT_UNCERTAINTY_MS = 2.0
 BAND_UNCERTAINTY_DB = 1.5
 
@@ -75,7 +76,7 @@ async def plugged_in(bench: PhoneBench) -> AsyncIterator[AudioPort]:
         "receive_delay_ms": Unit.MILLISECOND,
         "delay_sum_ms": Unit.MILLISECOND,
         "receive_level_error_db": Unit.DECIBEL,
-        "receive_clipped_percent": Unit.PERCENT,
+        "receive_harmonics_percent": Unit.PERCENT,
         "receive_noise_percent": Unit.PERCENT,
         "receive_interruption_ms": Unit.MILLISECOND,
         "send_upper_band_loss_db": Unit.DECIBEL,
@@ -85,7 +86,9 @@ async def plugged_in(bench: PhoneBench) -> AsyncIterator[AudioPort]:
     },
 )
 async def handset_sound(bench: PhoneBench, recorder: Recorder) -> None:
-    """One call in wideband where the phone takes that: both directions at once, then once more after a hold."""
+    """One call in wideband where the phone takes that: the bench's tone at the earpiece; then both directions at once,
+    and once more after a hold.
+    """
     async with plugged_in(bench) as port:
         call = await bench.established_call(OFFERED)
         if call is None or call.codec is None or await call.first_packet(boottime_ns(), 2.0) is None:
@@ -93,13 +96,13 @@ async def handset_sound(bench: PhoneBench, recorder: Recorder) -> None:
             return
         if not await port.heard_within(PLUGGED_WITHIN_S):
             raise LabError("nothing comes from the sound interface at the handset socket")
+        await _measure_received(bench, call, port, float(bench.parameter("tone_s")))
         both = await both_directions(call, port, float(bench.parameter("window_s")))
         if both is None:
             bench.measure_rest(handset_sound, "the phone wants no audio in this call")
             return
         sent, heard = both
         _measure_delay(bench, sent, heard)
-        _measure_received(bench, heard)
         for way, direction in (("send", sent), ("receive", heard)):
             _measure_upper_band(bench, f"{way}_upper_band_loss_db", direction)
         await _measure_after_hold(bench, call, port)
@@ -159,31 +162,33 @@ def _measure_delay(bench: PhoneBench, sent: Direction, heard: Direction) -> None
     bench.measure("delay_sum_ms", total_ms, note, bench_stall=heard.late_ms, uncertainty=2 * DELAY_UNCERTAINTY_MS)
 
 
-def _measure_received(bench: PhoneBench, direction: Direction) -> None:
-    found = direction.score.heard
-    if found is None:
-        for quantity in ("level_error_db", "clipped_percent", "noise_percent", "interruption_ms"):
-            bench.measure(f"receive_{quantity}", None, direction.score.refused or "")
+async def _measure_received(bench: PhoneBench, call: Call, port: AudioPort, seconds: float) -> None:
+    """The tone that the bench sends in every call, at the earpiece: as ``sent-sound`` measures the one it is sent."""
+    await asyncio.sleep(SETTLE_S)
+    since_ns = boottime_ns()
+    await asyncio.sleep(seconds)
+    until_ns = boottime_ns()
+    late_ms = call.port.lateness_ms(since_ns, until_ns)
+    recording = port.recording()
+    came = np.zeros(0) if recording is None else 32768 * recording.cut(since_ns, seconds)
+    seen = steady_tone(came.tolist(), rate_hz=RATE_HZ, frequency_hz=TONE_HZ)
+    if seen is None:
+        for quantity in ("level_error_db", "harmonics_percent", "noise_percent", "interruption_ms"):
+            bench.measure(f"receive_{quantity}", None, "no tone came to the earpiece, or too little of it")
         return
-    nominal_db = float(bench.ixit.get("earpiece_gain", 0))
-    error_db, words = abs(found.gain_db - nominal_db), f"{direction.score.codec}, gain {found.gain_db:+.2f} dB"
+    gain_db = seen.level_dbfs - TONE_LEVEL_DBFS
+    words = f"{seen.seconds:.1f} s, {seen.frequency_hz:.1f} Hz, gain {gain_db:+.2f} dB"
+    error_db = abs(gain_db - float(bench.ixit.get("earpiece_gain", 0)))
     bench.measure("receive_level_error_db", error_db, words, uncertainty=GAIN_UNCERTAINTY_DB)
-    bench.measure("receive_clipped_percent", 100 * found.limited, words)
-    if found.noise_dbov is None:
-        bench.measure("receive_noise_percent", None, "there was no pause to hear noise in")
-    else:
-        share = 100 * 10 ** ((found.noise_dbov - found.gain_db - NOISE_AT_DBOV) / 20)
-        note = f"{found.noise_dbov:.1f} dBov in the pauses"
-        bench.measure("receive_noise_percent", share, note, uncertainty=NOISE_UNCERTAINTY_PERCENT)
-    longest_ms, note = longest_drop_out_ms(found)
-    stall = direction.late_ms
-    bench.measure("receive_interruption_ms", longest_ms, note, bench_stall=stall, uncertainty=DROP_OUT_UNCERTAINTY_MS)
-
-
-def longest_drop_out_ms(found: Heard) -> tuple[float, str]:
-    """The longest, and in words how many there were."""
-    longest_ms = 1000 * max((drop.length_s for drop in found.drop_outs), default=0.0)
-    return longest_ms, f"{len(found.drop_outs)} drop-outs in {found.covered:.0%} of the signal"
+    bench.measure("receive_harmonics_percent", seen.harmonics_percent, words)
+    bench.measure("receive_noise_percent", seen.rest_percent, words)
+    bench.measure(
+        "receive_interruption_ms",
+        seen.interruption_ms,
+        words,
+        bench_stall=late_ms,
+        uncertainty=DROP_OUT_UNCERTAINTY_MS,
+    )
 
 
 def _measure_upper_band(bench: PhoneBench, quantity: str, direction: Direction) -> None:
@@ -195,7 +200,7 @@ def _measure_upper_band(bench: PhoneBench, quantity: str, direction: Direction) 
     upper = [band.gain_db for band in found.response if UPPER_BANDS_HZ[0] <= band.centre_hz <= UPPER_BANDS_HZ[1]]
     middle = [band.gain_db for band in found.response if 900 <= band.centre_hz <= 1100]
     if not upper or not middle:
-        bench.measure(quantity, None, f"the call was in {direction.score.codec}, which has no upper band")
+        bench.measure(quantity, None, f"over {direction.score.codec} nothing came that is like 4 kHz and more as sent")
         return
     loss_db = middle[0] - sum(upper) / len(upper)
     note = ", ".join(f"{band.centre_hz:.0f} Hz {band.gain_db:+.1f} dB" for band in found.response[::2])
