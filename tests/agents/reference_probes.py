@@ -308,6 +308,12 @@ async def dialled_after_s(at: AtWire) -> float:
     return (await at.dial()).at_s - pressed_s
 
 
+async def undialled(at: AtWire) -> int:
+    """How many calls that are dialled never come to the wire."""
+    assert at.phone.dial(f"sip:bench@{at.wire.registrar}") is None
+    return int(await at.first(is_request("INVITE"), timeout_s=QUIET_S) is None)
+
+
 async def max_forwards(at: AtWire) -> str:
     return value_of((await at.dial()).data, "Max-Forwards")
 

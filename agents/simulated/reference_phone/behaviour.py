@@ -49,6 +49,8 @@ class Behaviour:
     answer_delay_s: float = 0.0
     answers_call: int = 0
     """0: every call is answered; n: each n-th is not."""
+    dials_call: float = 0
+    """0: every call that is dialled is made; n: each n-th is not."""
     ends_after_calls: float = 0
     """The process ends when it has served so many calls; 0: never."""
     ends_on_bad_message: bool = False
@@ -88,6 +90,8 @@ class Behaviour:
     media_after_bye_s: float = 0.0
     jitter_s: float = 0.0
     loss_share: float = 0.0
+    rarely_late_s: float = 0.0
+    """One packet in a thousand is late by so much."""
     pace_stretch: float = 0.0
     """By how much each interval between packets is longer than 20 ms, as a share."""
     sequence_jump_every: float = 0

@@ -160,6 +160,14 @@ _CALLS = (
         "every third call that comes is not answered, whatever is pressed (RFC 3261, 13.3.1.4)",
         answers_call=3,
     ),
+    _sized(
+        "dial-fails-at-times",
+        "calls",
+        20,
+        "each so many-th call that is dialled is not made (RFC 3261, 13.2.1)",
+        "dials_call",
+        1.0,
+    ),
     _sized("crash-after-calls", "count", 5, "the phone ends after so many calls", "ends_after_calls", 1.0),
     _plain(
         "cancel-no-487", "an INVITE that is cancelled is never answered (RFC 3261, 9.2)", ends_cancelled_invite=False
@@ -268,6 +276,8 @@ _MEDIA = (
     _sized("rtp-slow", "percent", 2, "packets leave further apart than 20 ms (RFC 3551, 4.2)", "pace_stretch", 0.01),
     _sized("audio-clock-slow", "ppm", 200, "the clock of the audio is slow (3GPP TS 26.131, 6.13)", "pace_stretch",
            1e-6),
+    _sized("rtp-rarely-late", "ms", 100, "one packet in a thousand is late by so much (RFC 3550, 6.4.1)",
+           "rarely_late_s", 0.001),
     _sized("rtp-pauses", "ms", 200, "once in two seconds nothing is sent for so long (RFC 3551, 4.1)", "pause_s",
            0.001),
     _sized("rtp-sequence-jumps", "packets", 50, "a sequence number is left out after so many packets (RFC 3550, 5.1)",

@@ -33,6 +33,7 @@ PORTS_TRIED = 64
 DATAGRAM_BYTES_MAX = 65_535
 BURST_MAX = 64
 PAUSES_EVERY, PAUSES_FROM = 100, 25
+RARELY = 1000
 REPORT_S = 5.0
 REPORT_SPREAD = (0.5 / 1.21828, 1.5 / 1.21828)
 """The interval of reports is drawn anew each time, as a share of 5 s, and halved for the first (RFC 3550, 6.3.1)."""
@@ -230,8 +231,11 @@ class MediaStream:
         if self._lost >= 1:
             self._lost -= 1
             return
-        if self._behaviour.jitter_s:
-            loop.call_later(self._clock.uniform(0.0, self._behaviour.jitter_s), self._emit, packet, self._target)
+        late_s = self._clock.uniform(0.0, self._behaviour.jitter_s) if self._behaviour.jitter_s else 0.0
+        if self._sent % RARELY == RARELY // 2:
+            late_s += self._behaviour.rarely_late_s
+        if late_s:
+            loop.call_later(late_s, self._emit, packet, self._target)
         else:
             self._emit(packet, self._target)
 

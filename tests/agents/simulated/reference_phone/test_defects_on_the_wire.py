@@ -82,6 +82,7 @@ NEVER = [  # what never comes is -1 instead of a small number of seconds
 MORE = [  # more than without the defect
     ("register-no-back-off", 0, look.tries_after_failure, 5, FAILING),
     ("gives-up-late", 1, look.invites_before_give_up, 1, {"t1_s": 0.005}),
+    ("dial-fails-at-times", 1, look.undialled, 1, {}),
     ("crash-after-calls", 2, look.crashes_after_two_calls, 1, {}),
     ("media-after-bye", 300, look.packets_after_bye, 8, {}),
     ("rtp-jitter", 60, look.spread_ms, 5, {"clock": SystemClock()}),
@@ -161,6 +162,7 @@ def test_every_defect_has_a_test() -> None:
     tested += [  # in suites/test_reference_media
         "media-unmarked", "signalling-unmarked", "audio-clock-slow", "rtp-source-changes", "rtp-timestamp-steps",
         "rtp-marker-always", "rtcp-count-wrong", "rtcp-loss-untold", "rtcp-too-often",
+        "rtp-rarely-late",
     ]  # fmt: skip
     tested += [  # in test_sound
         "microphone-loud", "microphone-dead", "microphone-clips", "microphone-noisy", "microphone-drops",
