@@ -169,6 +169,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_at_handset("IP-MED-16", "receive_interruption_ms", "earpiece-drops"),
     **_at_handset("IP-MED-16", "receive_harmonics_percent", "earpiece-clips", size_of=cut_for_harmonics),
     **_at_handset("IP-MED-15", None, "playout-silent-after-hold"),
+    **_at_handset("IP-MED-18", None, "playout-buffer-short", "playout-gaps"),
     **_at_handset("IP-MED-17", None, "microphone-narrow", "earpiece-narrow"),
     "rtp-sequence-jumps": FoundBy(requirement="IP-MED-11", size=50),
     "rtp-pauses": FoundBy(requirement="IP-MED-11", quantity="gap_ms", healthy=20),
@@ -192,9 +193,6 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
 
 NOT_SCORED: Mapping[str, str] = {
     "register-no-removal": "shows only when the phone is switched off, and a scoring has no switch for its power",
-    **dict.fromkeys(
-        ("playout-buffer-short", "playout-gaps"), "shows on an impaired network alone, which is not made yet"
-    ),
 }
 """Defects of the reference phone that no requirement of these profiles can find, and why."""
 

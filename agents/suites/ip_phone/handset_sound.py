@@ -19,7 +19,7 @@ from agents.instruments.sound.samples import Samples, level_dbov, resampled, to_
 from agents.instruments.sound.score import SoundScore, score_recording
 from agents.instruments.steady_tone import steady_tone
 from agents.instruments.syllables import syllables
-from agents.measure import LabError, Procedure, Recorder, procedure
+from agents.measure import LabError, Recorder, procedure
 from agents.suites.ip_phone.bench import TONE_LEVEL_DBFS, Call, PhoneBench
 from agents.suites.ip_phone.hold import reinvite
 from lab_inventory.clock import boottime_ns
@@ -131,13 +131,14 @@ async def both_directions(call: Call, port: AudioPort, seconds: float) -> tuple[
     came = np.zeros(1) if stream is None else stream.cut(spoken_ns, seconds + TAIL_S)
     heard = resampled(recording.cut(signal.started_ns, seconds + TAIL_S), RATE_HZ, rate_hz)
     said = resampled(spoken, RATE_HZ, rate_hz)
-    of_sent = await asyncio.to_thread(_score, said, came, rate_hz, codec.encoding)
-    of_heard = await asyncio.to_thread(_score, played, heard, rate_hz, codec.encoding)
+    of_sent = await asyncio.to_thread(scored, said, came, rate_hz, codec.encoding)
+    of_heard = await asyncio.to_thread(scored, played, heard, rate_hz, codec.encoding)
     late_ms = call.port.lateness_ms(signal.started_ns, signal.ends_ns)
     return Direction(score=of_sent, late_ms=0.0), Direction(score=of_heard, late_ms=late_ms)
 
 
-def _score(reference: Samples, received: Samples, rate_hz: int, encoding: str) -> SoundScore:
+def scored(reference: Samples, received: Samples, rate_hz: int, encoding: str) -> SoundScore:
+    """``score_recording`` with its arguments in a row, as a thread takes them."""
     return score_recording(reference, received, rate_hz=rate_hz, codec=encoding)
 
 
@@ -231,6 +232,3 @@ async def _measure_after_hold(bench: PhoneBench, call: Call, port: AudioPort) ->
         sent_dbov = level_dbov(stream.cut(spoken_ns, AFTER_HOLD_S + TAIL_S))
     bench.measure("heard_after_hold", heard_dbov >= HEARD_DBOV_MIN, f"{heard_dbov:.0f} dBov at the earpiece")
     bench.measure("sent_after_hold", sent_dbov >= HEARD_DBOV_MIN, f"{sent_dbov:.0f} dBov on the wire")
-
-
-PROCEDURES: tuple[Procedure, ...] = (handset_sound,)

@@ -149,11 +149,3 @@ async def test_a_soak_counts_the_calls_that_fail_in_each_direction(tmp_path: Pat
 
     assert (failed.value, restarted.value) == (250.0, 0)
     assert "1 of 4 calls failed; call 4 from the phone: no INVITE came" in failed.note
-
-
-async def test_calls_that_are_longer_than_a_bench_can_keep_are_an_error_of_the_programme(tmp_path: Path) -> None:
-    parameters = {"window_s": 3600, "call_s": 3600}
-    case = TestCase(id="TC-MED-10", title="Hour", procedure="long-pacing", duration_s=6, parameters=parameters)
-    async with reference_on_bench(tmp_path) as suite:
-        with pytest.raises(LabError, match="at most 600"):
-            await measurements_of(suite, case, tmp_path)
