@@ -4,6 +4,8 @@ The first sample of a packet stands at the moment at which the packet came, by t
 later than that and not earlier. Where a packet is missing there is silence.
 """
 
+import io
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +14,7 @@ import numpy as np
 from agents.instruments.audio import decode, sample_rate_hz
 from agents.instruments.rtp import RtpPacket
 from agents.instruments.rtp_analysis import in_sequence
-from agents.instruments.sound.samples import Samples
+from agents.instruments.sound.samples import Samples, to_pcm
 
 TICKS_HZ = 8000
 """The RTP clock of PCMU, PCMA and G.722 (RFC 3551, 4.5)."""
@@ -35,6 +37,17 @@ class TimedSound:
         if low < high:
             wanted[low - first : high - first] = self.samples[low:high]
         return wanted
+
+
+def wav_of(sound: TimedSound) -> bytes:
+    """The sound as a WAV file: 16 bit, one channel."""
+    kept = io.BytesIO()
+    with wave.open(kept, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sound.rate_hz)
+        file.writeframes(to_pcm(sound.samples).astype("<i2").tobytes())
+    return kept.getvalue()
 
 
 def rtp_sound(packets: Sequence[RtpPacket], payload_type: int, encoding: str) -> TimedSound | None:

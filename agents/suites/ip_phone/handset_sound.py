@@ -13,7 +13,7 @@ import numpy as np
 
 from agents.instruments.audio import TONE_HZ, sample_rate_hz
 from agents.instruments.audio_port import LEAD_S, RATE_HZ, AudioPort
-from agents.instruments.rtp_sound import rtp_sound
+from agents.instruments.rtp_sound import rtp_sound, wav_of
 from agents.instruments.sdp import G722, PCMU, TELEPHONE_EVENT, MediaDirection
 from agents.instruments.sound.samples import Samples, level_dbov, resampled, to_pcm
 from agents.instruments.sound.score import SoundScore, score_recording
@@ -106,6 +106,7 @@ async def handset_sound(bench: PhoneBench, recorder: Recorder) -> None:
         for way, direction in (("send", sent), ("receive", heard)):
             _measure_upper_band(bench, f"{way}_upper_band_loss_db", direction)
         await _measure_after_hold(bench, call, port)
+        keep_recording(recorder, port)
 
 
 async def both_directions(call: Call, port: AudioPort, seconds: float) -> tuple[Direction, Direction] | None:
@@ -135,6 +136,13 @@ async def both_directions(call: Call, port: AudioPort, seconds: float) -> tuple[
     of_heard = await asyncio.to_thread(scored, played, heard, rate_hz, codec.encoding)
     late_ms = call.port.lateness_ms(signal.started_ns, signal.ends_ns)
     return Direction(score=of_sent, late_ms=0.0), Direction(score=of_heard, late_ms=late_ms)
+
+
+def keep_recording(recorder: Recorder, port: AudioPort) -> None:
+    """Keep what came from the earpiece as evidence."""
+    recording = port.recording()
+    if recording is not None:
+        recorder.attach("earpiece.wav", "audio/wav", wav_of(recording))
 
 
 def scored(reference: Samples, received: Samples, rate_hz: int, encoding: str) -> SoundScore:

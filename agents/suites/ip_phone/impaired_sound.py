@@ -18,6 +18,7 @@ from agents.suites.ip_phone.handset_sound import (
     PLUGGED_WITHIN_S,
     SETTLE_S,
     TAIL_S,
+    keep_recording,
     plugged_in,
     scored,
 )
@@ -70,6 +71,7 @@ async def impaired_sound(bench: PhoneBench, recorder: Recorder) -> None:
         seconds = float(bench.parameter("window_s"))
         clean = await _passage(call, port, CLEAN, 0, seconds)
         bad = [await _passage(call, port, profile.impairment, seed, seconds) for seed in range(1, seeds + 1)]
+        keep_recording(recorder, port)
     _measure(bench, clean, [one for one in bad if one is not None])
 
 
