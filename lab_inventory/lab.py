@@ -92,6 +92,7 @@ class Slot(Noun):
     ``driver``: which one presses its keys; None: the one that knows the device by what it says on the wire.
     ``power`` and ``light``: the port at which the host's own programs switch its power and see its lamps.
     ``control_account`` and ``control_tls``: for drivers of a web interface; without ``control_tls`` it is plain HTTP.
+    ``audio``: the sound interface that is wired to the device's handset socket (docs/how-to/audio-port.md).
     """
 
     name: Name
@@ -106,6 +107,7 @@ class Slot(Noun):
     control_tls: ControlTls | None = Field(default=None, exclude_if=lambda given: given is None)
     power: Label | None = None
     light: Label | None = Field(default=None, exclude_if=lambda given: given is None)
+    audio: Address | None = Field(default=None, exclude_if=lambda given: given is None)
     unit: UnitLabel
 
     @model_validator(mode="after")
@@ -181,6 +183,7 @@ class Lab(Noun):
             slots_here = [slot for _, slot in host.slots()]
             addresses = [slot.registrar for slot in slots_here if slot.registrar]
             addresses += [slot.control for slot in slots_here if slot.control]
+            addresses += [slot.audio for slot in slots_here if slot.audio]
             _refuse_repeats(f"address on host {host.name}", addresses)
             _refuse_repeats(f"USB port on host {host.name}", [slot.usb for slot in slots_here if slot.usb])
         return self

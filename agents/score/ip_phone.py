@@ -1,33 +1,46 @@
 """The score of the suite for IP phones: its phones, their defects, and the requirement that must find each. Data."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from agents.score.one_run import Asked
 from agents.score.scoring import Phone, golden_of
 from agents.score.seeded import PROFILE, FoundBy, Subject, subjects
 from agents.score.verdicts import requirements_in
 from agents.simulated.defects import DEFECTS
+from agents.simulated.impairments import IMPAIRMENTS
 from agents.simulated.reference_phone.defects import DEFECTS as REFERENCE_DEFECTS
+from agents.simulated.reference_phone.tones import LEVEL_DBFS
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import BadInput
 from lab_inventory.ics import AnswerKind, Answers
 from lab_inventory.lab import Calibration, Instrument
 from lab_inventory.measurement import Unit
-from lab_inventory.programme import Programme
+from lab_inventory.programme import Programme, TestCase
 from lab_inventory.shipped import shipped_programmes
 
 PROGRAMME = "skype-for-business.ip-phone"
 ENDURANCE = "endurance"
+HANDSET = "handset"
+DELAY_MS = 105
+"""From mouth to ear of the healthy phone: 21 ms in sending, in receiving its buffer of 60 ms and up to a tick."""
 REFERENCE = "reference"
 THIRD_PARTY = "baresip"
 INSTRUMENT = Instrument(
     name="sip-endpoint",
     kind="sip-rtp",
     calibration=Calibration(method="checks itself in a loop before each run"),
-    uncertainty={Unit.MILLISECOND: 0.5, Unit.PERCENT: 0.1, Unit.RATIO: 0.001},
+    uncertainty={Unit.MILLISECOND: 0.5, Unit.PERCENT: 0.1, Unit.RATIO: 0.001, Unit.DECIBEL: 1.0},
 )
+
+SHORTENED: Mapping[str, tuple[float, Mapping[str, float]]] = {
+    "TC-LIF-01": (90.0, {"calls": 60, "spread_s": 60}),
+    "TC-MED-10": (70.0, {"window_s": 60, "call_s": 30}),
+}
+"""How long these are in a scoring, by case: seconds, and the parameters that make them so."""
 
 BY_PROXY: Mapping[str, FoundBy] = {
     "ringing-never": FoundBy(requirement="IP-SIP-02"),
@@ -45,12 +58,48 @@ BY_PROXY: Mapping[str, FoundBy] = {
     "register-wrong-digest": FoundBy(requirement="IP-REG-01"),
     "register-refresh-late": FoundBy(requirement="IP-REG-02"),
     "codec-g722-silent": FoundBy(requirement="IP-MED-01"),
+    "network-loses": FoundBy(requirement="IP-MED-11", size=2),
+    "network-duplicates": FoundBy(requirement="IP-MED-11", size=2),
+    "network-reorders": FoundBy(requirement="IP-MED-11", size=2),
+    "network-jitters": FoundBy(requirement="IP-MED-03", quantity="interval_sd_ms", slope=1 / math.sqrt(6)),
+    "network-stalls": FoundBy(requirement="IP-MED-11", quantity="gap_ms", healthy=20),
 }
 """What the proxy before a third-party phone does wrong."""
 
 
+def share_for_loss(loss_db: float) -> float:
+    """The percentage of a signal that comes back with so much loss."""
+    return float(100 * 10 ** (-loss_db / 20))
+
+
+def cut_for_harmonics(percent: float) -> float:
+    """How far below full scale a tone of 1 kHz at -20 dBFS is to be cut, so that its second and third harmonic come to
+    so much of it: by halving, over one period at 16 kHz.
+    """
+    period = np.sin(2 * np.pi * np.arange(16) / 16)
+    low, high = 0.0, 20.0
+    for _ in range(40):
+        cut = (low + high) / 2
+        most = 10 ** (-cut / 20)
+        spectrum = np.abs(np.fft.rfft(np.clip(period, -most, most)))
+        more = 100 * np.hypot(spectrum[2], spectrum[3]) / spectrum[1] > percent
+        low, high = (low, cut) if more else (cut, high)
+    return low - 20 * math.log10(math.sqrt(2) * 10 ** (LEVEL_DBFS / 20))
+
+
 def _plainly(requirement: str, *defects: str) -> dict[str, FoundBy]:
     return {defect: FoundBy(requirement=requirement) for defect in defects}
+
+
+def _at_handset(
+    requirement: str,
+    quantity: str | None,
+    *defects: str,
+    healthy: float = 0.0,
+    size_of: Callable[[float], float] | None = None,
+) -> dict[str, FoundBy]:
+    by = FoundBy(requirement=requirement, quantity=quantity, healthy=healthy, size_of=size_of, profile=HANDSET)
+    return dict.fromkeys(defects, by)
 
 
 BY_REFERENCE: Mapping[str, FoundBy] = {
@@ -75,7 +124,7 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     ),
     "ringing-late": FoundBy(requirement="IP-SIP-02", quantity="ringing_ms"),
     "answer-late": FoundBy(requirement="IP-SIP-02", quantity="answer_delay_ms"),
-    "microphone-quiet": FoundBy(requirement="IP-SIP-02", size=40),
+    "microphone-dead": FoundBy(requirement="IP-SIP-02"),
     **_plainly("IP-SIP-03", "max-forwards-missing", "branch-without-cookie", "ack-never", "ack-invite-branch"),
     "dial-late": FoundBy(requirement="IP-SIP-03", quantity="post_dial_delay_ms"),
     **_plainly("IP-SIP-13", "bye-unanswered", "bye-not-sent", "bye-other-call-id"),
@@ -111,16 +160,36 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-MED-11", "rtp-marker-always"),
     "rtp-source-changes": FoundBy(requirement="IP-MED-11", size=100),
     "rtp-timestamp-steps": FoundBy(requirement="IP-MED-11", size=8),
+    "microphone-quiet": FoundBy(requirement="IP-MED-13", quantity="send_level_error_db"),
+    "microphone-loud": FoundBy(requirement="IP-MED-13", quantity="send_level_error_db"),
+    "microphone-noisy": FoundBy(requirement="IP-MED-13", quantity="send_noise_percent"),
+    "microphone-clips": FoundBy(requirement="IP-MED-13", quantity="send_harmonics_percent", size_of=cut_for_harmonics),
+    "microphone-drops": FoundBy(requirement="IP-MED-13", quantity="send_interruption_ms"),
+    "echo": FoundBy(requirement="IP-MED-14", quantity="echo_loss_db", size_of=share_for_loss),
+    **_at_handset("IP-MED-05", "delay_sum_ms", "microphone-late", "playout-late", healthy=DELAY_MS),
+    **_at_handset("IP-MED-16", "receive_level_error_db", "earpiece-quiet"),
+    **_at_handset("IP-MED-16", "receive_noise_percent", "earpiece-noisy"),
+    **_at_handset("IP-MED-16", "receive_interruption_ms", "earpiece-drops"),
+    **_at_handset("IP-MED-16", "receive_harmonics_percent", "earpiece-clips", size_of=cut_for_harmonics),
+    **_at_handset("IP-MED-15", None, "playout-silent-after-hold"),
+    **_at_handset("IP-MED-18", None, "playout-buffer-short", "playout-gaps"),
+    **_at_handset("IP-MED-17", None, "microphone-narrow", "earpiece-narrow"),
+    "rtp-sequence-jumps": FoundBy(requirement="IP-MED-11", size=50),
+    "rtp-pauses": FoundBy(requirement="IP-MED-11", quantity="gap_ms", healthy=20),
     **_plainly("IP-MED-12", "rtcp-absent", "rtcp-loss-untold", "rtcp-too-often"),
     "rtcp-count-wrong": FoundBy(requirement="IP-MED-12", quantity="rtcp_packets_difference"),
     **_plainly("IP-NET-01", "media-unmarked", "signalling-unmarked"),
     **_plainly("IP-MED-01", "g722-silent"),
     **_plainly("IP-MED-08", "opus-silent", "opus-clock-8000"),
-    **_plainly("IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves"),
+    **_plainly(
+        "IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves", "dtmf-in-band"
+    ),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),
     # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).
     "rtp-jitter": FoundBy(requirement="IP-MED-03", quantity="interval_sd_ms", slope=1 / math.sqrt(6)),
     "rtp-loss": FoundBy(requirement="IP-MED-03", size=5),
+    "dial-fails-at-times": FoundBy(requirement="IP-LIF-01", size=20, profile=ENDURANCE),
+    "rtp-rarely-late": FoundBy(requirement="IP-MED-10", quantity="interval_max_ms", healthy=20, profile=ENDURANCE),
     "audio-clock-slow": FoundBy(requirement="IP-MED-04", quantity="clock_skew_ppm", profile=ENDURANCE),
     "rtp-slow": FoundBy(requirement="IP-MED-03", quantity="interval_mean_deviation_percent"),
 }
@@ -145,14 +214,22 @@ def programme() -> Programme:
 
 def asked(of: Programme) -> dict[str, Asked]:
     """By profile: every case that one of its requirements with a procedure asks for."""
-    return {profile: _asked(of, profile) for profile in (PROFILE, ENDURANCE)}
+    return {profile: _asked(of, profile) for profile in (PROFILE, HANDSET, ENDURANCE)}
 
 
 def _asked(of: Programme, profile: str) -> Asked:
     wanted = {requirement.case for requirement in requirements_in(of, profile)}
     (suite,) = [suite for suite in of.suites if any(case.id in wanted for case in suite.cases)]
-    cases = tuple(case for case in suite.cases if case.id in wanted)
+    cases = tuple(_shortened(case) for case in suite.cases if case.id in wanted)
     return Asked(programme=of, profile=profile, cases=cases, suite=suite.id, instrument=INSTRUMENT)
+
+
+def _shortened(case: TestCase) -> TestCase:
+    """The cases whose length is a parameter, as long as a seeded defect takes to show."""
+    if case.id not in SHORTENED:
+        return case
+    seconds, parameters = SHORTENED[case.id]
+    return case.model_copy(update={"duration_s": seconds, "parameters": {**case.parameters, **parameters}})
 
 
 def reference(of: Programme) -> Phone:
@@ -178,7 +255,8 @@ def third_party(directory: Path, of: Programme) -> Phone:
         directory=directory,
         ics=everything(of, lacks=lacks),
         found_by=BY_PROXY,
-        wrong={slug: kind(clock).wrong for slug, kind in DEFECTS.items()},
+        wrong={slug: kind(clock).wrong for slug, kind in DEFECTS.items()}
+        | {slug: kind.wrong for slug, kind in IMPAIRMENTS.items()},
         golden=golden_of("ip-phone", THIRD_PARTY),
     )
 

@@ -72,7 +72,7 @@ async def run_once(wanted: Wanted, asked: Asked, ics: Answers, work: Path, clock
     """
     folder = work / f"{wanted.number:03d}"
     folder.mkdir(mode=0o700, parents=True)
-    slot = _slot(wanted.number)
+    slot = _slot(wanted.number, has_socket=wanted.kind == "reference")
     async with _phone(wanted, slot, folder):
         registration = await _registered(slot, clock)
         assignment = _assignment(wanted, asked, ics, slot, registration)
@@ -89,14 +89,16 @@ def asked_s(asked: Asked) -> float:
     return sum(case.duration_s * case.repeats for case in asked.cases)
 
 
-def _slot(number: int) -> Slot:
-    registrar, control = _free_ports(FIRST_PORT + PORTS_TRIED * number)
+def _slot(number: int, *, has_socket: bool) -> Slot:
+    """``has_socket``: the phone has a handset socket, and a sound interface is wired to it."""
+    registrar, control, audio = _free_ports(FIRST_PORT + PORTS_TRIED * number)
     return Slot(
         name=f"slot-{number}",
         category="ip-phone",
         registrar=f"127.0.0.1:{registrar}",
         account=Account(user=f"1{number:03d}", password=f"bench-{number}"),
         control=f"127.0.0.1:{control}",
+        audio=f"127.0.0.1:{audio}" if has_socket else None,
         unit=UnitLabel(hardware_revision="A", mode="wideband"),
     )
 
@@ -212,12 +214,12 @@ def _ended(directory: RunDirectory) -> tuple[CaseEnded, ...]:
     return tuple(body for body in bodies if isinstance(body, CaseEnded))
 
 
-def _free_ports(first: int) -> tuple[int, int]:
-    """Two ports from ``first`` on, free for UDP and TCP, below the kernel's own range: nothing takes them by chance."""
-    found = [port for port in range(first, first + PORTS_TRIED) if _is_free(port)][:2]
-    if len(found) < 2:
-        raise LabError(f"no two ports of 127.0.0.1 are free from {first} on")
-    return found[0], found[1]
+def _free_ports(first: int) -> tuple[int, int, int]:
+    """Three free ports from ``first`` on (UDP, TCP), below the kernel's own range: nothing takes them by chance."""
+    found = [port for port in range(first, first + PORTS_TRIED) if _is_free(port)][:3]
+    if len(found) < 3:
+        raise LabError(f"no three ports of 127.0.0.1 are free from {first} on")
+    return found[0], found[1], found[2]
 
 
 def _is_free(port: int) -> bool:

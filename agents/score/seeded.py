@@ -1,10 +1,11 @@
 """Which defects are seeded, and by which requirement each must be found. Pure.
 
 A defect with a size that shows in a measured quantity is run twice: so that the quantity is 0.8 times its limit, where
-the phone must pass, and 1.2 times the limit plus its uncertainty, where it must fail.
+the phone must pass, and 1.2 times the limit plus its uncertainty, where it must fail. Where the limit is a lower one
+it is the other way round: 1.2 times the limit passes, and 0.8 times the limit less the uncertainty fails.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lab_inventory.errors import InvariantBroken
@@ -19,15 +20,17 @@ PROFILE = "digital"
 class FoundBy:
     """The requirement that must find a defect, and the profile that it stands in.
 
-    For a defect with a size, either ``quantity``: the one whose upper limit says what is too much, with its value
-    ``healthy`` at size 0 and its growth ``slope`` for each unit of the size; or one ``size`` that is too much by far,
-    where what it does is not measured as a number.
+    For a defect with a size, either ``quantity``: the one whose limit says what is too much, with its value
+    ``healthy`` at size 0 and its growth ``slope`` for each unit of the size, or, where it does not grow evenly,
+    ``size_of``: the size that makes it so large; or one ``size`` that is too much by far, where what it does is not
+    measured as a number.
     """
 
     requirement: str
     quantity: str | None = None
     healthy: float = 0.0
     slope: float = 1.0
+    size_of: Callable[[float], float] | None = None
     size: float | None = None
     profile: str = PROFILE
 
@@ -62,18 +65,20 @@ def subjects(
         if by.quantity is None:
             made.append(Subject(phone=phone, profile=by.profile, defect=defect, size=by.size))
             continue
-        limit, uncertainty = _upper_limit(by, programme, instrument)
-        for share, target in ((PASSES, PASSES * limit), (FAILS, FAILS * (limit + uncertainty))):
-            size = (target - by.healthy) / by.slope
+        for share, target in _targets(by, programme, instrument):
+            size = by.size_of(target) if by.size_of is not None else (target - by.healthy) / by.slope
             made.append(Subject(phone=phone, profile=by.profile, defect=defect, size=size, share=share))
     return tuple(made)
 
 
-def _upper_limit(by: FoundBy, programme: Programme, instrument: Instrument) -> tuple[float, float]:
-    """The upper limit of the most stringent level that has one, and the instrument's uncertainty; in its unit."""
+def _targets(by: FoundBy, programme: Programme, instrument: Instrument) -> tuple[tuple[float, float], ...]:
+    """Both shares, each with the value that the quantity is to have, by the limit of the most stringent level."""
     requirement = next(r for r in programme.requirements if r.id == by.requirement)
     check = next(c for c in requirement.checks if c.quantity == by.quantity)
     limit = next(check.limits[level.id] for level in reversed(programme.levels) if level.id in check.limits)
-    if limit.max is None:
+    uncertainty = instrument.uncertainty.get(check.unit, 0.0)
+    if limit.max is not None:
+        return (PASSES, PASSES * limit.max), (FAILS, FAILS * (limit.max + uncertainty))
+    if limit.min is None or by.size_of is None:
         raise InvariantBroken(f"{by.requirement} has no upper limit for {by.quantity}; a size is measured by one")
-    return limit.max, instrument.uncertainty.get(check.unit, 0.0)
+    return (PASSES, FAILS * limit.min), (FAILS, PASSES * (limit.min - uncertainty))

@@ -58,7 +58,10 @@ class BenchPhone:
             "user": account.user,
             "password": account.password.get_secret_value(),
         }
+        if self.slot.audio is not None and self.kind != "reference":
+            raise BadInput(f"slot {self.slot.name} has an audio port, and a {self.kind} has no socket for it")
         if self.kind == "reference":
+            values |= {"audio": self.slot.audio or ""}
             ca = self._configuration / "ca.pem"
             self.phone = ReferenceProgram(
                 self.slot.name,

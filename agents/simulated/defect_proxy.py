@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 
 from agents.simulated.defects import DEFECTS, Defect, Fate, call_of
+from agents.simulated.impairments import IMPAIRMENTS, made
 from lab_inventory.clock import Clock, SystemClock
 from lab_inventory.errors import BadInput, Unavailable
 from lab_inventory.noun import host_and_port
@@ -147,11 +148,7 @@ class DefectProxy:
     """One phone's proxy. Whoever registers through it is its phone; what others send to it is not passed on."""
 
     def __init__(self, listen: Peer, upstream: Peer, slugs: Iterable[str], clock: Clock) -> None:
-        slugs = list(slugs)
-        unknown = sorted(set(slugs) - DEFECTS.keys())
-        if unknown:
-            raise BadInput(f"unknown defect {', '.join(unknown)}; known are {', '.join(sorted(DEFECTS))}")
-        self.defects = [DEFECTS[slug](clock) for slug in slugs]
+        self.defects = made(list(slugs), clock)
         self._wanted = listen
         self._upstream = upstream
         self._phone: Peer | None = None
@@ -251,7 +248,9 @@ async def _serve(listen: Peer, upstream: Peer, slugs: list[str]) -> None:
 
 def main() -> None:
     """Run one proxy until it is told to end."""
-    known = "; ".join(f"{slug}: {kind(SystemClock()).wrong}" for slug, kind in DEFECTS.items())
+    every = [f"{slug}: {kind(SystemClock()).wrong}" for slug, kind in DEFECTS.items()]
+    every += [f"{slug}=SIZE in {kind.size_unit}: {kind.wrong}" for slug, kind in IMPAIRMENTS.items()]
+    known = "; ".join(every).replace("%", "%%")
     parser = argparse.ArgumentParser(description=f"A proxy with defects. Known: {known}")
     parser.add_argument("--listen", required=True, help="HOST:PORT that the phone sends to")
     parser.add_argument("--upstream", required=True, help="HOST:PORT of the registrar")

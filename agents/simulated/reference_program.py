@@ -77,6 +77,7 @@ class ReferenceProgram:
         command += ["--outbound", values["outbound"], "--control", values["control"], "--user", values["user"]]
         command += ["--password", values["password"], "--instance", f"urn:uuid:{self._identity()}"]
         command += ["--subscribe-messages", "--lamps", str(self.lamps)]
+        command += ["--audio-port", values["audio"]] if values.get("audio") else []
         command += ["--ca", str(self._ca_file)] if self._ca_file else []
         command += [word for defect in self._defects for word in ("--defect", defect)]
         log = (self._work / "log").open("ab")

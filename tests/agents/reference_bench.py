@@ -31,19 +31,21 @@ UNIT = Identity(kind=IdentityKind.SIP_INSTANCE, value=f"urn:uuid:{INSTANCE}")
 USER_AGENT = "Assay-Reference-Phone/1.0"
 
 
-def a_reference_assignment() -> Assignment:
+def a_reference_assignment(*, wired: bool = False) -> Assignment:
+    """``wired``: a sound interface is at its handset socket."""
     place = slot(
         "slot-1",
         registrar=f"127.0.0.1:{free_port()}",
         control=f"127.0.0.1:{free_port()}",
     )
+    place = place.model_copy(update={"audio": f"127.0.0.1:{free_port()}"}) if wired else place
     unit = registration(driver="reference").model_copy(update={"identity": UNIT, "user_agent": USER_AGENT})
     return assignment(slot=place, dut=DeviceUnderTest(device="device-1", registration=unit), cases=(*CASES.values(),))
 
 
 @asynccontextmanager
 async def reference_on_bench(
-    folder: Path, *, defects: Sequence[str] = (), ca: Path | None = None
+    folder: Path, *, defects: Sequence[str] = (), ca: Path | None = None, wired: bool = False
 ) -> AsyncIterator[PhoneSuite]:
     configuration, work = folder / "configuration", folder / "phone"
     configuration.mkdir()
@@ -53,7 +55,7 @@ async def reference_on_bench(
         shutil.copy(ca, configuration / "ca.pem")
     (configuration / "defects").write_text("\n".join(defects))
     (work / "uuid").write_text(INSTANCE)
-    assigned = a_reference_assignment()
+    assigned = a_reference_assignment(wired=wired)
     suite = await open_phone_suite(assigned, SystemClock())
     phone = BenchPhone(assigned.slot, configuration, work)
     try:

@@ -308,6 +308,12 @@ async def dialled_after_s(at: AtWire) -> float:
     return (await at.dial()).at_s - pressed_s
 
 
+async def undialled(at: AtWire) -> int:
+    """How many calls that are dialled never come to the wire."""
+    assert at.phone.dial(f"sip:bench@{at.wire.registrar}") is None
+    return int(await at.first(is_request("INVITE"), timeout_s=QUIET_S) is None)
+
+
 async def max_forwards(at: AtWire) -> str:
     return value_of((await at.dial()).data, "Max-Forwards")
 
@@ -483,6 +489,11 @@ async def lost(at: AtWire) -> int:
     return max(numbers) - min(numbers) + 1 - len(set(numbers))
 
 
+async def longest_gap_ms(at: AtWire) -> float:
+    times = [at_s for at_s, _ in await _audio(at, 1.3)]
+    return max(later - earlier for earlier, later in pairwise(times)) * 1000
+
+
 async def interval_ms(at: AtWire) -> float:
     times = [at_s for at_s, _ in await _audio(at, 0.5)]
     return (times[-1] - times[0]) / (len(times) - 1) * 1000
@@ -533,6 +544,13 @@ async def keys_57(at: AtWire) -> list[int]:
     for packet in packets:
         codes.setdefault(packet[4:8], packet[12])
     return list(codes.values())
+
+
+async def keys_heard_as_audio(at: AtWire) -> bool:
+    """Whether audio that is louder than the tone comes beside the events; the lower a code the louder (G.711)."""
+    await _events(at, "57")
+    audio = [seen.data for seen in at.wire.rtp.seen if seen.data[1] & 0x7F == 0]
+    return any(min(byte & 0x7F for byte in packet[12:]) < 0x26 for packet in audio)
 
 
 async def event_ends(at: AtWire) -> int:

@@ -22,6 +22,8 @@ DEFECTS = (
     "crash-on-bad-message",
     "tls-expired",
     "dtmf-end-once",
+    "microphone-noisy",
+    "playout-silent-after-hold",
     "bye-unanswered",
     "hold-as-sendrecv",
 )

@@ -7,6 +7,7 @@ It is a device under test, so it shares no protocol code with the instruments: w
 - ``behaviour``: what the phone does at its points of decision; ``defects``: what can be wrong there
 - ``phone``: the keys, and what comes; ``call``, ``dialog``: one call; ``registration``, ``digest``, ``accounts``
 - ``renegotiation``, ``session_timer``, ``reliable``, ``transfer``, ``replaces``, ``subscriptions``: what a call may do
-- ``session``: SDP offers and answers; ``media``, ``tones``, ``hearing``, ``srtp``: RTP and RTCP
+- ``session``: SDP offers and answers; ``media``, ``hearing``, ``srtp``: RTP and RTCP
+- ``mouth``, ``playout``, ``sound``, ``tones``, ``keypad``: microphone, earpiece and codecs; ``jack``: its handset
 - ``control``: the keys by TCP; ``equipment``: what all parts share
 """

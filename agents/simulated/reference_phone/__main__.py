@@ -13,6 +13,7 @@ from agents.simulated.reference_phone.accounts import Accounts
 from agents.simulated.reference_phone.control import Control
 from agents.simulated.reference_phone.defects import DEFECTS, behaviour_with, parse_defect
 from agents.simulated.reference_phone.equipment import Settings
+from agents.simulated.reference_phone.jack import Jack
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import AssayError
 from lab_inventory.noun import host_and_port
@@ -47,6 +48,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--tone", type=int, default=1000, help="the tone at its microphone, in hertz")
     parser.add_argument("--lamps", type=Path, help="the file in which it is written down when a lamp changes")
+    parser.add_argument("--audio-port", help="HOST:PORT of its handset socket: L16 at 16 kHz over RTP, both ways")
     parser.add_argument("--defect", action="append", default=[], help="SLUG, or SLUG=SIZE; may be given again")
     return parser.parse_args()
 
@@ -55,7 +57,12 @@ async def _run(options: argparse.Namespace) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    clock = SystemClock()
+    jack = None
+    if options.audio_port:
+        jack = Jack(host_and_port(options.audio_port), source=int(clock.uniform(1, 0xFFFF_FFFE)))
     settings = Settings(
+        jack=jack,
         registrar=host_and_port(options.registrar),
         user=options.user,
         password=options.password,
@@ -71,7 +78,7 @@ async def _run(options: argparse.Namespace) -> None:
         lamps_file=options.lamps,
     )
     behaviour = behaviour_with(dict(map(parse_defect, options.defect)))
-    accounts = Accounts(settings, SystemClock(), behaviour)
+    accounts = Accounts(settings, clock, behaviour)
     control = Control(accounts)
     await control.open(*host_and_port(options.control))
     try:
@@ -87,6 +94,8 @@ async def _run(options: argparse.Namespace) -> None:
     finally:
         control.close()
         await accounts.stop()
+        if jack is not None:
+            jack.close()
 
 
 def main() -> None:

@@ -49,6 +49,8 @@ class Behaviour:
     answer_delay_s: float = 0.0
     answers_call: int = 0
     """0: every call is answered; n: each n-th is not."""
+    dials_call: float = 0
+    """0: every call that is dialled is made; n: each n-th is not."""
     ends_after_calls: float = 0
     """The process ends when it has served so many calls; 0: never."""
     ends_on_bad_message: bool = False
@@ -96,13 +98,38 @@ class Behaviour:
     media_after_bye_s: float = 0.0
     jitter_s: float = 0.0
     loss_share: float = 0.0
+    rarely_late_s: float = 0.0
+    """One packet in a thousand is late by so much."""
     pace_stretch: float = 0.0
     """By how much each interval between packets is longer than 20 ms, as a share."""
+    sequence_jump_every: float = 0
+    """0: sequence numbers go up one by one; n: after each n packets a number is left out."""
+    pause_s: float = 0.0
+    """For so long nothing is sent, once in two seconds."""
+    # Sound: shares are of -20 dBFS, clipping is below full scale
     microphone_loss_db: float = 0.0
+    microphone_clip_db: float = 0.0
+    microphone_noise_share: float = 0.0
+    microphone_drop_s: float = 0.0
+    """For so long of each second the microphone is dead."""
+    microphone_delay_s: float = 0.0
+    microphone_narrow: bool = False
+    echo_share: float = 0.0
+    """The share of what the earpiece plays that comes back by the microphone."""
+    buffer_s: float = 0.06
+    """How long the first packet waits for those after it."""
+    conceals: bool = True
+    plays_after_hold: bool = True
+    earpiece_loss_db: float = 0.0
+    earpiece_clip_db: float = 0.0
+    earpiece_noise_share: float = 0.0
+    earpiece_drop_s: float = 0.0
+    earpiece_narrow: bool = False
     lost_key: str = ""
     doubled_key: str = ""
     event_ends: int = 3
     event_timestamp_moves: bool = False
+    event_in_band: bool = False
     event_extra_s: float = 0.0
     source_kept_packets: float = 0
     """0: the SSRC stays; n: another one after so many packets."""

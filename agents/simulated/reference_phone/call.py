@@ -46,7 +46,10 @@ class Call:
         self.on_notify: Callable[[Message], None] | None = None
         self.final_status = 0
         """How the phone's own INVITE was answered."""
-        self.media = MediaStream(behaviour=self.behaviour, clock=equipment.clock, tone_hz=equipment.settings.tone_hz)
+        settings = equipment.settings
+        self.media = MediaStream(
+            behaviour=self.behaviour, clock=equipment.clock, tone_hz=settings.tone_hz, jack=settings.jack
+        )
         equipment.streams.append(self.media)
         host = equipment.endpoint.address[0]
         identity = int(equipment.clock.uniform(1, 1 << 30))

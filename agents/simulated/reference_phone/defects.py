@@ -166,6 +166,14 @@ _CALLS = (
         "every third call that comes is not answered, whatever is pressed (RFC 3261, 13.3.1.4)",
         answers_call=3,
     ),
+    _sized(
+        "dial-fails-at-times",
+        "calls",
+        20,
+        "each so many-th call that is dialled is not made (RFC 3261, 13.2.1)",
+        "dials_call",
+        1.0,
+    ),
     _sized("crash-after-calls", "count", 5, "the phone ends after so many calls", "ends_after_calls", 1.0),
     _plain(
         "cancel-no-487", "an INVITE that is cancelled is never answered (RFC 3261, 9.2)", ends_cancelled_invite=False
@@ -276,8 +284,12 @@ _MEDIA = (
     _sized("rtp-slow", "percent", 2, "packets leave further apart than 20 ms (RFC 3551, 4.2)", "pace_stretch", 0.01),
     _sized("audio-clock-slow", "ppm", 200, "the clock of the audio is slow (3GPP TS 26.131, 6.13)", "pace_stretch",
            1e-6),
-    _sized("microphone-quiet", "dB", 12, "the audio is quieter than it was spoken (ITU-T G.711, digital level)",
-           "microphone_loss_db", 1.0),
+    _sized("rtp-rarely-late", "ms", 100, "one packet in a thousand is late by so much (RFC 3550, 6.4.1)",
+           "rarely_late_s", 0.001),
+    _sized("rtp-pauses", "ms", 200, "once in two seconds nothing is sent for so long (RFC 3551, 4.1)", "pause_s",
+           0.001),
+    _sized("rtp-sequence-jumps", "packets", 50, "a sequence number is left out after so many packets (RFC 3550, 5.1)",
+           "sequence_jump_every", 1.0),
     _plain("media-unmarked", "audio leaves with the mark of best effort and not EF (RFC 4594, 4.1)", media_mark=0),
     _plain("signalling-unmarked", "SIP leaves with the mark of best effort (RFC 4594, 4.2)", signalling_mark=0),
     _sized("rtp-source-changes", "packets", 100, "another SSRC is sent under after so many packets (RFC 3550, 8)",
@@ -298,6 +310,41 @@ _MEDIA = (
            event_timestamp_moves=True),
     _sized("dtmf-duration", "ms", 100, "an event's end tells more than the time that passed (RFC 4733, 2.5.1.2)",
            "event_extra_s", 0.001),
+)  # fmt: skip
+_SOUND = (
+    _plain("microphone-dead", "nothing of what is spoken is sent (ITU-T G.711)", microphone_loss_db=200.0),
+    _sized("microphone-quiet", "dB", 12, "the audio is quieter than it was spoken (ITU-T G.711, digital level)",
+           "microphone_loss_db", 1.0),
+    _sized("microphone-loud", "dB", 12, "the audio is louder than it was spoken (ITU-T G.711, digital level)",
+           "microphone_loss_db", -1.0),
+    _sized("microphone-clips", "dB", 24, "what is spoken is cut so far below full scale (3GPP TS 26.131, distortion)",
+           "microphone_clip_db", 1.0),
+    _sized("microphone-noisy", "percent", 10, "noise is sent, as a share of -20 dBFS (3GPP TS 26.131, noise)",
+           "microphone_noise_share", 0.01),
+    _sized("microphone-drops", "ms", 100, "once a second the microphone is dead for so long", "microphone_drop_s",
+           0.001),
+    _sized("microphone-late", "ms", 200, "what is spoken is sent late (3GPP TS 26.131, delay)", "microphone_delay_s",
+           0.001),
+    _plain("microphone-narrow", "over G.722 only the narrow band is sent (ITU-T G.722; 3GPP TS 26.131, response)",
+           microphone_narrow=True),
+    _sized("echo", "percent", 10, "a share of what is heard is sent back (3GPP TS 26.131, acoustic echo control)",
+           "echo_share", 0.01),
+    _sized("earpiece-quiet", "dB", 12, "what is heard is quieter than it was sent", "earpiece_loss_db", 1.0),
+    _sized("earpiece-clips", "dB", 24, "what is heard is cut so far below full scale (3GPP TS 26.131, distortion)",
+           "earpiece_clip_db", 1.0),
+    _sized("earpiece-noisy", "percent", 10, "noise is heard, as a share of -20 dBFS (3GPP TS 26.131, noise)",
+           "earpiece_noise_share", 0.01),
+    _sized("earpiece-drops", "ms", 100, "once a second the earpiece is dead for so long", "earpiece_drop_s", 0.001),
+    _plain("earpiece-narrow", "over G.722 only the narrow band is heard (ITU-T G.722; 3GPP TS 26.131, response)",
+           earpiece_narrow=True),
+    _sized("playout-late", "ms", 200, "what comes waits longer before it is heard (3GPP TS 26.131, delay)", "buffer_s",
+           0.001),
+    _plain("playout-buffer-short", "the first packet is played at once, so that what jitters is lost (RFC 3550, 6.4.1)",
+           buffer_s=0.0),
+    _plain("playout-gaps", "where a packet is lost there is silence (ITU-T G.711, appendix I)", conceals=False),
+    _plain("playout-silent-after-hold", "after a hold nothing is heard any more (RFC 3264, 8.4)",
+           plays_after_hold=False),
+    _plain("dtmf-in-band", "the tones of a key are sent as audio beside its event (RFC 4733, 2.4)", event_in_band=True),
 )  # fmt: skip
 _SECURITY = (
     _plain(
@@ -343,7 +390,9 @@ _SECURITY = (
         refuses_clear_audio=False,
     ),
 )
-_ALL = (*_REGISTRATION, *_MESSAGES, *_TRANSACTIONS, *_CALLS, *_OFFERS, *_EXTENSIONS, *_MEDIA, *_SECURITY, *_LAMPS)
+_ALL = (
+    *_REGISTRATION, *_MESSAGES, *_TRANSACTIONS, *_CALLS, *_OFFERS, *_EXTENSIONS, *_MEDIA, *_SOUND, *_SECURITY, *_LAMPS,
+)  # fmt: skip
 DEFECTS: dict[str, ReferenceDefect] = {defect.slug: defect for defect in _ALL}
 
 

@@ -15,6 +15,7 @@ from agents.simulated.reference_phone.addresses import SIP_PORT, sip_uri
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.digest import Credentials
 from agents.simulated.reference_phone.dtls import Certificate
+from agents.simulated.reference_phone.jack import Jack
 from agents.simulated.reference_phone.media import MediaStream
 from agents.simulated.reference_phone.srtp import KEY_BYTES, SALT_BYTES
 from agents.simulated.reference_phone.transactions import Endpoint
@@ -62,6 +63,8 @@ class Settings:
     secures_by_dtls: bool = False
     """Whether it is then offered with DTLS and not with the key in the description."""
     crash: Callable[[str], None] = crash
+    jack: Jack | None = None
+    """The handset socket, where it has one."""
 
 
 @dataclass(kw_only=True)

@@ -25,14 +25,17 @@ class Heard:
     _jitter: float = 0.0
     _transit: float | None = None
 
-    def take(self, packet: bytes, at_s: float, clock_hz: int) -> None:
-        """One datagram: what is no RTP, or not under the key, is not counted (RFC 3711, 3.3)."""
+    def take(self, packet: bytes, at_s: float, clock_hz: int) -> bytes | None:
+        """One datagram, and its packet in clear; what is no RTP, or not under the key, is not counted and gives None
+        (RFC 3711, 3.3).
+        """
         if len(packet) < HEADER_BYTES or packet[0] >> 6 != 2:
-            return
-        if self.secured is not None and (
-            len(packet) < HEADER_BYTES + TAG_BYTES or not self.secured.is_authentic(packet)
-        ):
-            return
+            return None
+        if self.secured is not None:
+            opened = self.secured.open(packet) if len(packet) >= HEADER_BYTES + TAG_BYTES else None
+            if opened is None:
+                return None
+            packet = opened
         sequence, timestamp, source = struct.unpack_from("!HII", packet, 2)
         if source != self.source:
             self.source, self._first, self._highest = source, sequence, sequence
@@ -46,6 +49,7 @@ class Heard:
         if self._transit is not None:
             self._jitter += (abs(transit - self._transit) - self._jitter) / 16
         self._transit = transit
+        return packet
 
     def block(self, *, tells_loss: bool = True) -> bytes:
         """The report block on the source; empty where nothing was heard (6.4.1, A.3)."""

@@ -1,7 +1,7 @@
-"""RTP of one call (RFC 3550, RFC 3551, RFC 4733): one packet each 20 ms, the tone or the keys that were pressed.
+"""RTP of one call (RFC 3550, RFC 3551, RFC 4733): one packet each 20 ms, of the microphone or of the keys.
 
-What comes in is counted for the reports (RTCP) and thrown away. Packets are due by the clock of the loop, so that
-lateness does not add up.
+What comes in is counted for the reports (RTCP) and played. One clock drives both ways, the loop's; what is due is due
+by that clock, so that lateness does not add up.
 """
 
 import asyncio
@@ -14,9 +14,13 @@ from itertools import count
 from agents.simulated.reference_phone.behaviour import Behaviour
 from agents.simulated.reference_phone.dtls import Certificate, Handshake, is_handshake
 from agents.simulated.reference_phone.hearing import HEADER_BYTES, Heard, Sent, report
+from agents.simulated.reference_phone.jack import Jack
+from agents.simulated.reference_phone.keypad import dual_tone
+from agents.simulated.reference_phone.mouth import Mouth
+from agents.simulated.reference_phone.playout import Playout
 from agents.simulated.reference_phone.session import Section
+from agents.simulated.reference_phone.sound import Encoder, Frame
 from agents.simulated.reference_phone.srtp import SrtpReceiver, SrtpSender
-from agents.simulated.reference_phone.tones import LEVEL_DBFS, tone_frames
 from lab_inventory.clock import Clock
 
 FRAME_S = 0.02
@@ -29,6 +33,9 @@ GAP_FRAMES = 4
 VOLUME = 10
 PORTS_TRIED = 64
 DATAGRAM_BYTES_MAX = 65_535
+BURST_MAX = 64
+PAUSES_EVERY, PAUSES_FROM = 100, 25
+RARELY = 1000
 REPORT_S = 5.0
 REPORT_SPREAD = (0.5 / 1.21828, 1.5 / 1.21828)
 """The interval of reports is drawn anew each time, as a share of 5 s, and halved for the first (RFC 3550, 6.3.1)."""
@@ -47,10 +54,13 @@ class _Key:
 class MediaStream:
     """One socket and its sender. ``follow`` says where to and whether; ``press`` queues keys."""
 
-    def __init__(self, *, behaviour: Behaviour, clock: Clock, tone_hz: int) -> None:
+    def __init__(self, *, behaviour: Behaviour, clock: Clock, tone_hz: int, jack: Jack | None = None) -> None:
         self._behaviour = behaviour
         self._clock = clock
-        self._tone_hz = tone_hz
+        self._jack = jack
+        self._mouth = Mouth(behaviour, tone_hz=tone_hz, seed=int(clock.uniform(0, 1 << 31)))
+        self._playout = Playout(behaviour, seed=int(clock.uniform(0, 1 << 31)))
+        self._encoder = Encoder("PCMU")
         self._socket: socket.socket | None = None
         self._report_socket: socket.socket | None = None
         self._reports_to: tuple[str, int] | None = None
@@ -66,6 +76,7 @@ class MediaStream:
         self._keys: deque[str] = deque()
         self._key: _Key | None = None
         self._gap = 0
+        self._last_key = 0
         self._marked = True
         self._sequence = int(clock.uniform(0, 30_000))
         self._ssrc = int(clock.uniform(1, 0xFFFF_FFFE))
@@ -74,14 +85,14 @@ class MediaStream:
         self._lost = 0.0
         self._extra_ticks = 0.0
         self._of_source = 0.0
-        self._place = 0
         self._master: bytes | None = None
         self._secured: SrtpSender | None = None
-        self._frames: tuple[bytes, ...] = ()
         self._handshake: Handshake | None = None
         self._early: deque[bytes] = deque(maxlen=8)
         """What came of a handshake before the answer did."""
         self._awaits_keys = False
+        self._ticks = 0
+        self._was_held = False
 
     def open(self, host: str) -> int:
         """Bind a free even port, and give it."""
@@ -114,12 +125,17 @@ class MediaStream:
             return b""
 
     def _hear(self) -> None:
-        if self._socket is not None:
-            came = self._read(self._socket)
-            if is_handshake(came):
-                self._shake_hands(came)
-            else:
-                self._heard.take(came, asyncio.get_running_loop().time(), self._clock_hz)
+        now_s = asyncio.get_running_loop().time()
+        for _ in range(BURST_MAX):
+            packet = self._read(self._socket) if self._socket is not None else b""
+            if not packet:
+                return
+            if is_handshake(packet):
+                self._shake_hands(packet)
+                continue
+            plain = self._heard.take(packet, now_s, self._clock_hz)
+            if plain is not None:
+                self._playout.take(plain, now_s)
 
     def _shake_hands(self, came: bytes) -> None:
         if self._handshake is None:
@@ -157,12 +173,16 @@ class MediaStream:
             self._secured = SrtpSender(master) if master else None
         self._listen_to(remote, secured=master is not None)
         codec = remote.codec if remote else None
+        if codec is not None:
+            self._playout.use(codec)
+        self._playout.muted = self._was_held and not self._behaviour.plays_after_hold
+        self._was_held = self._was_held or (self._target is not None and not sends)
         if not sends or remote is None or codec is None or not remote.host:
             self._target = None
             return
         self._event = remote.event
         if codec != self._codec or self._target is None:
-            self._frames = tone_frames(codec[1], self._tone_hz, LEVEL_DBFS - self._behaviour.microphone_loss_db)
+            self._encoder = Encoder(codec[1])
             self._marked = True
             self._clock_hz = self._behaviour.opus_clock_hz if codec[1].startswith("opus") else CLOCK_HZ
         self._codec, self._target = codec, (remote.host, remote.port)
@@ -218,20 +238,32 @@ class MediaStream:
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         while True:
-            self._step(loop)
+            self._step(loop, self._captured(due_s))
             self._extra_ticks += self._behaviour.timestamp_extra_ticks
             ticks = round(self._clock_hz * FRAME_S)
             self._timestamp = (self._timestamp + ticks + int(self._extra_ticks)) & 0xFFFF_FFFF
-            self._place += 1
             self._extra_ticks %= 1
             due_s += FRAME_S * (1 + self._behaviour.pace_stretch)
             await asyncio.sleep(max(0.0, due_s - loop.time()))
 
-    def _step(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _captured(self, due_s: float) -> Frame:
+        """Play 20 ms, and give the 20 ms that the microphone had until now."""
+        heard = self._playout.frame(due_s)
+        spoken = None
+        if self._jack is not None:
+            self._jack.play(heard, due_s)
+            spoken = self._jack.microphone(due_s)
+        return self._mouth.frame(spoken, heard)
+
+    def _step(self, loop: asyncio.AbstractEventLoop, frame: Frame) -> None:
         """What is due now."""
+        self._ticks += 1
+        if (self._ticks - PAUSES_FROM) % PAUSES_EVERY * FRAME_S < self._behaviour.pause_s:
+            self._marked = True
+            return
         if self._target is None or self._awaits_keys:
             return
-        packet = self._key_packet() or self._tone_packet()
+        packet = self._key_packet() or self._audio_packet(frame)
         if packet is None:
             return
         self._sent += 1
@@ -242,8 +274,11 @@ class MediaStream:
         if self._lost >= 1:
             self._lost -= 1
             return
-        if self._behaviour.jitter_s:
-            loop.call_later(self._clock.uniform(0.0, self._behaviour.jitter_s), self._emit, packet, self._target)
+        late_s = self._clock.uniform(0.0, self._behaviour.jitter_s) if self._behaviour.jitter_s else 0.0
+        if self._sent % RARELY == RARELY // 2:
+            late_s += self._behaviour.rarely_late_s
+        if late_s:
+            loop.call_later(late_s, self._emit, packet, self._target)
         else:
             self._emit(packet, self._target)
 
@@ -255,20 +290,23 @@ class MediaStream:
                 return  # a full buffer or a port that is gone: a lost packet, as on any network
 
     def _header(self, payload_type: int, timestamp: int) -> bytes:
-        self._sequence = (self._sequence + 1) & 0xFFFF
+        jumps = self._behaviour.sequence_jump_every and self._sent % self._behaviour.sequence_jump_every < 1
+        self._sequence = (self._sequence + (2 if self._sent and jumps else 1)) & 0xFFFF
         marker, self._marked = self._marked or self._behaviour.marks_every_packet, False
         self._of_source += 1
         if 0 < self._behaviour.source_kept_packets < self._of_source:
             self._ssrc, self._of_source = int(self._clock.uniform(1, 0xFFFF_FFFE)), 1
         return struct.pack("!BBHII", 0x80, marker << 7 | payload_type, self._sequence, timestamp, self._ssrc)
 
-    def _tone_packet(self) -> bytes | None:
+    def _audio_packet(self, frame: Frame) -> bytes | None:
         payload_type, name = self._codec
         if name.startswith("G722") and not self._behaviour.g722_sent:
             return None
         if name.startswith("opus") and not self._behaviour.opus_sent:
             return None
-        return self._header(payload_type, self._timestamp) + self._frames[self._place % len(self._frames)]
+        if self._behaviour.event_in_band and self._gap > 0:
+            frame = dual_tone(self._last_key)
+        return self._header(payload_type, self._timestamp) + self._encoder.encode(frame)
 
     def _key_packet(self) -> bytes | None:
         """The packet of a key: its time stamp stays, its duration grows, its end comes thrice (RFC 4733, 2.5.1)."""
@@ -288,7 +326,7 @@ class MediaStream:
         payload = struct.pack("!BBH", key.code, ends << 7 | VOLUME, min(told, DURATION_MAX))
         key.ends += ends
         if key.ends >= self._behaviour.event_ends:
-            self._key, self._gap, self._marked = None, GAP_FRAMES, True
+            self._key, self._gap, self._marked, self._last_key = None, GAP_FRAMES, True, key.code
         return header + payload
 
     @property

@@ -51,6 +51,7 @@ class ReferencePhone:
         self._front: Call | None = None
         self._consulted: tuple[Call, Call] | None = None
         self._came = 0
+        self._dialled = 0
         self._ended = 0
 
     async def start(self) -> None:
@@ -116,6 +117,9 @@ class ReferencePhone:
         """Call a URI; a call that stands is held."""
         if len(self._calls) >= CALLS_MAX:
             return "all lines are in use"
+        self._dialled += 1
+        if self._behaviour.dials_call and self._dialled % self._behaviour.dials_call < 1:
+            return None  # the key was taken, and nothing comes of it
         try:
             call = Call.outgoing(self.equipment, uri, self._changed)
         except Unreadable as error:

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 
+from agents.instruments.audio import decode
 from agents.instruments.dtmf import KeyEvent, key_events
 from agents.instruments.host_pace import HostPace, shares_this_host
+from agents.instruments.key_tones import key_in_audio
 from agents.instruments.reference_stream import ReferenceStream
-from agents.instruments.rtp_analysis import missing, pace
+from agents.instruments.rtp_analysis import missing, pace, payloads
 from agents.instruments.sdp import G722, PCMA, PCMU, TELEPHONE_EVENT
 from agents.measure import Recorder, procedure
 from agents.punctual import processors_awake
-from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.bench import Call, PhoneBench
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 
@@ -44,12 +46,13 @@ async def codecs(bench: PhoneBench, recorder: Recorder) -> None:
     measures={
         "digits_correct": Unit.BOOL,
         "timestamp_constant": Unit.BOOL,
+        "audio_without_tones": Unit.BOOL,
         "end_packets_min": Unit.COUNT,
         "duration_error_ms": Unit.MILLISECOND,
     },
 )
 async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
-    """Every key is pressed once in a call; each must come as one event."""
+    """Every key is pressed once in a call; each must come as one event, and not as tones in the audio as well."""
     digits = str(bench.parameter("digits"))
     call = await bench.established_call()
     event = call.event_format if call else None
@@ -72,8 +75,24 @@ async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
     changed = [key.digit for key in keys if not key.timestamp_constant]
     note = f"the time stamp changed within {', '.join(changed)}" if changed else ""
     bench.measure("timestamp_constant", not changed if keys else None, note if keys else "no events came")
+    _measure_tones(bench, call, pressed_ns)
     bench.measure("end_packets_min", min((key.end_packets for key in keys), default=0))
     _measure_durations(bench, keys, pressed_ns)
+
+
+def _measure_tones(bench: PhoneBench, call: Call, since_ns: int) -> None:
+    """Whether any packet of audio is most of all both tones of a key."""
+    codec = call.codec
+    heard = call.packets(since_ns) if codec else ()
+    sent = payloads(heard, codec.payload_type) if codec else ()
+    if codec is None or not sent:
+        bench.measure("audio_without_tones", None, "no audio came")
+        return
+    keys = [key for key in (key_in_audio(decode(codec.encoding, (part,)), 8000) for part in sent) if key]
+    note = f"{len(keys)} of {len(sent)} packets of audio" + (
+        f" are tones of {''.join(sorted(set(keys)))}" if keys else ""
+    )
+    bench.measure("audio_without_tones", not keys, note)
 
 
 def _measure_durations(bench: PhoneBench, keys: Sequence[KeyEvent], since_ns: int) -> None:

@@ -96,6 +96,7 @@ class PhoneBench:
     phone_gone: bool = False
     power_port: str | None = None
     light_port: str | None = None
+    audio_port: str | None = None
     sender: Sender = field(default_factory=Sender)
     _before: tuple[int, int, int] = (0, 0, 0)
 
@@ -408,6 +409,15 @@ class Call:
         is_opus = codec.codec == OPUS.codec
         frames = opus_tone(opus_bit_rate(codec.parameters)) if is_opus else tone_frames(codec.encoding)
         self.port.start_sending(audio.destination, payload_type=codec.payload_type, frames=frames, ticks=_ticks(codec))
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send these frames over and over, in the codec agreed on, in place of the tone; nothing where nobody listens.
+
+        What the phone asks for after this (a hold, another codec) brings the tone back.
+        """
+        media, codec = self.media, self.codec
+        if media is not None and codec is not None and media.destination is not None and media.direction.receives:
+            self.port.start_sending(media.destination, payload_type=codec.payload_type, frames=frames)
 
     async def send_speech(
         self, samples: Sequence[int], *, impairment: Impairment = CLEAN, seed: int = 0

@@ -53,18 +53,18 @@ async def _hold_by_phone(bench: PhoneBench, call: Call) -> None:
 
 
 async def _held_by_peer(bench: PhoneBench, call: Call) -> None:
-    answered = await _reinvite(call, MediaDirection.SENDONLY)
+    answered = await reinvite(call, MediaDirection.SENDONLY)
     valid = answered in (MediaDirection.RECVONLY, MediaDirection.INACTIVE)
     bench.measure("held_answer_valid", valid, f"sendonly was answered {answered or 'with no direction'}")
     silent = await call.falls_silent(boottime_ns())
     bench.measure("held_media_stops", silent, "" if silent else "audio still came 0.2 s after the hold")
-    answered = await _reinvite(call, MediaDirection.INACTIVE)
+    answered = await reinvite(call, MediaDirection.INACTIVE)
     valid = answered is MediaDirection.INACTIVE
     bench.measure("held_inactive_answer_valid", valid, f"inactive was answered {answered or 'with no direction'}")
-    await _reinvite(call, MediaDirection.SENDRECV)
+    await reinvite(call, MediaDirection.SENDRECV)
 
 
-async def _reinvite(call: Call, direction: MediaDirection) -> MediaDirection | None:
+async def reinvite(call: Call, direction: MediaDirection) -> MediaDirection | None:
     """Offer a direction within the call; gives the one that is answered."""
     final = await call.dialog.invite(direction=direction).final(timeout_s=ANSWER_TIMEOUT_S)
     return _direction(final.message.body) if final is not None and final.message.status == 200 else None

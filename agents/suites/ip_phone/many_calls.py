@@ -36,20 +36,20 @@ async def many_calls(bench: PhoneBench, recorder: Recorder) -> None:
     seen = len(bench.registrar.records)
     for number in range(1, calls + 1):
         try:
-            call, wrong = await _one_call(bench)
+            call, wrong = await one_call(bench)
         except LabError:
-            await _until_back(bench, seen)
+            await until_back(bench, seen)
             call, wrong = None, ["the phone was gone"]
         records = bench.registrar.records.all()
         begun_anew += restarts(records, seen)
         seen = len(records)
         answered += not wrong
-        loud = call is not None and not wrong and await _is_heard(call)
+        loud = call is not None and not wrong and await is_heard(call)
         heard += loud
         if wrong or not loud:
             faults.append(f"call {number}: {'; '.join(wrong) or 'no audio came'}")
         if call is not None:
-            await _end(bench, call)
+            await end_call(bench, call)
         if len(faults) >= FAULTS_MAX:  # no level is met any more: the rest would only take time
             break
     more = f"; and {len(faults) - NOTES_MAX} more" if len(faults) > NOTES_MAX else ""
@@ -59,7 +59,7 @@ async def many_calls(bench: PhoneBench, recorder: Recorder) -> None:
     bench.measure("restarts", begun_anew, f"{begun_anew} times the phone registered as after a restart")
 
 
-async def _one_call(bench: PhoneBench) -> tuple[Call, list[str]]:
+async def one_call(bench: PhoneBench) -> tuple[Call, list[str]]:
     """One call as far as its answer, and what is wrong with that. Raises LabError where the keys cannot be pressed."""
     call, invite = bench.call_phone()
     await invite.response(180, timeout_s=RING_SOON_S)
@@ -68,7 +68,7 @@ async def _one_call(bench: PhoneBench) -> tuple[Call, list[str]]:
     return call, answer_faults(call.dialog, await invite.final(timeout_s=ANSWER_TIMEOUT_S))
 
 
-async def _is_heard(call: Call) -> bool:
+async def is_heard(call: Call) -> bool:
     """Whether audio above the silence of a line comes in the codec agreed on."""
     since_ns = boottime_ns()
     if await call.first_packet(since_ns, AUDIO_WITHIN_S) is None or call.codec is None:
@@ -78,7 +78,7 @@ async def _is_heard(call: Call) -> bool:
     return level_dbfs(pcm) >= LEVEL_DBFS_MIN
 
 
-async def _end(bench: PhoneBench, call: Call) -> None:
+async def end_call(bench: PhoneBench, call: Call) -> None:
     """End one call, so that the next finds the phone idle, and keep no port of it."""
     if call.dialog.established and not call.dialog.ended:
         if await call.dialog.bye().final(timeout_s=END_WITHIN_S) is None:
@@ -88,7 +88,7 @@ async def _end(bench: PhoneBench, call: Call) -> None:
     call.port.close()
 
 
-async def _until_back(bench: PhoneBench, seen: int) -> None:
+async def until_back(bench: PhoneBench, seen: int) -> None:
     """Wait until a phone that was gone registers again. Raises LabError where it does not."""
     back = await bench.registrar.records.first(lambda record: record.binds, timeout_s=BACK_WITHIN_S, skip=seen)
     if back is None:

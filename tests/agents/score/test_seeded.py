@@ -5,6 +5,7 @@ import pytest
 from agents.score import ip_phone
 from agents.score.seeded import FoundBy, Subject, subjects
 from agents.simulated.defects import DEFECTS
+from agents.simulated.impairments import IMPAIRMENTS
 from agents.simulated.reference_phone.defects import DEFECTS as REFERENCE_DEFECTS
 from lab_inventory.errors import InvariantBroken
 
@@ -47,7 +48,7 @@ def test_every_defect_of_the_reference_phone_is_scored_or_told_why_not() -> None
 
 
 def test_every_defect_of_the_proxy_is_scored() -> None:
-    assert ip_phone.BY_PROXY.keys() == DEFECTS.keys()
+    assert ip_phone.BY_PROXY.keys() == DEFECTS.keys() | IMPAIRMENTS.keys()
 
 
 def test_a_defect_has_a_size_in_the_score_exactly_where_it_has_one_in_the_phone() -> None:

@@ -128,3 +128,24 @@ async def test_a_phone_that_never_reports_is_seen(tmp_path: Path) -> None:
         "rtcp_packets_difference",
         "rtcp_loss_error_percent",
     }
+
+
+async def test_the_longest_interval_over_several_calls_is_measured(tmp_path: Path) -> None:
+    parameters = {"window_s": 2.0, "call_s": 1.0}
+    case = TestCase(id="TC-MED-10", title="Hour", procedure="long-pacing", duration_s=6, parameters=parameters)
+    async with reference_on_bench(tmp_path, defects=("rtp-pauses=800",)) as suite:
+        seen = await values_of(suite, case, tmp_path)
+
+    assert isinstance(seen["interval_max_ms"], float)
+    assert 300 < seen["interval_max_ms"] < 1500
+    assert seen["packets_missing"] == 0
+
+
+async def test_a_soak_counts_the_calls_that_fail_in_each_direction(tmp_path: Path) -> None:
+    parameters = {"calls": 4, "spread_s": 2.0}
+    case = TestCase(id="TC-LIF-01", title="Soak", procedure="soak", duration_s=20, parameters=parameters)
+    async with reference_on_bench(tmp_path, defects=("dial-fails-at-times=2",)) as suite:
+        failed, restarted = await measurements_of(suite, case, tmp_path)
+
+    assert (failed.value, restarted.value) == (250.0, 0)
+    assert "1 of 4 calls failed; call 4 from the phone: no INVITE came" in failed.note

@@ -71,6 +71,7 @@ PLAIN: list[tuple[str, Look, Any, Any, dict[str, Any]]] = [
     ("rtcp-absent", look.reported, (65_537, 1), None, {}),
     ("dtmf-digit-lost", look.keys_57, [5, 7], [7], {}),
     ("dtmf-digit-doubled", look.keys_57, [5, 7], [5, 7, 7], {}),
+    ("dtmf-in-band", look.keys_heard_as_audio, False, True, {}),
     ("dtmf-end-once", look.event_ends, 3, 1, {}),
 ]
 NEVER = [  # what never comes is -1 instead of a small number of seconds
@@ -81,10 +82,13 @@ NEVER = [  # what never comes is -1 instead of a small number of seconds
 MORE = [  # more than without the defect
     ("register-no-back-off", 0, look.tries_after_failure, 5, FAILING),
     ("gives-up-late", 1, look.invites_before_give_up, 1, {"t1_s": 0.005}),
+    ("dial-fails-at-times", 1, look.undialled, 1, {}),
     ("crash-after-calls", 2, look.crashes_after_two_calls, 1, {}),
     ("media-after-bye", 300, look.packets_after_bye, 8, {}),
     ("rtp-jitter", 60, look.spread_ms, 5, {"clock": SystemClock()}),
     ("rtp-loss", 20, look.lost, 3, {}),
+    ("rtp-sequence-jumps", 5, look.lost, 3, {}),
+    ("rtp-pauses", 400, look.longest_gap_ms, 200, {}),
     ("dtmf-timestamp-moves", 0, look.event_timestamps, 4, {}),
 ]
 SIZED = [  # by how much the size moves what is seen, and how far off that may be on a busy machine
@@ -160,5 +164,12 @@ def test_every_defect_has_a_test() -> None:
     tested += [  # in suites/test_reference_media
         "media-unmarked", "signalling-unmarked", "audio-clock-slow", "rtp-source-changes", "rtp-timestamp-steps",
         "rtp-marker-always", "rtcp-count-wrong", "rtcp-loss-untold", "rtcp-too-often",
+        "rtp-rarely-late",
+    ]  # fmt: skip
+    tested += [  # in test_sound
+        "microphone-loud", "microphone-dead", "microphone-clips", "microphone-noisy", "microphone-drops",
+        "microphone-late", "microphone-narrow", "echo", "earpiece-quiet", "earpiece-clips", "earpiece-narrow",
+        "earpiece-noisy", "earpiece-drops", "playout-late", "playout-buffer-short", "playout-gaps",
+        "playout-silent-after-hold",
     ]  # fmt: skip
     assert sorted(tested) == sorted(DEFECTS)
