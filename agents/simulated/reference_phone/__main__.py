@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import selectors
 import signal
 import sys
 from pathlib import Path
@@ -98,12 +99,21 @@ async def _run(options: argparse.Namespace) -> None:
             jack.close()
 
 
+def _even_loop() -> asyncio.AbstractEventLoop:
+    """A loop whose timers are not rounded up to whole milliseconds, as over epoll they are.
+
+    With them the audio would beat with whatever comes in between: it is late by what is left of the millisecond since.
+    """
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 def main() -> None:
     """Run until told to end. Status 2: it could not be started."""
     options = _options()
     die_with_parent()
     try:
-        asyncio.run(_run(options))
+        with asyncio.Runner(loop_factory=_even_loop) as runner:
+            runner.run(_run(options))
     except (AssayError, OSError, ValueError) as error:
         sys.stderr.write(f"reference phone: {error}\n")
         sys.exit(2)
