@@ -12,7 +12,7 @@ import numpy as np
 from agents.instruments.sound.samples import Samples, dbov, power
 
 TIME_CONSTANT_S = 0.03
-"""P.56, 6.2: smoothing of the envelope, applied twice."""
+"""P.56, method B: smoothing of the envelope, applied twice."""
 HANGOVER_S = 0.2
 MARGIN_DB = 15.9
 """The active level lies this much above the threshold that decides what is active."""

@@ -10,7 +10,7 @@ from agents.instruments.sound.samples import Samples, power
 
 FRAME_S = 0.02
 LOWEST_DB, HIGHEST_DB = -10.0, 35.0
-"""What one frame may count, so that neither a silent nor a perfect one decides (Quackenbush and others, 1988, 2.1)."""
+"""What one frame may count, so that neither a silent nor a perfect one decides."""
 ACTIVE_DB = 25.0
 """Frames this much under the mean of the expected speech are pauses and not counted."""
 

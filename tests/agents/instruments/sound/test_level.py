@@ -35,7 +35,7 @@ def test_noise_gated_half_of_the_time_is_active_for_that_half_and_the_hangover(s
 
     found = speech_level(gated, RATE_HZ)
 
-    # 0.2 s of hangover and about 0.1 s in which the envelope decays count as active after each burst (P.56, 6.2).
+    # 0.2 s of hangover and about 0.1 s in which the envelope decays count as active after each burst.
     active = (seconds + 0.3) / (2 * seconds)
     assert found is not None
     assert found.activity == pytest.approx(active, abs=0.01)

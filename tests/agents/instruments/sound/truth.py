@@ -18,7 +18,7 @@ from agents.instruments.sound.speech import load_clip, make_material
 
 CODECS = {"PCMU": 8_000, "PCMA": 8_000, "G722": 16_000}
 G722_DELAY_MS = 1.375
-"""The two filters of 24 taps at 16 kHz, of 11 samples each (ITU-T G.722, 3.1 and 4.4)."""
+"""The two filters of 24 taps at 16 kHz, of 11 samples each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,10 @@ class Call:
     def long(self) -> Samples:
         return np.pad(self.speech, (0, self.rate_hz))
 
+    def of(self, *values: float) -> tuple[float, ...]:
+        """All of them for one codec, the last two for the others: what is the same for each is built once in full."""
+        return values if self.codec == "PCMU" else values[-2:]
+
     def score(self, sound: Samples, returned: Samples | None = None, *, coded: bool = True) -> SoundScore:
         received = ideal(sound, self.codec, self.rate_hz) if coded else sound
         return score_recording(self.speech, received, rate_hz=self.rate_hz, codec=self.codec, returned=returned)
@@ -75,7 +79,7 @@ def rows(material: Path) -> Iterator[Row]:
 
 def delays(path: Call) -> Iterator[Row]:
     own = G722_DELAY_MS if path.codec == "G722" else 0.0
-    for delay_ms in (0.0, 0.31, 37.26, 300.0):
+    for delay_ms in path.of(0.0, 0.31, 37.26, 300.0):
         heard = path.heard(delayed(path.long, delay_ms * path.rate_hz / 1000))
         yield path.row("delay", "ms", delay_ms + own, heard.delay_ms, 0.02)
     step = round(0.04 * path.rate_hz)  # a jitter buffer that grows by 40 ms in the middle
@@ -87,13 +91,13 @@ def delays(path: Call) -> Iterator[Row]:
 
 def drifts(path: Call) -> Iterator[Row]:
     at = np.arange(path.long.size, dtype=np.float64)
-    for ppm in (50.0, -100.0, 500.0):
+    for ppm in path.of(50.0, 500.0, -100.0):
         heard = path.heard(at_positions(path.long, at / (1 + ppm * 1e-6)))
         yield path.row("clock drift", "ppm", ppm, heard.drift_ppm, 3 + 0.01 * abs(ppm))
 
 
 def levels(path: Call) -> Iterator[Row]:
-    for gain_db in (-12.0, 6.0):
+    for gain_db in path.of(-12.0, 6.0):
         score = path.score(scaled_to(path.speech, gain_db))
         assert score.heard is not None
         yield path.row("gain", "dB", gain_db, score.heard.gain_db, 0.1)
@@ -124,7 +128,7 @@ def losses(path: Call) -> Iterator[Row]:
 
 def clips(path: Call) -> Iterator[Row]:
     magnitude = np.abs(path.speech)
-    for share in (0.0, 0.002, 0.01, 0.05):
+    for share in path.of(0.0, 0.05, 0.002, 0.01):
         limit = float(np.quantile(magnitude, 1 - share))
         score = path.score(scaled_to(np.clip(path.speech, -limit, limit), -3.0))
         assert score.heard is not None
@@ -134,7 +138,7 @@ def clips(path: Call) -> Iterator[Row]:
 
 
 def echoes(path: Call) -> Iterator[Row]:
-    for level_db, delay_ms in ((-30.0, 12.0), (-25.0, 90.0)):
+    for delay_ms, level_db in zip((90.0, 12.0), (-25.0, -30.0), strict=True):
         late = scaled_to(delayed(path.long, delay_ms * path.rate_hz / 1000), level_db)
         echo = path.heard(path.long + late).echo
         assert echo is not None
