@@ -51,6 +51,7 @@ SPOKEN = (PCMU, TELEPHONE_EVENT)
 RING_TIMEOUT_S = 5.0
 RING_SOON_S = 1.0
 ANSWER_TIMEOUT_S = 5.0
+FIRST_PACKET_S = 2.0
 LISTEN_S = 0.6
 LEVEL_DBFS_MIN = -50.0
 TONE_SHARE_MIN = 0.5
@@ -501,7 +502,7 @@ class Call:
     async def audio_heard(self, tone_hz: float) -> tuple[bool, str]:
         """Whether the microphone's tone comes in the codec that was agreed on, and in words what came."""
         since_ns = boottime_ns()
-        if await self.first_packet(since_ns, 2.0) is None:
+        if await self.first_packet(since_ns, FIRST_PACKET_S) is None:
             return False, "no audio packets came"
         await asyncio.sleep(LISTEN_S)
         codec = self.codec

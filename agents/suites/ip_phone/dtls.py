@@ -9,12 +9,13 @@ from agents.instruments.dtls import DtlsIdentity, DtlsState, new_identity
 from agents.instruments.dtls_sdp import DTLS_TRANSPORTS, Fingerprint, Setup
 from agents.instruments.sdp import SessionDescription, answer_problems
 from agents.measure import Recorder, procedure
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import RING_TIMEOUT_S, Call, PhoneBench
 from agents.suites.ip_phone.srtp import INVITE_TIMEOUT_S, LISTEN_S, secured_account
 from lab_inventory.measurement import Unit
 
 HANDSHAKE_TIMEOUT_S = 5.0
 """Enough for a flight that is lost twice: it is repeated after 1 s and after 2 s more (RFC 6347, 4.2.4.1)."""
+BYE_TIMEOUT_S = 3.0
 SILENT_S = 1.0
 """How long a call whose certificate is the wrong one is listened to after its handshake."""
 
@@ -127,7 +128,9 @@ async def _call_with(bench: PhoneBench, identity: DtlsIdentity, told: Fingerprin
     dialog = Dialog.outgoing(bench.endpoint, audio=audio, peer=binding.peer, target=binding.uri)
     call = Call(dialog, port, audio, identity=identity)
     bench.calls.append(call)
-    final = await bench.take_call(call.dialog.invite())
+    invite = call.dialog.invite()
+    await invite.response(180, timeout_s=RING_TIMEOUT_S)  # how soon it rings is for another case to judge
+    final = await bench.take_call(invite)
     return call if final is not None and final.message.status == 200 else None
 
 
@@ -184,6 +187,7 @@ async def _nothing_in_clear(bench: PhoneBench, secured: list[_Heard]) -> None:
 
 
 async def _hang_up(bench: PhoneBench, call: Call) -> None:
-    final = await call.dialog.bye().final(timeout_s=1.0) if call.dialog.established and not call.dialog.ended else None
-    if final is None:
+    """End the call, so that the next finds the phone idle."""
+    up = call.dialog.established and not call.dialog.ended
+    if not up or await call.dialog.bye().final(timeout_s=BYE_TIMEOUT_S) is None:
         await bench.driver.hang_up()

@@ -53,10 +53,3 @@ async def test_opus_of_a_third_party_is_heard_and_it_hears_the_tone_of_the_bench
     # Where the machine is busy its jitter buffer may have a gap: the level tells of the codec all the same.
     assert level_dbfs(settled) == pytest.approx(-20.0, abs=3.0)
     assert tone_share(settled, rate_hz=rate_hz) > 0.8
-
-
-async def test_a_third_party_without_opus_is_found_without_it(tmp_path: Path) -> None:
-    async with phone_on_bench(tmp_path, an_assignment(), kind="phone-1") as suite:
-        found = await measured(suite, CASE, tmp_path)
-        assert found["codec_opus"].value is False
-        assert found["codec_opus"].note == "the phone does not take a call that offers opus/48000/2 alone"
