@@ -118,6 +118,8 @@ class Behaviour:
     """The share of what the earpiece plays that comes back by the microphone."""
     buffer_s: float = 0.06
     """How long the first packet waits for those after it."""
+    bears_late_s: float = 60.0
+    """What came later than the soonest of the last half second by more than this is thrown away."""
     conceals: bool = True
     plays_after_hold: bool = True
     earpiece_loss_db: float = 0.0

@@ -339,8 +339,8 @@ _SOUND = (
            earpiece_narrow=True),
     _sized("playout-late", "ms", 200, "what comes waits longer before it is heard (3GPP TS 26.131, delay)", "buffer_s",
            0.001),
-    _plain("playout-buffer-short", "the first packet is played at once, so that what jitters is lost (RFC 3550, 6.4.1)",
-           buffer_s=0.0),
+    _plain("playout-buffer-short", "what comes more than 10 ms late is thrown away, as by a buffer that is too short "
+           "(RFC 3550, 6.4.1)", bears_late_s=0.01),
     _plain("playout-gaps", "where a packet is lost there is silence (ITU-T G.711, appendix I)", conceals=False),
     _plain("playout-silent-after-hold", "after a hold nothing is heard any more (RFC 3264, 8.4)",
            plays_after_hold=False),

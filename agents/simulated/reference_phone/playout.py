@@ -4,6 +4,7 @@ Pure: packets and ticks of 20 ms come with their times (s, one clock); frames go
 """
 
 import struct
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from agents.simulated.reference_phone.sound import (
     low_pass,
 )
 
+_TICKS_HZ = 8000
 _HEADER = struct.Struct("!BBHII")
 WAITING_MAX = 250
 FAR = 100
@@ -48,6 +50,7 @@ class Playout:
         self._samples: NDArray[np.int16] = SILENCE[:0]
         self._last: Frame = SILENCE
         self._missing = 0
+        self._transits_s: deque[float] = deque(maxlen=25)
         self._place = 0
         self.muted = False
 
@@ -62,7 +65,10 @@ class Playout:
         """One RTP packet in clear, without padding and extension, when it came."""
         if len(packet) <= _HEADER.size or packet[0] & 0x3F or packet[1] & 0x7F != self._codec[0]:
             return
-        _, _, sequence, _, source = _HEADER.unpack_from(packet)
+        _, _, sequence, timestamp, source = _HEADER.unpack_from(packet)
+        self._transits_s.append(at_s - timestamp / _TICKS_HZ)
+        if self._transits_s[-1] - min(self._transits_s) > self._behaviour.bears_late_s:
+            return
         if self._next is None or source != self._source or _ahead(sequence, self._next) is None:
             self._source, self._next = source, sequence
             self._begins_s = at_s + self._behaviour.buffer_s
