@@ -1,10 +1,12 @@
 """The page of a bench: the record of its uncertainty as its host told it, and why none holds where none does."""
 
+import asyncio
 import json
 import re
 
 import httpx
-from lab_server import LabServer
+from lab_server import TIMEOUT_S, LabServer
+from lab_world import registration
 
 from lab_inventory.messages import Heartbeat
 from orchestrator.lifecycle.control import DriftFound
@@ -63,3 +65,19 @@ async def test_who_may_order_in_the_lab_explains_a_drift_on_the_page_and_it_says
     assert re.search(
         r"dft-1 explained .* A <b>loose</b> plug\. operator, 20[0-9-]+ .*; the chart began anew", shown.text
     )
+
+
+async def test_a_unit_is_marked_as_a_control_device_by_the_api_and_is_measured_as_one(server: LabServer) -> None:
+    await server.join()
+    await server.heartbeat(registration())
+    (device,) = (await server.operator.get("/v1/devices")).json()
+    path = f"/v1/devices/{device['device']}"
+    assert (await server.operator.post(f"{path}/control", json={"reason": "steady since March"})).status_code == 204
+    assert (await server.operator.post(f"{path}/control", json={"reason": "again"})).status_code == 409
+    async with asyncio.timeout(TIMEOUT_S):
+        assignment = await server.taken.get()
+    assert assignment.programme == "ip-phone-control 1.0"
+    assert "(steady since March)" in (await page(server, "/benches/bench-1")).text
+    assert (await server.operator.post(f"{path}/end-control")).status_code == 204
+    assert "No unit here is a control device." in (await page(server, "/benches/bench-1")).text
+    assert (await server.operator.get("/v1/drifts")).json() == []
