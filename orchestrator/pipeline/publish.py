@@ -16,6 +16,8 @@ _OF_MACHINE = {
     "run": "runs",
     "lease": "runs",
     "quarantine": "quarantine",
+    "control": "devices",
+    "drift": "drifts",
     "certificate": "certificates",
     "report": "batches",
     "review": "reviews",

@@ -66,6 +66,7 @@ Reviews = Annotated[Principal, Depends(Shows(Scope.REVIEW_WRITE))]
 Decides = Annotated[Principal, Depends(Shows(Scope.DECISIONS_WRITE))]
 ProposesWaivers = Annotated[Principal, Depends(Shows(Scope.WAIVERS_PROPOSE))]
 DecidesWaivers = Annotated[Principal, Depends(Shows(Scope.WAIVERS_DECIDE))]
+WritesLab = Annotated[Principal, Depends(Shows(Scope.LAB_WRITE))]
 SeesOwn = Annotated[Principal, Depends(Shows(Scope.OWN))]
 
 
