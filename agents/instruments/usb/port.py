@@ -81,9 +81,10 @@ class Recording:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VolumeRange:
-    """What a volume control declares, in dB."""
+class Loudness:
+    """What a volume control was set to, to the nearest of its steps, and the range that it declares; in dB."""
 
+    set_db: float
     low_db: float
     high_db: float
 
@@ -142,11 +143,11 @@ class HeadsetPort(Protocol):
         """Whether its control says muted; None: the headset has none."""
         ...
 
-    async def set_volume(self, level_db: float) -> VolumeRange | None:
+    async def set_volume(self, level_db: float) -> Loudness | None:
         """Set the loudness of both ears by its control; None: the headset has none."""
         ...
 
-    async def set_gain(self, level_db: float) -> VolumeRange | None:
+    async def set_gain(self, level_db: float) -> Loudness | None:
         """Set the gain of the microphone by its control; None: the headset has none."""
         ...
 

@@ -67,14 +67,15 @@ async def loudness_controls(bench: HeadsetBench, recorder: Recorder) -> None:
         errors: list[float] = []
         told: list[str] = []
         for wanted in steps:
-            if await turn(wanted) is None:
+            loudness = await turn(wanted)
+            if loudness is None:
                 break
             found = await _gain(bench, sound, f"{quantity} at {wanted:g} dB")
             if isinstance(found, str):
                 told.append(found)
                 break
-            errors.append(abs(found - at_rest - wanted))
-            told.append(f"set to {wanted:g} dB it changed by {found - at_rest:.2f} dB")
+            errors.append(abs(found - at_rest - loudness.set_db))
+            told.append(f"set to {loudness.set_db:g} dB it changed by {found - at_rest:.2f} dB")
         await turn(0.0)
         if len(errors) < len(steps):
             bench.measure(quantity, None, "; ".join(told) or "the headset has no such control")
