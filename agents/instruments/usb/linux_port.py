@@ -7,6 +7,7 @@ empty: the only one that is attached.
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from agents.instruments.usb import alsa
 from agents.instruments.usb.hidraw import HidRaw
@@ -28,6 +29,8 @@ DRIVERS_S = 4.0
 """So long the drivers have for a device that is on the bus; what they have not taken then they refuse."""
 
 PROGRAM_S = 10.0
+RULES = ("/usr/lib/udev/rules.d", "/etc/udev/rules.d")
+_RESTORE = "90-alsa-restore.rules"
 _ENDS = re.compile(r"min=(-?\d+),max=(-?\d+)")
 _EVENLY = re.compile(r"dBminmax(?:mute)?-min=(-?[\d.]+)dB,max=(-?[\d.]+)dB")
 _BY_STEPS = re.compile(r"dBscale-min=(-?[\d.]+)dB,step=([\d.]+)dB")
@@ -43,6 +46,12 @@ class LinuxPort:
         self._unit: UsbUnit | None = None
         self._partly: UsbUnit | None = None
         self._controls: tuple[str, list[tuple[str, str, str]]] = ("", [])
+
+    @property
+    def host_sets_mixers(self) -> bool:
+        """As the port says: by alsactl, unless its rule for udev is masked."""
+        own, masked = (Path(folder) / _RESTORE for folder in RULES)
+        return own.exists() and not masked.is_symlink()
 
     async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
         """As the port says; the sound card with its streams and hidraw must be there."""

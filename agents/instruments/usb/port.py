@@ -96,6 +96,11 @@ class HeadsetPort(Protocol):
     has a watchdog.
     """
 
+    @property
+    def host_sets_mixers(self) -> bool:
+        """Whether the host itself sets the controls of a card that appears, so that what a headset kept is not seen."""
+        ...
+
     async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
         """Wait until sound and keys of the headset can be used; gives the seconds, None: not within the limit.
 

@@ -57,6 +57,11 @@ class UsbIpPort:
         self._raw: RawDescriptors | None = None
         self._configuration: Configuration | None = None
 
+    @property
+    def host_sets_mixers(self) -> bool:
+        """False: there is no host but this one."""
+        return False
+
     async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
         """As the port says: take the device as soon as it is offered, and enumerate it."""
         began_ns = boottime_ns()

@@ -44,6 +44,10 @@ async def mute_survives(bench: HeadsetBench, recorder: Recorder) -> None:
     levels = [level_dbfs(await bench.silence(LISTEN_S, name=f"reopened-{number}")) for number in (1, 2)]
     silent = all(level <= HEARD_DBFS_MIN for level in levels)
     bench.measure("kept_over_reopen", silent, f"levels after opening: {levels[0]:.1f} and {levels[1]:.1f} dBFS")
+    if bench.port.host_sets_mixers:
+        why = "this host sets the mixer of every card that appears (alsactl); mask udev's rule 90-alsa-restore.rules"
+        bench.leave_unmeasured("kept_over_replug", why)
+        return
     if await bench.replug() is None:
         raise LabError("the headset did not come back after it was plugged in")
     told = await bench.port.muted()

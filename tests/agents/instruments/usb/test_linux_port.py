@@ -162,3 +162,17 @@ def test_a_level_is_set_to_the_nearest_step_of_the_control(told: str, level_db: 
 
 def test_a_control_that_tells_no_decibels_cannot_be_set_to_any() -> None:
     assert linux_port.raw_volume("min=0,max=24,step=0", 0) is None
+
+
+def test_a_host_that_restores_mixers_is_known_until_its_rule_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, masks = tmp_path / "lib", tmp_path / "etc"
+    own.mkdir()
+    masks.mkdir()
+    monkeypatch.setattr(linux_port, "RULES", (str(own), str(masks)))
+    assert not LinuxPort().host_sets_mixers
+    (own / "90-alsa-restore.rules").touch()
+    assert LinuxPort().host_sets_mixers
+    (masks / "90-alsa-restore.rules").symlink_to("/dev/null")
+    assert not LinuxPort().host_sets_mixers
