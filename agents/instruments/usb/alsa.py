@@ -19,7 +19,10 @@ BUFFER_US = 500_000
 """With less than 40 ms an emulated host runs dry; so much holds also where a busy machine lets it wait."""
 
 WATCHDOG_S = 6.0
-"""So much longer than it lasts may a recording take: an emulated bus waits for a busy machine."""
+"""So long may no sample come."""
+
+SLOWER_MAX = 6.0
+"""So many times as long as it lasts may a recording take: an emulated bus waits for a busy machine."""
 
 _PLAYBACK, _CAPTURE = 0, 1
 _NONBLOCK = 1
@@ -152,25 +155,24 @@ def play_and_record(
         written = playing.write(whole[: playing.free() * 3 // 4])
         recording.start()
         wanted = round(record_s * record_rate)
-        until_ns = boottime_ns() + round((record_s + WATCHDOG_S) * 1e9)
+        began_ns = last_ns = boottime_ns()
         parts: list[Samples] = []
         count = 0
         arrivals: list[tuple[int, int]] = []
         ahead: list[float] = []
         while count < wanted:
             now_ns = boottime_ns()
-            if now_ns > until_ns and not count:
-                raise StreamRefused(
-                    f"recording at {record_rate} Hz: not one sample came within {record_s + WATCHDOG_S:g} s"
-                )
-            if now_ns > until_ns:
-                raise StreamBroken(f"{count} of {wanted} samples came within {record_s + WATCHDOG_S:g} s")
+            if now_ns - last_ns > WATCHDOG_S * 1e9 and not count:
+                raise StreamRefused(f"recording at {record_rate} Hz: not one sample came within {WATCHDOG_S:g} s")
+            if now_ns - last_ns > WATCHDOG_S * 1e9 or (now_ns - began_ns) / 1e9 > SLOWER_MAX * record_s + WATCHDOG_S:
+                raise StreamBroken(f"{count} of {wanted} samples came within {(now_ns - began_ns) / 1e9:.0f} s")
             recording.wait()
             got = recording.read()
             if len(got):
                 parts.append(got[:, 0])
                 count += len(got)
-                arrivals.append((count, boottime_ns()))
+                last_ns = boottime_ns()
+                arrivals.append((count, last_ns))
             written += playing.write(whole[written : written + max(0, playing.free())])
             played, recorded = playing.delay(), recording.delay()
             if played is not None and recorded is not None:

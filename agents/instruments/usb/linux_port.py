@@ -7,17 +7,18 @@ empty: the only one that is attached.
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from agents.instruments.usb import alsa
 from agents.instruments.usb.hidraw import HidRaw
 from agents.instruments.usb.port import (
     HeadsetGone,
+    Loudness,
     RawDescriptors,
     Recording,
     Samples,
     StreamRefused,
     TimedReport,
-    VolumeRange,
 )
 from agents.instruments.usb.usbfs import UsbUnit, audio_units, read_descriptors
 from agents.measure import LabError
@@ -28,7 +29,11 @@ DRIVERS_S = 4.0
 """So long the drivers have for a device that is on the bus; what they have not taken then they refuse."""
 
 PROGRAM_S = 10.0
-_RANGE = re.compile(r"dBminmax-min=(-?[\d.]+)dB,max=(-?[\d.]+)dB")
+RULES = ("/usr/lib/udev/rules.d", "/etc/udev/rules.d")
+_RESTORE = "90-alsa-restore.rules"
+_ENDS = re.compile(r"min=(-?\d+),max=(-?\d+)")
+_EVENLY = re.compile(r"dBminmax(?:mute)?-min=(-?[\d.]+)dB,max=(-?[\d.]+)dB")
+_BY_STEPS = re.compile(r"dBscale-min=(-?[\d.]+)dB,step=([\d.]+)dB")
 _CONTROL = re.compile(r"numid=(\d+),iface=MIXER,name='([^']*)'\n((?:  .*\n)*)")
 
 
@@ -41,6 +46,12 @@ class LinuxPort:
         self._unit: UsbUnit | None = None
         self._partly: UsbUnit | None = None
         self._controls: tuple[str, list[tuple[str, str, str]]] = ("", [])
+
+    @property
+    def host_sets_mixers(self) -> bool:
+        """As the port says: by alsactl, unless its rule for udev is masked."""
+        own, masked = (Path(folder) / _RESTORE for folder in RULES)
+        return own.exists() and not masked.is_symlink()
 
     async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
         """As the port says; the sound card with its streams and hidraw must be there."""
@@ -137,7 +148,10 @@ class LinuxPort:
 
     async def set_mute(self, muted: bool) -> bool:
         """As the port says."""
-        return await self._set(_is_capture_switch, "off" if muted else "on") is not None
+        found = await self._control(_is_capture_switch)
+        if found is not None:
+            await self._set(found[0], "off" if muted else "on")
+        return found is not None
 
     async def muted(self) -> bool | None:
         """As the port says."""
@@ -145,13 +159,13 @@ class LinuxPort:
         found = await self._control(_is_capture_switch)
         return None if found is None else ": values=off" in found[1]
 
-    async def set_volume(self, level_db: float) -> VolumeRange | None:
+    async def set_volume(self, level_db: float) -> Loudness | None:
         """As the port says."""
-        return _range(await self._set(_is_playback_volume, f"{level_db:.2f}dB"))
+        return await self._loudness(_is_playback_volume, level_db)
 
-    async def set_gain(self, level_db: float) -> VolumeRange | None:
+    async def set_gain(self, level_db: float) -> Loudness | None:
         """As the port says."""
-        return _range(await self._set(_is_capture_volume, f"{level_db:.2f}dB"))
+        return await self._loudness(_is_capture_volume, level_db)
 
     async def close(self) -> None:
         """As the port says."""
@@ -163,11 +177,16 @@ class LinuxPort:
             raise StreamRefused("the host's drivers made no sound card of it")
         return card
 
-    async def _set(self, wanted: Callable[[str], bool], value: str) -> str | None:
+    async def _loudness(self, wanted: Callable[[str], bool], level_db: float) -> Loudness | None:
         found = await self._control(wanted)
-        if found is not None:
-            await _run("amixer", "-q", "-c", self._card(), "cset", f"numid={found[0]}", "--", value)
-        return None if found is None else found[1]
+        steps = None if found is None else raw_volume(found[1], level_db)
+        if found is None or steps is None:
+            return None
+        await self._set(found[0], str(steps[0]))
+        return steps[1]
+
+    async def _set(self, number: str, value: str) -> None:
+        await _run("amixer", "-q", "-c", self._card(), "cset", f"numid={number}", "--", value)
 
     async def _control(self, wanted: Callable[[str], bool]) -> tuple[str, str] | None:
         """The number of a control and what is told of it; listed once for each time the card came."""
@@ -198,9 +217,24 @@ def _is_playback_volume(name: str) -> bool:
     return name.endswith("Playback Volume")
 
 
-def _range(control: str | None) -> VolumeRange | None:
-    found = _RANGE.search(control or "")
-    return VolumeRange(low_db=float(found[1]), high_db=float(found[2])) if found else None
+def raw_volume(told: str, level_db: float) -> tuple[int, Loudness] | None:
+    """The value that sets a control to the nearest step of ``level_db``, by what amixer tells of it; None: it tells no
+    decibels. amixer's cset takes no decibels itself, and takes "0dB" for the lowest value.
+    """
+    ends, evenly, by_steps = _ENDS.search(told), _EVENLY.search(told), _BY_STEPS.search(told)
+    if ends is None or (evenly is None and by_steps is None):
+        return None
+    low, high = int(ends[1]), int(ends[2])
+    if evenly is not None:
+        low_db, high_db = float(evenly[1]), float(evenly[2])
+        step_db = (high_db - low_db) / max(1, high - low)
+    elif by_steps is not None:
+        low_db, step_db = float(by_steps[1]), float(by_steps[2])
+        high_db = low_db + step_db * (high - low)
+    if step_db <= 0:
+        return None
+    raw = max(low, min(high, low + round((level_db - low_db) / step_db)))
+    return raw, Loudness(set_db=low_db + step_db * (raw - low), low_db=low_db, high_db=high_db)
 
 
 async def _run(*program: str) -> str:

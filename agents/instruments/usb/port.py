@@ -81,9 +81,10 @@ class Recording:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VolumeRange:
-    """What a volume control declares, in dB."""
+class Loudness:
+    """What a volume control was set to, to the nearest of its steps, and the range that it declares; in dB."""
 
+    set_db: float
     low_db: float
     high_db: float
 
@@ -94,6 +95,11 @@ class HeadsetPort(Protocol):
     Every method raises HeadsetGone where it is not on the bus. Nothing waits longer than its own limit: each stream
     has a watchdog.
     """
+
+    @property
+    def host_sets_mixers(self) -> bool:
+        """Whether the host itself sets the controls of a card that appears, so that what a headset kept is not seen."""
+        ...
 
     async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
         """Wait until sound and keys of the headset can be used; gives the seconds, None: not within the limit.
@@ -142,11 +148,11 @@ class HeadsetPort(Protocol):
         """Whether its control says muted; None: the headset has none."""
         ...
 
-    async def set_volume(self, level_db: float) -> VolumeRange | None:
+    async def set_volume(self, level_db: float) -> Loudness | None:
         """Set the loudness of both ears by its control; None: the headset has none."""
         ...
 
-    async def set_gain(self, level_db: float) -> VolumeRange | None:
+    async def set_gain(self, level_db: float) -> Loudness | None:
         """Set the gain of the microphone by its control; None: the headset has none."""
         ...
 

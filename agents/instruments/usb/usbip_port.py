@@ -15,13 +15,13 @@ import numpy as np
 from agents.instruments.usb.audio import MUTE_CONTROL, USB_STREAMING, VOLUME_CONTROL, Stream, Unit, read_audio
 from agents.instruments.usb.port import (
     HeadsetGone,
+    Loudness,
     RawDescriptors,
     Recording,
     Samples,
     StreamBroken,
     StreamRefused,
     TimedReport,
-    VolumeRange,
 )
 from agents.instruments.usb.raw import UnreadableDescriptor
 from agents.instruments.usb.standard import HID_CLASS, Configuration, InterfaceSetting, read_configuration
@@ -56,6 +56,11 @@ class UsbIpPort:
         self._came = asyncio.Event()
         self._raw: RawDescriptors | None = None
         self._configuration: Configuration | None = None
+
+    @property
+    def host_sets_mixers(self) -> bool:
+        """False: there is no host but this one."""
+        return False
 
     async def appear(self, timeout_s: float, *, whole: bool = True) -> float | None:
         """As the port says: take the device as soon as it is offered, and enumerate it."""
@@ -167,11 +172,11 @@ class UsbIpPort:
         reply = await self._here().control(0xA1, _GET_CUR, MUTE_CONTROL << 8 | channel, self._index(unit), length=1)
         return any(reply.data)
 
-    async def set_volume(self, level_db: float) -> VolumeRange | None:
+    async def set_volume(self, level_db: float) -> Loudness | None:
         """As the port says."""
         return await self._loudness(self._unit(to_host=False, control=VOLUME_CONTROL), level_db)
 
-    async def set_gain(self, level_db: float) -> VolumeRange | None:
+    async def set_gain(self, level_db: float) -> Loudness | None:
         """As the port says."""
         return await self._loudness(self._unit(to_host=True, control=VOLUME_CONTROL), level_db)
 
@@ -181,16 +186,16 @@ class UsbIpPort:
 
     # ---- inside ----------------------------------------------------------------------------------------------------
 
-    async def _loudness(self, unit: Unit | None, level_db: float) -> VolumeRange | None:
+    async def _loudness(self, unit: Unit | None, level_db: float) -> Loudness | None:
         if unit is None:
             return None
         await self._set(unit, VOLUME_CONTROL, struct.pack("<h", round(level_db * _DB)))
         ends = []
-        for request in (_GET_MIN, _GET_MAX):
+        for request in (_GET_CUR, _GET_MIN, _GET_MAX):
             value = VOLUME_CONTROL << 8 | _channels(unit, VOLUME_CONTROL)[0]
             reply = await self._here().control(0xA1, request, value, self._index(unit), length=2)
             ends.append(int.from_bytes(reply.data, "little", signed=True) / _DB)
-        return VolumeRange(low_db=ends[0], high_db=ends[1])
+        return Loudness(set_db=ends[0], low_db=ends[1], high_db=ends[2])
 
     async def _set(self, unit: Unit, control: int, value: bytes) -> None:
         for channel in _channels(unit, control):

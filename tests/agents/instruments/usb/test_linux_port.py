@@ -10,7 +10,7 @@ from agents.instruments.usb import linux_port, usbfs
 from agents.instruments.usb.hidraw import HidRaw
 from agents.instruments.usb.linux_port import LinuxPort
 from agents.instruments.usb.naming import described, firmware, serial_identity
-from agents.instruments.usb.port import HeadsetGone, StreamRefused, VolumeRange
+from agents.instruments.usb.port import HeadsetGone, Loudness, StreamRefused
 from agents.measure import LabError
 
 AMIXER = """#!/bin/sh
@@ -78,10 +78,10 @@ def port(sysfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LinuxP
 
 
 async def test_controls_are_found_by_what_they_are_and_set_in_decibels(port: LinuxPort, tmp_path: Path) -> None:
-    assert await port.set_volume(-6) == VolumeRange(low_db=-60, high_db=0)
+    assert await port.set_volume(-6) == Loudness(set_db=-6, low_db=-60, high_db=0)
     assert await port.set_mute(True)
     assert (tmp_path / "set").read_text().splitlines() == [
-        "-q -c 2 cset numid=4 -- -6.00dB",
+        "-q -c 2 cset numid=4 -- 54",
         "-q -c 2 cset numid=5 -- off",
     ]
     assert await port.muted() is True
@@ -144,3 +144,35 @@ async def test_two_devices_in_one_slot_are_the_labs_error(sysfs: Path, monkeypat
     with pytest.raises(LabError, match="several audio devices"):
         LinuxPort("usb-0:1").unit()
     assert LinuxPort("usb-0:1.2")._look() == twice[1]
+
+
+@pytest.mark.parametrize(
+    ("told", "level_db", "raw", "set_db"),
+    [
+        ("min=0,max=24,step=0\n  | dBminmax-min=-12.00dB,max=12.00dB", 0, 12, 0),
+        ("min=0,max=37,step=0\n  | dBminmax-min=-37.00dB,max=0.00dB", -99, 0, -37),
+        ("min=0,max=20,step=0\n  | dBscale-min=-30.00dB,step=1.50dB,mute=0", -7, 15, -7.5),
+    ],
+)
+def test_a_level_is_set_to_the_nearest_step_of_the_control(told: str, level_db: float, raw: int, set_db: float) -> None:
+    found = linux_port.raw_volume(told, level_db)
+    assert found is not None
+    assert (found[0], found[1].set_db) == (raw, pytest.approx(set_db))
+
+
+def test_a_control_that_tells_no_decibels_cannot_be_set_to_any() -> None:
+    assert linux_port.raw_volume("min=0,max=24,step=0", 0) is None
+
+
+def test_a_host_that_restores_mixers_is_known_until_its_rule_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, masks = tmp_path / "lib", tmp_path / "etc"
+    own.mkdir()
+    masks.mkdir()
+    monkeypatch.setattr(linux_port, "RULES", (str(own), str(masks)))
+    assert not LinuxPort().host_sets_mixers
+    (own / "90-alsa-restore.rules").touch()
+    assert LinuxPort().host_sets_mixers
+    (masks / "90-alsa-restore.rules").symlink_to("/dev/null")
+    assert not LinuxPort().host_sets_mixers

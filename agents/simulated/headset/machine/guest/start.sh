@@ -7,6 +7,8 @@ mkdir -p /dev/pts /dev/shm /run /tmp
 mount -t devpts devpts /dev/pts; mount -t tmpfs run /run; mount -t tmpfs tmp /tmp; mount -t tmpfs shm /dev/shm
 mkdir -p /run/udev
 hostname lab-machine
+mkdir -p /etc/udev/rules.d
+ln -sf /dev/null /etc/udev/rules.d/90-alsa-restore.rules # what a headset keeps is to be seen, and not what alsactl sets
 /usr/lib/systemd/systemd-udevd --daemon
 python3 -m agents.simulated.headset.machine.guest.runner
 echo "the runner ended with status $?"
