@@ -33,6 +33,7 @@ from agents.instruments.sender.impairment import CLEAN, Impairment
 from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.sip_message import Response
+from agents.instruments.sip_streams import Transport, transport_of
 from agents.instruments.sip_transactions import ClientTransaction
 from agents.instruments.sip_transport import Received
 from agents.instruments.stall import StallMeter
@@ -211,12 +212,15 @@ class PhoneBench:
     def registered(self) -> Binding:
         """Where the phone can be reached: its last registration; raises LabError where there is none.
 
+        While it is pointed at a TLS server of the bench, that is its registration there, whichever it refreshed last:
+        its keys go to that account, and what it is told about its audio holds there only.
         One that has expired serves as well: that it was refreshed too late is for another case to say.
         """
         bindings = self.registrar.bindings(0)
         if not bindings:
             raise LabError("the phone is not registered, so that it cannot be called")
-        return bindings[0]
+        there = (one for one in bindings if transport_of(one.peer) is Transport.TLS)
+        return next(there, bindings[0])
 
     def open_call_audio(self, formats: Sequence[AudioFormat] = SPOKEN) -> tuple[RtpPort, LocalAudio]:
         """A free audio port, and how it is described."""

@@ -1,9 +1,13 @@
 """What the procedures work out of times and records, without a phone."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from agents.instruments.digest import DigestVerdict
-from agents.instruments.registrar import RegisterRecord
+from agents.instruments.registrar import Binding, RegisterRecord
+from agents.instruments.sip_streams import Flow, Transport
+from agents.suites.ip_phone.bench import PhoneBench
 from agents.suites.ip_phone.registration import nonce_count_faults, refresh_ratios
 from agents.suites.ip_phone.timers import deviation
 
@@ -69,3 +73,17 @@ def test_what_a_disturbed_registrar_caused_is_no_refresh() -> None:
 
     assert refresh_ratios(records, [window]) == pytest.approx([0.75, 0.75])
     assert refresh_ratios(records, [(8 * SECOND_NS, None)]) == pytest.approx([0.75])
+
+
+def test_a_phone_that_is_pointed_at_a_tls_server_is_called_there_though_its_own_registration_is_newer() -> None:
+    flow = Flow(("127.0.0.1", 40000), transport=Transport.TLS, local=("127.0.0.1", 5061))
+    own, there = (
+        Binding(uri=uri, instance=None, peer=peer, user_agent="phone", registered_ns=at_ns, expires_ns=9)
+        for uri, peer, at_ns in (("sip:own", ("127.0.0.1", 5062), 2), ("sip:there", flow, 1))
+    )
+
+    def bench(*bindings: Binding) -> PhoneBench:
+        return SimpleNamespace(registrar=SimpleNamespace(bindings=lambda _: bindings))  # type: ignore[return-value]
+
+    assert PhoneBench.registered(bench(own, there)) is there
+    assert PhoneBench.registered(bench(own)) is own
