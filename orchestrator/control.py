@@ -11,7 +11,7 @@ from lab_inventory.device import Intent, Presence
 from lab_inventory.errors import NotFound
 from lab_inventory.lab import Bench, Slot
 from orchestrator.desk import Desk
-from orchestrator.lifecycle.control import ControlEnded, ControlMarked, DriftExplained
+from orchestrator.lifecycle.control import ControlEnded, ControlMarked, DriftExplained, DriftFound
 from orchestrator.lifecycle.machine import Fact
 from orchestrator.lifecycle.run import RunCompleted
 from orchestrator.lifecycle.snapshot import DeviceView, HostView
@@ -33,21 +33,43 @@ class Control:
         self._every = every
         self._ended = True
         self._look_at_s = 0.0
+        self._known_until_s = 0.0
+        self._any_marked = False
+        self._any_drift = False
         desk.store.listen(self._committed)
 
     def _committed(self, facts: Sequence[Fact]) -> None:
         self._ended |= any(isinstance(fact, RunCompleted) for fact in facts)
+        if any(isinstance(fact, ControlMarked | ControlEnded | DriftFound | DriftExplained) for fact in facts):
+            self._known_until_s = 0.0
 
     def heard(self) -> None:
-        """Runs have ended, as another server committed."""
+        """Something has changed, as another server committed."""
         self._ended = True
+        self._known_until_s = 0.0
+
+    def _know(self, now_s: float) -> None:
+        """Read anew whether there is anything to look at, where that may have changed: most labs have nothing."""
+        if now_s >= self._known_until_s:
+            with self._store.reading() as connection:
+                self._any_marked = bool(control_views.marked(connection))
+                self._any_drift = bool(control_views.drifts(connection, only_open=True))
+            self._known_until_s = now_s + LOOK_EVERY_S
+
+    def held_back(self, connection: Reading, now_s: float) -> frozenset[str]:
+        """The open submissions that are not to be judged, because a bench of theirs drifts and nobody has said why."""
+        self._know(now_s)
+        return control_views.wait_for_explanation(connection) if self._any_drift else frozenset()
 
     def look(self, now: datetime, now_s: float) -> None:
         """One look: what has drifted, which control run is to give way, which is to begin."""
+        self._know(now_s)
+        if not self._any_marked:
+            return
         with self._store.reading() as connection:
             marked = control_views.marked(connection)
-            going_on = control_views.open_batches(connection) if marked else {}
-        if not marked or not (self._ended or going_on or now_s >= self._look_at_s):
+            going_on = control_views.open_batches(connection)
+        if not (self._ended or going_on or now_s >= self._look_at_s):
             return
         with self._store.deciding() as connection:
             hosts = views.hosts(connection)

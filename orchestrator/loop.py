@@ -43,7 +43,7 @@ from orchestrator.pipeline.register import silent
 from orchestrator.pipeline.schedule.place import Deferral, place
 from orchestrator.pipeline.waived import NONE_WAIVED
 from orchestrator.prompts import lapse_prompts
-from orchestrator.store import control_views, keeping, views
+from orchestrator.store import keeping, views
 from orchestrator.store.store import JournalHead, Reading
 from orchestrator.waiving import lapse_waivers, waived_now
 
@@ -84,6 +84,7 @@ Event = DispatchAnswered | WorkerReady | WorkerLost
 _CHANGES_NO_PLACING = (RunTaken, RunStarted, EvidenceRecorded, ReportQuarantined)
 """Facts of running work, of which many come, and after which no run could be placed that could not before."""
 _SLUGS_END_RUNS = frozenset({RunCompleted.__name__, RunErrored.__name__})
+_TOPICS_OF_CONTROL = frozenset({"devices", "drifts"})
 _SLUGS_CHANGE_NO_PLACING = frozenset(kind.__name__ for kind in _CHANGES_NO_PLACING)
 
 
@@ -139,9 +140,8 @@ class Loop:
     def changed_elsewhere(self, told: Sequence[Notice]) -> None:
         """This was committed by another server."""
         self._dirty |= any(notice.slug not in _SLUGS_CHANGE_NO_PLACING for notice in told)
-        ended = [notice.entity for notice in told if notice.slug in _SLUGS_END_RUNS]
-        self.care.heard(ended)
-        if ended:
+        self.care.heard(notice.entity for notice in told if notice.slug in _SLUGS_END_RUNS)
+        if any(notice.slug in _SLUGS_END_RUNS or notice.topic in _TOPICS_OF_CONTROL for notice in told):
             self.control.heard()
 
     def tick(self, inbox: Sequence[Event]) -> Effects:
@@ -154,7 +154,7 @@ class Loop:
             self._hear_silence(now, now_s)
             lapsed_more = lapse_waivers(self._store, now)
             lapsed_prompts = lapse_prompts(self._store, now, self._clock.new_id)
-            settled = self._settle(now)
+            settled = self._settle(now, now_s)
             expired = expire(self._store, self._signer, now)
             self.care.look(now, now_s)
             self.control.look(now, now_s)
@@ -230,13 +230,13 @@ class Loop:
             if facts:
                 self._store.commit(facts)
 
-    def _settle(self, now: datetime) -> bool:
+    def _settle(self, now: datetime, now_s: float) -> bool:
         """Judge what is fully measured, try again what the lab failed to measure, complete batches.
 
         What was measured on a bench with a drift that nobody has explained waits.
         """
         with self._store.reading() as connection:
-            drifting = control_views.wait_for_explanation(connection)
+            drifting = self.control.held_back(connection, now_s)
             ready = views.unjudged(connection, SETTLED_PER_TICK_MAX, but=drifting)
             asking = views.waiting_for_people(connection)
         self._nothing_to_try.intersection_update(asking)
