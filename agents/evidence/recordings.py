@@ -11,9 +11,10 @@ from itertools import pairwise
 
 from agents.evidence.case_files import CaseFile, Heard
 from agents.instruments.audio import decode, sample_rate_hz
+from agents.instruments.rtp import SentFrame
 from agents.instruments.rtp_analysis import in_sequence, main_source
-from agents.instruments.sdp import TELEPHONE_EVENT, AudioFormat
-from lab_inventory.errors import InvariantBroken
+from agents.instruments.sdp import G722, PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
+from lab_inventory.errors import AssayError
 from lab_inventory.evidence.wav import MEDIA_TYPE, SAMPLE_BYTES, write_wav
 
 SECONDS_MAX = 60.0
@@ -23,6 +24,8 @@ BYTES_MAX = 16_000_000
 NAME_CHARACTERS_MAX = 100
 RESTARTS_S = 1.0
 """Time stamps that go apart from the times of arrival by more than this have begun anew."""
+
+FIXED_RATE = frozenset({PCMU.encoding, PCMA.encoding, G722.encoding})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,7 @@ def _of(direction: str, label: str, one: Heard) -> Iterator[Recording]:
         try:
             rate_hz = sample_rate_hz(encoding)
             pieces = _decoded(encoding, kept)
-        except InvariantBroken:  # no decoder for what a phone sent: the capture tells of it
+        except AssayError:  # no decoder for what a phone sent: packets and capture tell of it
             continue
         samples = _placed([start_s for start_s in starts if start_s < SECONDS_MAX], pieces, rate_hz)
         whole_s = max(starts)
@@ -88,10 +91,18 @@ def _of(direction: str, label: str, one: Heard) -> Iterator[Recording]:
 
 
 def _sent(one: Heard, formats: Mapping[int, AudioFormat]) -> Iterator[tuple[str, Frame]]:
-    for sent in one.sent:
+    for sent in _in_order(one.sent):
         format_ = formats.get(sent.payload_type)
         if format_ is not None and format_.encoding != TELEPHONE_EVENT.encoding:
             yield format_.encoding, Frame(timestamp=sent.timestamp, at_s=sent.at_ns / 1e9, payload=sent.payload)
+
+
+def _in_order(sent: Sequence[SentFrame]) -> list[SentFrame]:
+    """As the time stamps have it, copies left out: what is impaired on purpose leaves late, twice or out of order."""
+    by_time: dict[int, SentFrame] = {}
+    for frame in sent:
+        by_time.setdefault(_signed(frame.timestamp - sent[0].timestamp), frame)
+    return [by_time[at] for at in sorted(by_time)]
 
 
 def _received(one: Heard, formats: Mapping[int, AudioFormat]) -> Iterator[tuple[str, Frame]]:
@@ -108,7 +119,7 @@ def _decoded(encoding: str, frames: Sequence[Frame]) -> Iterable["array[int]"]:
     """
     samples = decode(encoding, (frame.payload for frame in frames))
     octets = sum(len(frame.payload) for frame in frames)
-    if octets and len(samples) % octets == 0:  # so many samples an octet, as in G.711 (1) and G.722 (2)
+    if encoding in FIXED_RATE and octets:  # so many samples an octet: one in G.711, two in G.722
         sizes = [len(frame.payload) * (len(samples) // octets) for frame in frames]
     else:
         share, rest = divmod(len(samples), len(frames))

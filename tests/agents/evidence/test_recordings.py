@@ -109,3 +109,14 @@ def test_the_same_sound_in_two_calls_is_one_file_with_both_numbers() -> None:
     (file,) = recordings([heard(came), heard(came)])
 
     assert file.name == "audio received call 1 PCMU, call 2"
+
+
+def test_what_was_sent_late_twice_or_out_of_order_stands_where_it_belongs() -> None:
+    frames = encode("G722", tone("G722", seconds=0.1))
+    sent = [SentFrame(20_000_000 * number, START + 160 * number, 9, frame) for number, frame in enumerate(frames)]
+    sent = [SentFrame(one.at_ns, one.timestamp & 0xFFFF_FFFF, one.payload_type, one.payload) for one in sent]
+
+    (plain,) = recordings([heard(sent=sent)])
+    (impaired,) = recordings([heard(sent=[sent[0], sent[2], sent[1], sent[1], *sent[3:]])])
+
+    assert impaired.data == plain.data

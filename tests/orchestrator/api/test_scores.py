@@ -1,5 +1,6 @@
 """Agents ask for the scores of recordings: missing files first, then Ray's answer, remembered and never made up."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,19 @@ from typing import Any
 import pytest
 from lab_server import LabServer
 
+from agents.logs import JsonLog
+from agents.measure import keep
+from agents.run_directory import RunDirectory
+from agents.sound_scores.carrying import ScoreCarrier
+from agents.sound_scores.compute import score_files
+from agents.sound_scores.places import answer_path, ask_path
+from agents.wire import Wire
 from lab_inventory.canonical import sha256
+from lab_inventory.clock import SystemClock
+from lab_inventory.messages import ScoreReply, ScoreRequest
 from orchestrator.dispatch.lines import Scored
 from orchestrator.dispatch.port import ScoreWanted
+from tests.agents.sound_scores.sounds import files, sound_of
 
 FILES = (b"what was sent", b"what came")
 SOUND = {"reference": sha256(FILES[0]), "received": sha256(FILES[1]), "codec": "PCMU"}
@@ -96,3 +107,45 @@ async def test_nobody_but_an_agent_may_ask(server: LabServer) -> None:
     answer = await server.operator.post("/v1/agents/scores", json={"sound": SOUND, "sending": True})
 
     assert answer.status_code in (401, 403)
+
+
+class Credential:
+    """The credential that the agent got when it joined."""
+
+    def __init__(self, credential: str) -> None:
+        self._credential = credential
+
+    async def credential(self, wire: Wire, refused: str = "") -> str:
+        return self._credential
+
+
+async def test_an_agent_carries_a_question_to_the_server_and_brings_back_the_score(
+    server: LabServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def ray(wanted: ScoreWanted) -> Scored:
+        contents = [Path(file).read_bytes() for file in wanted.files]
+        return Scored(call=1, score=score_files(wanted.sound_json, contents))
+
+    monkeypatch.setattr(server.parts.dispatcher, "score", ray)
+    await server.join()
+    directory = RunDirectory(tmp_path / "run-1", SystemClock())
+    contents = files()
+    for folder in (directory.scores, directory.evidence_folder):
+        folder.mkdir(parents=True)
+    for data in contents:
+        keep(directory.evidence_folder, sha256(data), data)
+    request = ScoreRequest(sound=sound_of(contents), sending=True)
+    ask_path(directory.scores, 1).write_text(request.model_dump_json())
+    wire = Wire(server.address, timeout_s=30)
+    wire.use_credentials(Credential(server.agent.headers["Authorization"].removeprefix("Bearer ")))
+    carrier = ScoreCarrier(wire, SystemClock(), JsonLog(SystemClock()))
+
+    async with asyncio.timeout(30):
+        while not answer_path(directory.scores, 1).exists():
+            carrier.look([directory])
+            await asyncio.sleep(0.05)
+    await carrier.close()
+    await wire.close()
+
+    reply = ScoreReply.model_validate_json(answer_path(directory.scores, 1).read_bytes())
+    assert reply.score == score_files(request.sound.model_dump_json(), contents)
