@@ -77,7 +77,11 @@ class Loop:
 
 @dataclass(kw_only=True)
 class HeadsetBench:
-    """One slot during one run. ``found`` and ``unmeasured`` are those of the case that is carried out now."""
+    """One slot during one run. ``found`` and ``unmeasured`` are those of the case that is carried out now.
+
+    ``coupled``: whether the bench has a coupler. ``controls_at_rest``: whether mute and loudness are as
+    :meth:`to_rest` sets them; whoever turns them says that they are not.
+    """
 
     port: HeadsetPort
     hands: HeadsetHands
@@ -86,6 +90,7 @@ class HeadsetBench:
     clock: Clock
     ics: Answers
     coupled: bool = True
+    controls_at_rest: bool = False
     case: TestCase | None = None
     found: list[Found] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
@@ -166,10 +171,12 @@ class HeadsetBench:
         except NotOnThisBench:
             self.coupled = False
         await self.eye.talk(hertz=1000.0, peak=0.0)
-        with suppress(StreamRefused):
-            await self.port.set_mute(False)
-            await self.port.set_volume(0.0)
-            await self.port.set_gain(0.0)
+        if not self.controls_at_rest:
+            with suppress(StreamRefused):
+                await self.port.set_mute(False)
+                await self.port.set_volume(0.0)
+                await self.port.set_gain(0.0)
+            self.controls_at_rest = True
 
     # ---- descriptors and reports -----------------------------------------------------------------------------------
 
@@ -250,6 +257,7 @@ class HeadsetBench:
 
     async def replug(self) -> float | None:
         """Pull the plug and put it in again; how long until it can be used, in s, None: it cannot."""
+        self.controls_at_rest = False
         await self.hands.unplug()
         if await self.port.disappear(DISAPPEARS_S) is None:
             raise LabError(f"the host still has the headset {DISAPPEARS_S:g} s after it was unplugged")

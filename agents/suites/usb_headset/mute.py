@@ -60,6 +60,7 @@ async def mute_survives(bench: HeadsetBench, recorder: Recorder) -> None:
 async def loudness_controls(bench: HeadsetBench, recorder: Recorder) -> None:
     """The ears' volume and the microphone's gain, set to other values: the sound changes by what was set."""
     sound = noise(14_400, seed=5)
+    bench.controls_at_rest = False
     at_rest = await _gain(bench, sound, "at 0 dB")
     if isinstance(at_rest, str):
         bench.measure_rest(loudness_controls, at_rest)
@@ -97,6 +98,7 @@ async def _gain(bench: HeadsetBench, sound: Signal, name: str) -> float | str:
 
 async def _talk_into(bench: HeadsetBench) -> str:
     """Let the talker sound; gives why the microphone does not hear it, or nothing."""
+    bench.controls_at_rest = False
     await bench.eye.couple(left=0.0, right=0.0)
     await bench.eye.talk(hertz=TALKER_HZ, peak=TALKER_PEAK)
     try:

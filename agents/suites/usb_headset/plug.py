@@ -50,6 +50,7 @@ async def stays_on_bus(bench: HeadsetBench, recorder: Recorder) -> None:
         if gone_after_s is None:
             break
         drops += 1
+        bench.controls_at_rest = False
         left_s -= gone_after_s
         if await bench.port.appear(APPEARS_S) is None:
             raise LabError(f"the headset left the bus and did not come back within {APPEARS_S:g} s")
