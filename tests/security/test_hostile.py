@@ -28,7 +28,7 @@ PATHS = (
     "/batches/%ff%fe",
 )
 NAMES = ("a\r\nX-Injected: yes", "a\x00b", "a\x1b[2Jb", "a\nb", "", "x" * 500)
-SHOWN_AS_TEXT = ("\u202egnp.exe", "<b>x</b>", "' OR 1=1 --", "{{7*7}}", "${jndi:ldap://x}")
+SHOWN_AS_TEXT = ("\u202egnp.exe", "<b>x</b>", "' OR 1=1 --", "{{271828*314159}}", "${jndi:ldap://x}")
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_what_is_only_strange_is_kept_and_shown_as_text(server: LabServer,
     batch = (await server.submit(name)).json()["batch"]
     page = (await server.operator.get(f"/batches/{batch}")).text
     assert "<b>x</b>" not in page
-    assert "49" not in page or name != "{{7*7}}"
+    assert "85397212652" not in page
 
 
 async def test_a_declared_size_of_ten_gigabytes_is_refused_before_a_byte_of_it_is_read(server: LabServer) -> None:

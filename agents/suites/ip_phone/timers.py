@@ -97,8 +97,14 @@ async def _watch_bye(bench: PhoneBench, call: Call) -> None:
 
 
 async def _watch_register(unanswered: Arrivals[Received[Request]], known: int) -> list[int]:
-    """The arrivals of the first REGISTER that nobody answers; empty where none came."""
-    first = await unanswered.first(lambda _: True, timeout_s=REGISTER_WITHIN_S, skip=known)
+    """The arrivals of the first REGISTER that nobody answers; empty where none came.
+
+    One that an earlier silence left unanswered may still be repeated: only its end would be seen.
+    """
+    begun = {branch(one.message) for one in unanswered.all()[:known]}
+    first = await unanswered.first(
+        lambda one: branch(one.message) not in begun, timeout_s=REGISTER_WITHIN_S, skip=known
+    )
     if first is None:
         return []
     await asyncio.sleep(REPEATS_DUE_S + TOLERANCE_S)
