@@ -106,6 +106,12 @@ class PhoneBench:
         """From now on the phone's subscriptions are taken."""
         self.notifier = Notifier(self.endpoint)
 
+    def close(self) -> None:
+        """Let go of everything; may be called twice."""
+        self.sender.close()
+        self.meter.stop()
+        self.endpoint.close()
+
     def measure(
         self,
         quantity: str,

@@ -313,12 +313,10 @@ def pair_suite(
         companion = next(one for one in assignment.companions if one.role is Role.COMPANION)
         party = _party(companion, bench, realm=realm, expires_s=expires_s)
     except StopIteration:
-        bench.meter.stop()
-        bench.endpoint.close()
+        bench.close()
         raise LabError("the run has no companion among its devices") from None
     except LabError:
-        bench.meter.stop()
-        bench.endpoint.close()
+        bench.close()
         raise
     same = {one.name: getattr(bench, one.name) for one in fields(bench)}
     pair = PairBench(**same, companion=party)

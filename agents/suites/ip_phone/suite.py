@@ -122,9 +122,7 @@ class PhoneSuite:
                 await self._bench.driver.reset()
         finally:
             await self._bench.driver.close()
-            self._bench.sender.close()
-            self._bench.meter.stop()
-            self._bench.endpoint.close()
+            self._bench.close()
 
 
 def _kept(seen: Seen, masking: Masking) -> tuple[CaseFile, ...]:

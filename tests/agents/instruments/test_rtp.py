@@ -201,7 +201,7 @@ async def test_a_port_in_clear_takes_dtls_for_foreign() -> None:
 
 async def test_time_stamps_go_on_by_the_clock_of_the_codec() -> None:
     near, far = (RtpPort(clock=SystemClock()).open("127.0.0.1") for _ in range(2))
-    near.start_sending(far.address, payload_type=111, frames=(b"opus",), ticks_per_frame=960)
+    near.start_sending(far.address, payload_type=111, frames=(b"opus",), ticks=960)
     await far.heard.first(lambda _: len(far.heard) >= 3, timeout_s=5)
     near.close()
     far.close()
