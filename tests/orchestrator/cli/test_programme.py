@@ -102,10 +102,10 @@ async def test_a_package_is_checked_and_says_what_is_manual_in_each_profile() ->
     assert (ended.status, ended.err) == (0, "")
     rows = {row["category"]: row for row in json.loads(ended.out)}
     assert len(rows) == 9
-    assert rows["ip-phone"]["profiles"] == "digital, endurance, full (20 of 70 manual), interoperability"
+    assert rows["ip-phone"]["profiles"] == "digital, endurance, handset, full (17 of 76 manual), interoperability"
     assert "IP-SEC-03" in rows["ip-phone"]["manual"]
     table = await run_assay("programme", "check", str(PACKAGE))
-    assert "skype-for-business.ip-phone 0.2 (demonstration): manual: IP-SIP-04" in table.out
+    assert "skype-for-business.ip-phone 0.3 (demonstration): manual: IP-SIP-04" in table.out
 
 
 def copied(folder: Path, *changes: tuple[str, str, str]) -> Path:
