@@ -8,7 +8,7 @@ NONE_CHOSEN = [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof setup phone clean
+.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof headset-suite setup phone clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -46,6 +46,9 @@ lab-vm: ## the virtual machine that takes the virtual headset for a real one, fr
 
 headset-proof: setup lab-vm ## that Linux takes the virtual headset for a real one: card, loop exact to the bit, key, lamps
 	@$(BIN)/python -m agents.simulated.headset.machine.proof var/lab-vm
+
+headset-suite: setup lab-vm ## the headset suite in the virtual machine: a healthy headset, and ten defects that it finds
+	@$(BIN)/pytest -q tests/headset/suite_in_the_machine.py
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 
