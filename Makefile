@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof plug-cycles setup score phone speech clean
+.PHONY: help run test check bench bench-faults simulate faults fuzz lab-vm headset-proof headset-suite plug-cycles setup score phone speech clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -46,6 +46,9 @@ headset-proof: setup lab-vm ## that Linux takes the virtual headset for a real o
 
 plug-cycles: setup lab-vm ## plug a virtual headset in and out N=200 times; prints the time to its registration: median, p99, longest
 	@$(BIN)/python -m tests.benchmarks.plug_cycles --cycles $(or $(N),200)
+
+headset-suite: setup lab-vm ## the headset suite in the virtual machine: a healthy headset, and ten defects that it finds
+	@$(BIN)/pytest -q tests/headset/test_suite_in_the_machine.py
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 

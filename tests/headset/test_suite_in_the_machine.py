@@ -1,4 +1,7 @@
-"""The suite where it is at home: a real kernel, in one boot of the lab's virtual machine."""
+"""The suite where it is at home: a real kernel, in one boot of the lab's virtual machine (``make headset-suite``).
+
+What is timed may be undecided where the machine is too busy to keep time; nothing else may.
+"""
 
 import shutil
 from pathlib import Path
@@ -37,7 +40,10 @@ async def test_a_healthy_headset_passes_everything_and_each_defect_is_found_by_i
         image=IMAGE, scope=Scope.REQUIREMENT, seed=7, at_once=1, work=tmp_path, clock=SystemClock(), tell=print,
     )  # fmt: skip
 
-    assert [(run.departures, run.undecided) for run in table.healthy] == [((), ())]
+    (healthy,) = table.healthy
+    assert healthy.departures == ()
+    timed = {f"UA-{one}" for one in ("HID-02", "HID-03", "HID-06", "HID-07", "LAT-01", "USB-03")}
+    assert {words.split()[1].rstrip(":") for words in healthy.undecided} <= timed
     assert {row.tier for row in table.rows} == {"virtual-machine"}
     wrong = [f"{row.defect}: {row.requirement} is {row.verdict}: {row.words}" for row in table.rows if not row.right]
     assert not wrong
