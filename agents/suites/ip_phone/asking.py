@@ -7,7 +7,8 @@ from agents.instruments.sip_endpoint import ALLOW
 from agents.instruments.sip_message import Response
 from agents.instruments.sip_transactions import ClientTransaction
 from agents.instruments.sip_transport import Received
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import Call
 
 INVITE_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 3.0

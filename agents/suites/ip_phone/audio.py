@@ -12,7 +12,8 @@ from agents.instruments.rtp_analysis import missing, pace, payloads
 from agents.instruments.sdp import G722, PCMA, PCMU, TELEPHONE_EVENT
 from agents.measure import Recorder, procedure
 from agents.punctual import processors_awake
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 

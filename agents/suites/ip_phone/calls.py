@@ -10,7 +10,8 @@ from agents.instruments.sip_rules import ack_problems, invite_problems
 from agents.instruments.sip_transport import Received
 from agents.instruments.sip_values import contacts, tag
 from agents.measure import Recorder, procedure
-from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_TIMEOUT_S, Call, PhoneBench
+from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_TIMEOUT_S, PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 

@@ -9,7 +9,8 @@ from agents.instruments.dtls import DtlsIdentity, DtlsState, new_identity
 from agents.instruments.dtls_sdp import DTLS_TRANSPORTS, Fingerprint, Setup
 from agents.instruments.sdp import SessionDescription, answer_problems
 from agents.measure import Recorder, procedure
-from agents.suites.ip_phone.bench import RING_TIMEOUT_S, Call, PhoneBench
+from agents.suites.ip_phone.bench import RING_TIMEOUT_S, PhoneBench
+from agents.suites.ip_phone.call import Call
 from agents.suites.ip_phone.srtp import INVITE_TIMEOUT_S, LISTEN_S, secured_account
 from lab_inventory.measurement import Unit
 

@@ -20,7 +20,8 @@ from agents.instruments.sound.score import SoundScore, score_recording
 from agents.instruments.steady_tone import steady_tone
 from agents.instruments.syllables import syllables
 from agents.measure import LabError, Recorder, procedure
-from agents.suites.ip_phone.bench import TONE_LEVEL_DBFS, Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import TONE_LEVEL_DBFS, Call
 from agents.suites.ip_phone.hold import reinvite
 from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import Unavailable

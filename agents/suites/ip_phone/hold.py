@@ -4,7 +4,8 @@ import asyncio
 
 from agents.instruments.sdp import MalformedSdp, MediaDirection, parse_sdp
 from agents.measure import Recorder, procedure
-from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, Call, PhoneBench
+from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 

@@ -11,7 +11,8 @@ from agents.instruments.sender.profiles import NETWORK_PROFILES
 from agents.instruments.sound.samples import from_pcm, resampled
 from agents.instruments.sound.score import SoundScore
 from agents.measure import LabError, Recorder, procedure
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import Call
 from agents.suites.ip_phone.handset_sound import (
     DROP_OUT_UNCERTAINTY_MS,
     OFFERED,

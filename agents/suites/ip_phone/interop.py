@@ -13,7 +13,8 @@ from agents.instruments.passed_call import PassedCall, Side
 from agents.instruments.sdp import TELEPHONE_EVENT, MalformedSdp, MediaDirection, parse_sdp
 from agents.instruments.sip_transactions import ClientTransaction, ServerTransaction
 from agents.measure import LabError, Procedure, Recorder, procedure
-from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_TIMEOUT_S, Call
+from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_TIMEOUT_S
+from agents.suites.ip_phone.call import Call
 from agents.suites.ip_phone.pair import AUDIO_WITHIN_S, THIRD, Failed, PairBench, Party
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit, Value

@@ -5,7 +5,8 @@ import asyncio
 from agents.instruments.audio import decode, level_dbfs
 from agents.instruments.rtp_analysis import payloads
 from agents.measure import LabError, Recorder, procedure
-from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, LEVEL_DBFS_MIN, RING_SOON_S, Call, PhoneBench
+from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_SOON_S, PhoneBench
+from agents.suites.ip_phone.call import LEVEL_DBFS_MIN, Call
 from agents.suites.ip_phone.calls import answer_faults
 from agents.suites.ip_phone.torture_watch import restarts
 from lab_inventory.clock import boottime_ns

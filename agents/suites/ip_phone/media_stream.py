@@ -17,7 +17,8 @@ from agents.instruments.rtp_analysis import (
 )
 from agents.measure import LabError, Recorder, procedure
 from agents.punctual import processors_awake
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 

@@ -5,7 +5,8 @@ from agents.instruments.rtp_analysis import timestamp_faults
 from agents.instruments.sdp import OPUS, answer_problems
 from agents.libopus import OpusMissing
 from agents.measure import LabError, Recorder, procedure
-from agents.suites.ip_phone.bench import PhoneBench, opus_tone
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import opus_tone
 from lab_inventory.measurement import Unit
 
 

@@ -32,7 +32,8 @@ from agents.instruments.sip_transport import Trace
 from agents.measure import LabError, Recorder
 from agents.probes.sip import sighting_of
 from agents.suites import Identified
-from agents.suites.ip_phone.bench import LEVEL_DBFS_MIN, LISTEN_S, TONE_SHARE_MIN, Call, PhoneBench, rtp_line
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import LEVEL_DBFS_MIN, LISTEN_S, TONE_SHARE_MIN, Call, rtp_line
 from agents.suites.ip_phone.suite import REGISTERS_WITHIN_S, PhoneSuite
 from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import AssayError, Unavailable

@@ -7,7 +7,8 @@ from agents.instruments.conduct import ORDINARY, Conduct
 from agents.instruments.sip_transactions import ServerTransaction
 from agents.measure import Recorder, procedure
 from agents.suites.ip_phone.asking import REQUEST_TIMEOUT_S, dialled_call, in_words, talking_call
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.measurement import Unit
 
 BACKOFF_SEEN_S = 6.0

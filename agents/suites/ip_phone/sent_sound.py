@@ -11,7 +11,8 @@ from agents.instruments.rtp_analysis import payloads
 from agents.instruments.sdp import G722, PCMU, TELEPHONE_EVENT
 from agents.instruments.steady_tone import SteadyTone, steady_tone
 from agents.measure import Recorder, procedure
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 

@@ -14,7 +14,8 @@ from agents.instruments.sip_transactions import ServerTransaction
 from agents.instruments.sip_values import tokens
 from agents.measure import Recorder, procedure
 from agents.suites.ip_phone.asking import INVITE_TIMEOUT_S, REQUEST_TIMEOUT_S, dialled_call, in_words
-from agents.suites.ip_phone.bench import RING_SOON_S, Call, PhoneBench
+from agents.suites.ip_phone.bench import RING_SOON_S, PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.measurement import Unit
 
 TOO_SMALL_S = 60

@@ -8,7 +8,8 @@ from agents.instruments.dialog import expecting_calls
 from agents.instruments.host_pace import HostPace, shares_this_host
 from agents.instruments.rtp_analysis import longest_gap_ms, missing
 from agents.measure import LabError, Recorder, procedure
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import Call
 from agents.suites.ip_phone.many_calls import end_call, is_heard, one_call, until_back
 from agents.suites.ip_phone.torture_watch import restarts
 from lab_inventory.clock import boottime_ns

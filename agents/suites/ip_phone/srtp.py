@@ -15,7 +15,8 @@ from agents.instruments.sdes import MASTER_BYTES, Crypto, Suite
 from agents.instruments.sdp import SECURED, SessionDescription, answer_problems
 from agents.instruments.srtp import SrtpReceiver
 from agents.measure import LabError, Recorder, procedure
-from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_SOON_S, Call, PhoneBench
+from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, RING_SOON_S, PhoneBench
+from agents.suites.ip_phone.call import Call
 from agents.suites.ip_phone.other_server import (
     NOT_INSTALLED,
     back_home,

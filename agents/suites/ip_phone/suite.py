@@ -13,7 +13,8 @@ from agents.instruments.self_check import check_bench
 from agents.measure import LabError, Procedure, Recorder
 from agents.probes.sip import sighting_of
 from agents.suites import BenchCheck, Identified
-from agents.suites.ip_phone.bench import LOOKS_BACK, Call, PhoneBench
+from agents.suites.ip_phone.bench import LOOKS_BACK, PhoneBench
+from agents.suites.ip_phone.call import Call
 from agents.suites.ip_phone.to_score import have_scored
 from lab_inventory.clock import boottime_ns, wall_ns
 from lab_inventory.errors import AssayError

@@ -10,7 +10,8 @@ from agents.instruments.sip_message import Request
 from agents.instruments.sip_transport import Received
 from agents.instruments.sip_values import branch
 from agents.measure import Recorder, procedure
-from agents.suites.ip_phone.bench import Call, PhoneBench
+from agents.suites.ip_phone.bench import PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.measurement import Unit
 
 INVITE_TIMEOUT_S = 5.0

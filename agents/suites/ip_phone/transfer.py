@@ -14,7 +14,8 @@ from agents.suites.ip_phone.asking import (
     here,
     in_words,
 )
-from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, Call, PhoneBench
+from agents.suites.ip_phone.bench import ANSWER_TIMEOUT_S, PhoneBench
+from agents.suites.ip_phone.call import Call
 from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 

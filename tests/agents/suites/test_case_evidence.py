@@ -14,7 +14,7 @@ from agent_nouns import INSTRUMENT
 
 from agents.measure import Recorder, evidence_path
 from agents.suites.ip_phone import PROCEDURES, REALM
-from agents.suites.ip_phone.bench import LEVEL_DBFS_MIN, TONE_LEVEL_DBFS
+from agents.suites.ip_phone.call import LEVEL_DBFS_MIN, TONE_LEVEL_DBFS
 from agents.suites.ip_phone.suite import PhoneSuite
 from lab_inventory.clock import SystemClock
 from lab_inventory.evidence.lines import read_sip

@@ -10,7 +10,7 @@ from agents.instruments.rtp import RtpPort
 from agents.instruments.rtp_analysis import extended_sequence
 from agents.instruments.sdp import MediaDirection
 from agents.instruments.sender.impairment import Impairment
-from agents.suites.ip_phone.bench import Call
+from agents.suites.ip_phone.call import Call
 from lab_inventory.clock import SystemClock
 from tests.agents.suites.test_torture import CASE, StandIn, bench_of
 
