@@ -10,7 +10,7 @@ ALONE = ("agents", "bench_faults", "cluster", "contracts", "deploy", "e2e", "fau
 ALONE_TOO = ("orchestrator/dispatch", "orchestrator/cli", "orchestrator/test_two_servers.py")
 """Tests that measure time, start what must have the machine, or use fixed addresses: not beside each other."""
 
-LONG = ("simulation", "security/test_any_request.py")
+LONG = ("simulation", "security/test_any_request.py", "orchestrator/test_metrics.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -47,7 +47,7 @@ class Lane:
 REAL_PHONES = ("contracts", "e2e/test_score.py")
 LABS = ("bench_faults", "cluster", "deploy", "e2e", "faults", "orchestrator")
 PHASES = (
-    (Lane(name="light", options=("-m", "not alone", "-n", "2", "--dist", "worksteal")),),
+    (Lane(name="light", options=("-m", "not alone", "-n", "3", "--dist", "worksteal")),),
     (
         Lane(name="labs", where=LABS, apart=("e2e/test_score.py",)),
         Lane(name="phones", where=("agents", *REAL_PHONES)),

@@ -207,7 +207,7 @@ async def test_every_live_part_of_a_page_has_an_id_and_listens_to_topics_that_ar
     batch = await server.measured_batch()
     entry = batch["entries"][0]
     (device,) = (await server.operator.get("/v1/devices")).json()
-    told = {"devices", "batches", "runs", "quarantine", "certificates", "prompts"}
+    told = {"devices", "batches", "runs", "quarantine", "certificates", "prompts", "drifts"}
     for path in (
         "/",
         f"/batches/{batch['batch']}",

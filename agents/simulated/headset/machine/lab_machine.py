@@ -18,7 +18,7 @@ from typing import Any, Self
 from agents.simulated.parent import die_with_parent
 from lab_inventory.errors import AssayError
 
-START_S = 120.0
+START_S = 300.0
 RUN_S = 120.0
 END_S = 15.0
 MEMORY_MIB = 384
