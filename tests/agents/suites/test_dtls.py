@@ -9,7 +9,7 @@ from reference_bench import reference_on_bench, values_of
 from agents.bench_ca import FOLDER_VARIABLE, make_ca
 from agents.instruments.rtp import RtpPort
 from agents.instruments.sdes import Crypto
-from agents.suites.ip_phone import bench, dtls, other_server
+from agents.suites.ip_phone import call, dtls, other_server
 from lab_inventory.clock import SystemClock
 from lab_inventory.measurement import Value
 from lab_inventory.programme import TestCase
@@ -76,6 +76,6 @@ async def test_dtls_of_a_phone_is_seen_as_it_is(
     if "dtls-unfinished" in defects:
         monkeypatch.setattr(dtls, "HANDSHAKE_TIMEOUT_S", 0.5)  # it would be waited for in vain twice
     if "dtls-sent-clear" in defects:
-        monkeypatch.setattr(bench, "FIRST_PACKET_S", 0.3)  # the same
+        monkeypatch.setattr(call, "FIRST_PACKET_S", 0.3)  # the same
     async with reference_on_bench(tmp_path, ca=ca, defects=defects) as suite:
         assert await values_of(suite, CASE, tmp_path) == expected
