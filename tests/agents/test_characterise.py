@@ -39,7 +39,7 @@ def packets(port: RtpPort, late_ns: list[int]) -> tuple[RtpPacket, ...]:
     made = []
     for number, late in enumerate(late_ns):
         port.sent_ns[number] = number * 20_000_000
-        port.packets_sent += 1
+        port._stream.packets_sent += 1
         made.append(
             RtpPacket(
                 at_ns=number * 20_000_000 + late,
