@@ -11,8 +11,7 @@ LANES = [lane for phase in PHASES for lane in phase if lane.where]
 
 def runs(lane: Lane, path: Path) -> bool:
     """Whether a lane takes a file of tests."""
-    inside = any(path.is_relative_to(HERE / place) for place in lane.where)
-    return inside and not any(path.is_relative_to(HERE / place) for place in lane.apart)
+    return any(path.is_relative_to(HERE / place) for place in lane.where)
 
 
 def test_each_file_that_must_be_alone_is_in_one_lane() -> None:
@@ -24,5 +23,5 @@ def test_each_file_that_must_be_alone_is_in_one_lane() -> None:
 
 def test_whatever_is_not_alone_is_in_the_first_lane() -> None:
     first, *others = (lane for phase in PHASES for lane in phase)
-    assert (first.where, first.apart, first.options[:2]) == ((), (), ("-m", "not alone"))
+    assert (first.where, first.options[:2]) == ((), ("-m", "not alone"))
     assert {lane.options[:2] for lane in others} == {("-m", "alone")}
