@@ -77,6 +77,7 @@ def _beside_each_other(lanes: Sequence[Lane], given: Sequence[str]) -> list[int]
         started = []
         for lane in lanes:
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"lane-{lane.name}-"))
+            Path(place).chmod(0o1777)  # as /tmp is: the database runs as another user
             said = stack.enter_context(tempfile.TemporaryFile())
             apart = [*NAMESPACES, "sh", "-ec", OF_ITS_OWN, "sh", place]
             command = [*apart, *_command(lane, given)]
