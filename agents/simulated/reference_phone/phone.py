@@ -185,9 +185,11 @@ class ReferencePhone:
 
     def complete_transfer(self) -> str | None:
         """Transfer the held call to the one that was consulted."""
-        held, other = self._consulted or (None, None)
-        if held is None or other is None or {held.state, other.state} != {CallState.TALKING}:
+        if self._consulted is None:
             return "no call was consulted that stands"
+        held, other = self._consulted
+        if {held.state, other.state} != {CallState.TALKING}:
+            return f"the held call is {held.state}, the consulted one {other.state}"
         self._consulted = None
         self.equipment.spawn(transfer(held, refer_to_call(other), other=other))
         return None

@@ -366,6 +366,9 @@ async def _third_answers(bench: PairBench, caller: Party, *, skip: int = 0) -> C
         bench.fail(caller, "did not call the third party")
     third.dialog.ring()
     third.dialog.accept()
+    # Only the ACK says that the caller has the call: a key pressed before finds it still ringing.
+    if await third.dialog.invitation.acknowledged(timeout_s=REQUEST_TIMEOUT_S) is None:
+        bench.fail(caller, "did not acknowledge the answer of the third party (RFC 3261, 13.2.2.4)")
     return third
 
 
