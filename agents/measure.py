@@ -53,11 +53,13 @@ class ToScore:
     """A sound whose score gives quantities: ``into`` has the place of each in the score, as ``heard.noise_dbov``.
 
     ``evidence``: the files that a measurement of it names. ``note``: what is said before what the score says itself.
+    ``uncertainty``: of every quantity of it that is no bool, in place of the instrument's.
     """
 
     sound: SoundToScore
     into: Mapping[str, str]
     note: str = ""
+    uncertainty: float | None = None
     evidence: tuple[str, ...] = ()
 
 

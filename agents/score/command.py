@@ -186,9 +186,9 @@ def print_table(table: ScoreTable) -> None:
     Console(width=max(Console().width, 140)).print(shown)
     for run in table.healthy:
         for departure in run.departures:
-            typer.echo(f"DEPARTED: healthy {run.phone}: {departure}")
+            typer.echo(f"DEPARTED: healthy {run.phone} {run.profile}: {departure}")
         for words in run.undecided:
-            typer.echo(f"undecided: healthy {run.phone}: {words}")
+            typer.echo(f"undecided: healthy {run.phone} {run.profile}: {words}")
     smallest = {row.defect: row.size for row in reversed(table.rows) if row.share and row.share > 1 and row.right}
     for defect, size in sorted(smallest.items()):
         typer.echo(f"smallest size found of {defect}: {size:.4g}")

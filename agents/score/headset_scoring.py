@@ -8,7 +8,7 @@ from pathlib import Path
 from agents.score import usb_headset
 from agents.score.headset_run import Places
 from agents.score.headset_tiers import Tier, machine_place, usbip_place
-from agents.score.scoring import Phone, Tell, golden_of, score
+from agents.score.scoring import Phone, Tell, goldens_of, score
 from agents.score.seeded import Subject
 from agents.score.table import Scope, ScoreTable
 from agents.simulated.headset.defects import DEFECTS
@@ -59,7 +59,7 @@ async def score_headset(
                 ics=answers,
                 found_by=usb_headset.found_by(),
                 wrong={slug: one.wrong for slug, one in DEFECTS.items()},
-                golden=golden_of(usb_headset.CATEGORY, GOLDEN),
+                goldens=goldens_of(usb_headset.CATEGORY, GOLDEN),
                 carry_out=places.carry_out,
                 tier=str(tier),
             )

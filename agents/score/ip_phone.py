@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.score.one_run import Asked
-from agents.score.scoring import Phone, golden_of
+from agents.score.scoring import Phone, goldens_of
 from agents.score.seeded import PROFILE, FoundBy, Subject, subjects
 from agents.score.verdicts import requirements_in
 from agents.simulated.defects import DEFECTS
@@ -174,6 +174,8 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_at_handset("IP-MED-15", None, "playout-silent-after-hold"),
     **_at_handset("IP-MED-18", None, "playout-buffer-short", "playout-gaps"),
     **_at_handset("IP-MED-17", None, "microphone-narrow", "earpiece-narrow"),
+    **dict.fromkeys(("microphone-gated", "earpiece-gated"), FoundBy(requirement="IP-MED-06", size=30, profile=HANDSET)),
+    **_at_handset("IP-MED-07", None, "playout-crackles"),
     "rtp-sequence-jumps": FoundBy(requirement="IP-MED-11", size=50),
     "rtp-pauses": FoundBy(requirement="IP-MED-11", quantity="gap_ms", healthy=20),
     **_plainly("IP-MED-12", "rtcp-absent", "rtcp-loss-untold", "rtcp-too-often"),
@@ -240,7 +242,7 @@ def reference(of: Programme) -> Phone:
         ics=everything(of, lacks=REFERENCE_LACKS),
         found_by=BY_REFERENCE,
         wrong={slug: one.wrong for slug, one in REFERENCE_DEFECTS.items()},
-        golden=golden_of("ip-phone", REFERENCE),
+        goldens=goldens_of("ip-phone", REFERENCE, HANDSET),
     )
 
 
@@ -257,7 +259,7 @@ def third_party(directory: Path, of: Programme) -> Phone:
         found_by=BY_PROXY,
         wrong={slug: kind(clock).wrong for slug, kind in DEFECTS.items()}
         | {slug: kind.wrong for slug, kind in IMPAIRMENTS.items()},
-        golden=golden_of("ip-phone", THIRD_PARTY),
+        goldens=goldens_of("ip-phone", THIRD_PARTY),
     )
 
 
@@ -270,12 +272,12 @@ def everything(of: Programme, *, lacks: Collection[str]) -> Answers:
 
 
 def all_subjects(phones: Mapping[str, Phone], of: Programme, *, healthy: int) -> tuple[Subject, ...]:
-    """Every phone with each of its defects, and ``healthy`` times without."""
+    """Every phone with each of its defects, and ``healthy`` times without in each profile of its golden verdicts."""
     return tuple(
         subject
         for phone in phones.values()
         for subject in (
             *subjects(phone.name, phone.found_by, of, INSTRUMENT),
-            *[Subject(phone=phone.name)] * healthy,
+            *[Subject(phone=phone.name, profile=profile) for profile in phone.goldens] * healthy,
         )
     )

@@ -48,8 +48,9 @@ Tell = Callable[[str], None]
 class Phone:
     """A kind of phone that is scored with: its directory (none for the reference phone), ICS and defects.
 
-    ``wrong``: what is wrong with each defect, in words. ``carry_out``: how a run comes about, where the device is no
-    phone program; it raises LabError where the run could not be carried out. ``tier``: on what it runs, for the row.
+    ``goldens``: by profile, the verdicts of the healthy device, for those in which it is run healthy. ``wrong``: what
+    is wrong with each defect, in words. ``carry_out``: how a run comes about, where the device is no phone program; it
+    raises LabError where the run could not be carried out. ``tier``: on what it runs, for the row.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Phone:
     ics: Answers
     found_by: Mapping[str, FoundBy]
     wrong: Mapping[str, str]
-    golden: Golden
+    goldens: Mapping[str, Golden]
     carry_out: "CarryOut | None" = None
     tier: str = ""
 
@@ -65,13 +66,18 @@ class Phone:
 CarryOut = Callable[[int, Subject, Asked], Awaitable[tuple[CaseEnded, ...]]]
 
 
-def golden_of(category: str, phone: str) -> Golden:
-    """The golden profile that comes with the product. Raises BadInput where this phone has none."""
-    file = resources.files("agents.score") / "golden" / f"{category}.{phone}.txt"
+def goldens_of(category: str, phone: str, *profiles: str) -> dict[str, Golden]:
+    """The golden verdicts that come with the product, by profile. Raises BadInput where this phone has none."""
+    return {profile: _golden(category, phone, profile) for profile in (PROFILE, *profiles)}
+
+
+def _golden(category: str, phone: str, profile: str) -> Golden:
+    name = phone if profile == PROFILE else f"{phone}.{profile}"
+    file = resources.files("agents.score") / "golden" / f"{category}.{name}.txt"
     try:
         return read_golden(file.read_text(encoding="utf-8").splitlines())
     except FileNotFoundError as error:
-        raise BadInput(f"there is no golden profile of {phone} for the suite {category}") from error
+        raise BadInput(f"there is no golden profile of {name} for the suite {category}") from error
 
 
 async def score(
@@ -103,7 +109,7 @@ async def score(
             found = await _verdicts(number, subject, phone, of_it, work, clock)
             took_s = clock.boottime_s() - began_s
         if subject.defect is None:
-            run = healthy_run_of(phone.name, found, phone.golden, took_s)
+            run = healthy_run_of(phone.name, subject.profile, found, phone.goldens[subject.profile], took_s)
             healthy.append(run)
             tell(f"{number}: ended after {took_s:.0f} s")
             return
@@ -114,7 +120,7 @@ async def score(
                 by,
                 phone.wrong[subject.defect],
                 found,
-                phone.golden,
+                phone.goldens.get(subject.profile, {}),
                 took_s,
                 tier=phone.tier,
             )
@@ -133,7 +139,7 @@ async def score(
         seed=seed,
         scope=scope,
         rows=tuple(sorted(rows, key=lambda row: (row.phone, row.defect, row.share or 0))),
-        healthy=tuple(sorted(healthy, key=lambda run: run.phone)),
+        healthy=tuple(sorted(healthy, key=lambda run: (run.phone, run.profile))),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agents.score.seeded import FoundBy, Subject
+from agents.score.seeded import PROFILE, FoundBy, Subject
 from agents.score.verdicts import Verdicts
 from lab_inventory.canonical import digest
 from lab_inventory.noun import Label, Name, Noun, Text
@@ -58,10 +58,12 @@ class Row(Noun):
 class HealthyRun(Noun):
     """One run of a healthy phone: its verdicts as a golden file holds them, and where they depart, each in words.
 
+    ``profile``: where it is another than the table's.
     ``undecided``: what the lab could not decide in any attempt; that wrongs no phone, so it is no departure.
     """
 
     phone: Name
+    profile: Name | Literal[""] = Field(default="", exclude_if=lambda given: not given)
     verdicts: tuple[Label, ...]
     departures: tuple[Text, ...] = ()
     undecided: tuple[Text, ...] = ()
@@ -136,7 +138,7 @@ def row_of(
     )
 
 
-def healthy_run_of(phone: str, found: Verdicts, golden: Golden, seconds: float) -> HealthyRun:
+def healthy_run_of(phone: str, profile: str, found: Verdicts, golden: Golden, seconds: float) -> HealthyRun:
     """Where a healthy run departs from the golden profile, and what the lab could not decide."""
     otherwise = {
         key: f"{key[0]} {key[1]}: {was}, expected {golden.get(key, 'nothing')}: {words}"[:2000]
@@ -148,6 +150,7 @@ def healthy_run_of(phone: str, found: Verdicts, golden: Golden, seconds: float) 
     missing = [f"{level} {requirement}: missing" for level, requirement in golden if (level, requirement) not in found]
     return HealthyRun(
         phone=phone,
+        profile="" if profile == PROFILE else profile,
         verdicts=golden_lines(found),
         departures=(*departures, *missing),
         undecided=undecided,

@@ -54,7 +54,13 @@ def _join(recorder: Recorder, wanted: ToScore, answer: str) -> None:
         raise LabError(f"a recording could not be scored: {told.get('refused', 'no reason was told')}")
     for quantity, place in wanted.into.items():
         value = _value(score, place)
-        recorder.measure(quantity, value, note=_note(wanted, place, score, value), evidence=wanted.evidence)
+        recorder.measure(
+            quantity,
+            value,
+            uncertainty=wanted.uncertainty,
+            note=_note(wanted, place, score, value),
+            evidence=wanted.evidence,
+        )
 
 
 def _value(score: Mapping[str, Any], place: str) -> Value | None:

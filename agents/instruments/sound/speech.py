@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.instruments.sound.level import scaled_to_active
-from agents.instruments.sound.samples import Samples, from_pcm, resampled, to_pcm
+from agents.instruments.sound.samples import Samples, from_pcm, resampled, scaled_to, to_pcm
 from lab_inventory.errors import BadInput, InvariantBroken, Unavailable
 
 ACTIVE_DBOV = -26.0
@@ -39,6 +39,11 @@ SENTENCES = (
     "Fresh bread and sharp cheese make a good breakfast.",
     "Their youngest cousin plays chess with both hands.",
 )
+
+FLOOR_DBOV = -62.0
+"""Of the noise under sentences for a perceptual estimate: 36 dB under speech, as in a quiet room. Beside pauses that
+are digitally silent a tool finds any noise conspicuous, and loss within them of more weight than loss within words.
+"""
 
 _SPEED_WPM = 175
 _LEAD_S = 0.4
@@ -62,7 +67,7 @@ def make_material(directory: Path, *, seed: int = SEED) -> None:
     """
     version = espeak_version()
     directory.mkdir(parents=True, exist_ok=True)
-    chosen = sorted(SENTENCES, key=lambda text: hashlib.sha256(f"{seed}:{text}".encode()).digest())
+    chosen = _chosen(seed)
     hashes: dict[str, str] = {}
     for voice, espeak_voice in VOICES.items():
         spoken = iter(chosen if voice == "a" else chosen[::-1])
@@ -100,12 +105,35 @@ def load_clip(directory: Path, name: str, rate_hz: int) -> Clip:
     return Clip(name=name, rate_hz=rate_hz, samples=from_pcm(pcm), sha256=actual)
 
 
+def sentences(rate_hz: int, per_voice: int, *, seed: int = SEED) -> tuple[Samples, ...]:
+    """So many sentences of each voice by turns, 3.5 s each, at the active level of the project over ``FLOOR_DBOV`` of
+    noise. The same on every machine with the same espeak-ng. At most 8 of each voice.
+
+    Raises Unavailable where espeak-ng is missing or does not speak.
+    """
+    if not 1 <= per_voice <= len(SENTENCES):
+        raise BadInput(f"there are {len(SENTENCES)} sentences, not {per_voice}")
+    espeak_version()
+    length_s, _ = CLIPS["short"]
+    noise = np.random.default_rng(seed)
+    spoken = []
+    for place, text in enumerate(_chosen(seed)[:per_voice]):
+        for voice, said in zip(VOICES.values(), (text, _chosen(seed)[-1 - place]), strict=True):
+            clip = _clip([_spoken(voice, said)], rate_hz, length_s)
+            spoken.append(clip + scaled_to(noise.normal(size=clip.size), FLOOR_DBOV))
+    return tuple(spoken)
+
+
 def espeak_version() -> str:
     """The version of espeak-ng on this machine; raises Unavailable where there is none."""
     if shutil.which("espeak-ng") is None:
         raise Unavailable("speech is made with espeak-ng, which is not installed: apt-get install espeak-ng")
     said = subprocess.run(["espeak-ng", "--version"], capture_output=True, text=True, check=False).stdout
     return said.partition(":")[2].split("Data")[0].strip() or "of unknown version"
+
+
+def _chosen(seed: int) -> list[str]:
+    return sorted(SENTENCES, key=lambda text: hashlib.sha256(f"{seed}:{text}".encode()).digest())
 
 
 def _spoken(voice: str, text: str) -> tuple[Samples, int]:

@@ -114,6 +114,8 @@ class Behaviour:
     """For so long of each second the microphone is dead."""
     microphone_delay_s: float = 0.0
     microphone_narrow: bool = False
+    microphone_gate_db: float = 0.0
+    """A noise suppressor that cuts: every 20 ms that are softer than so far above -62 dBFS; 0: it has none."""
     echo_share: float = 0.0
     """The share of what the earpiece plays that comes back by the microphone."""
     buffer_s: float = 0.06
@@ -121,12 +123,14 @@ class Behaviour:
     bears_late_s: float = 60.0
     """What came later than the soonest of the last half second by more than this is thrown away."""
     conceals: bool = True
+    crackles: bool = False
     plays_after_hold: bool = True
     earpiece_loss_db: float = 0.0
     earpiece_clip_db: float = 0.0
     earpiece_noise_share: float = 0.0
     earpiece_drop_s: float = 0.0
     earpiece_narrow: bool = False
+    earpiece_gate_db: float = 0.0
     lost_key: str = ""
     doubled_key: str = ""
     event_ends: int = 3

@@ -327,6 +327,8 @@ _SOUND = (
            0.001),
     _plain("microphone-narrow", "over G.722 only the narrow band is sent (ITU-T G.722; 3GPP TS 26.131, response)",
            microphone_narrow=True),
+    _sized("microphone-gated", "dB", 30, "what is spoken more softly than so far above -62 dBFS is cut out "
+           "(ITU-T P.863, clipped ends of words)", "microphone_gate_db", 1.0),
     _sized("echo", "percent", 10, "a share of what is heard is sent back (3GPP TS 26.131, acoustic echo control)",
            "echo_share", 0.01),
     _sized("earpiece-quiet", "dB", 12, "what is heard is quieter than it was sent", "earpiece_loss_db", 1.0),
@@ -337,11 +339,15 @@ _SOUND = (
     _sized("earpiece-drops", "ms", 100, "once a second the earpiece is dead for so long", "earpiece_drop_s", 0.001),
     _plain("earpiece-narrow", "over G.722 only the narrow band is heard (ITU-T G.722; 3GPP TS 26.131, response)",
            earpiece_narrow=True),
+    _sized("earpiece-gated", "dB", 30, "what comes more softly than so far above -62 dBFS is cut out "
+           "(ITU-T P.863, clipped ends of words)", "earpiece_gate_db", 1.0),
     _sized("playout-late", "ms", 200, "what comes waits longer before it is heard (3GPP TS 26.131, delay)", "buffer_s",
            0.001),
     _plain("playout-buffer-short", "what comes more than 10 ms late is thrown away, as by a buffer that is too short "
            "(RFC 3550, 6.4.1)", bears_late_s=0.01),
     _plain("playout-gaps", "where a packet is lost there is silence (ITU-T G.711, appendix I)", conceals=False),
+    _plain("playout-crackles", "from where a packet is lost there are 300 ms of noise (ITU-T G.711, appendix I)",
+           crackles=True),
     _plain("playout-silent-after-hold", "after a hold nothing is heard any more (RFC 3264, 8.4)",
            plays_after_hold=False),
     _plain("dtmf-in-band", "the tones of a key are sent as audio beside its event (RFC 4733, 2.4)", event_in_band=True),

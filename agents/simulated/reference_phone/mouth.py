@@ -18,6 +18,7 @@ from agents.simulated.reference_phone.tones import LEVEL_DBFS
 FULL_SCALE = 32768.0
 ECHO_DELAY_S = 0.1
 DROPS_EVERY_S = 1.0
+GATE_FROM_DBFS = -62.0
 
 
 class Delay:
@@ -31,6 +32,12 @@ class Delay:
         joined = np.concatenate((self._kept, frame))
         self._kept = joined[len(frame) :]
         return joined[: len(frame)]
+
+
+def gated(frame: NDArray[np.float64], gate_db: float) -> NDArray[np.float64]:
+    """The frame, or silence where it is softer than ``gate_db`` above -62 dBFS; a gate of 0 dB is none."""
+    least = FULL_SCALE * 10 ** ((GATE_FROM_DBFS + gate_db) / 20)
+    return np.zeros_like(frame) if gate_db and np.sqrt(np.mean(frame**2)) < least else frame
 
 
 class Noise:
@@ -65,6 +72,7 @@ class Mouth:
         behaviour, place = self._behaviour, self._place % RATE_HZ
         self._place += FRAME_SAMPLES
         sound = self._tone[place : place + FRAME_SAMPLES] if spoken is None else spoken.astype(np.float64)
+        sound = gated(sound, behaviour.microphone_gate_db)
         sound = self._late.run(sound * 10 ** (-behaviour.microphone_loss_db / 20))
         if self._narrow is not None:
             sound = self._narrow.run(sound)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.simulated.reference_phone.behaviour import Behaviour
-from agents.simulated.reference_phone.mouth import FULL_SCALE, Noise
+from agents.simulated.reference_phone.mouth import FULL_SCALE, Noise, gated
 from agents.simulated.reference_phone.sound import (
     FRAME_SAMPLES,
     NARROW_HZ,
@@ -29,6 +29,8 @@ FAR = 100
 """A number that is further off than this begins a new stream (RFC 3550, A.1)."""
 CONCEALED_MAX = 3
 """So many frames are made up from the last one, each weaker; then it is silent."""
+CRACKLED = 15
+"""With the defect: so many frames are noise from where a packet is lost."""
 EMPTY_MAX = 25
 """After so many frames without a packet the next one is waited for as the first was."""
 SILENCE: Frame = np.zeros(FRAME_SAMPLES, dtype=np.int16)
@@ -50,6 +52,7 @@ class Playout:
         self._samples: NDArray[np.int16] = SILENCE[:0]
         self._last: Frame = SILENCE
         self._missing = 0
+        self._crackling = 0
         self._transits_s: deque[float] = deque(maxlen=25)
         self._place = 0
         self.muted = False
@@ -80,8 +83,8 @@ class Playout:
 
     def frame(self, at_s: float) -> Frame:
         """What is played from ``at_s`` on for 20 ms."""
-        plain = self._next_samples(at_s).astype(np.float64)
         behaviour = self._behaviour
+        plain = gated(self._next_samples(at_s).astype(np.float64), behaviour.earpiece_gate_db)
         sound = plain * 10 ** (-behaviour.earpiece_loss_db / 20)
         if self._narrow is not None:
             sound = self._narrow.run(sound)
@@ -100,7 +103,11 @@ class Playout:
         while len(self._samples) < FRAME_SAMPLES:
             payload = self._waiting.pop(self._next, None)
             self._next = (self._next + 1) & 0xFFFF
-            self._samples = np.concatenate((self._samples, self._decoded(payload)))
+            decoded = self._decoded(payload)
+            if self._crackling:
+                self._crackling -= 1
+                decoded = as_frame(self._noise.frame())
+            self._samples = np.concatenate((self._samples, decoded))
         frame, self._samples = self._samples[:FRAME_SAMPLES], self._samples[FRAME_SAMPLES:]
         if self._missing > EMPTY_MAX:
             self._next = None
@@ -114,6 +121,8 @@ class Playout:
         self._missing += 1
         if self._missing > CONCEALED_MAX or not self._behaviour.conceals:
             return SILENCE
+        if self._behaviour.crackles:
+            self._crackling = CRACKLED
         return as_frame(self._last.astype(np.float64) * 0.7**self._missing)
 
 

@@ -15,8 +15,8 @@ class SoundWanted:
 
     ``into``: for each quantity the place of its value in the score (``agents.instruments.sound``), as
     ``{"noise": "heard.noise_dbov"}``. ``name``: what the recording is called among the evidence of the case, where
-    there are several. ``through``, ``returned`` and ``perceptual``: as :class:`SoundToScore` has them; the fall of an
-    estimate from the ideal channel is at ``heard.estimate.fall``.
+    there are several. ``uncertainty``: as :class:`ToScore` has it. ``through``, ``returned`` and ``perceptual``: as
+    :class:`SoundToScore` has them; the fall of an estimate from the ideal channel is at ``heard.estimate.fall``.
     """
 
     reference: Sequence[int]
@@ -26,6 +26,7 @@ class SoundWanted:
     into: Mapping[str, str]
     name: str = "scored sound"
     note: str = ""
+    uncertainty: float | None = None
     through: Sequence[int] | None = None
     returned: Sequence[int] | None = None
     perceptual: Literal["visqol", "pesq"] | None = None
@@ -45,4 +46,12 @@ def have_scored(recorder: Recorder, case: str, wanted: SoundWanted) -> None:
         returned=None if wanted.returned is None else keep("returned", wanted.returned),
         perceptual=wanted.perceptual,
     )
-    recorder.score_later(ToScore(sound=sound, into=wanted.into, note=wanted.note, evidence=sound.files))
+    recorder.score_later(
+        ToScore(
+            sound=sound,
+            into=wanted.into,
+            note=wanted.note,
+            uncertainty=wanted.uncertainty,
+            evidence=sound.files,
+        )
+    )

@@ -49,8 +49,8 @@ def test_a_requirement_that_was_not_run_finds_nothing() -> None:
 
 
 def test_a_healthy_run_departs_in_every_verdict_that_is_not_golden_and_in_every_one_that_is_missing() -> None:
-    as_expected = healthy_run_of("p", verdicts(A=Verdict.PASS, B=Verdict.PASS), GOLDEN, 1)
-    otherwise = healthy_run_of("p", verdicts(A=Verdict.FAIL), GOLDEN, 1)
+    as_expected = healthy_run_of("p", "digital", verdicts(A=Verdict.PASS, B=Verdict.PASS), GOLDEN, 1)
+    otherwise = healthy_run_of("p", "digital", verdicts(A=Verdict.FAIL), GOLDEN, 1)
 
     assert as_expected.departures == ()
     assert len(otherwise.departures) == 4
@@ -59,7 +59,7 @@ def test_a_healthy_run_departs_in_every_verdict_that_is_not_golden_and_in_every_
 
 
 def test_what_the_lab_could_not_decide_wrongs_no_phone_and_is_told() -> None:
-    run = healthy_run_of("p", verdicts(A=Verdict.INCONCLUSIVE, B=Verdict.PASS), GOLDEN, 1)
+    run = healthy_run_of("p", "digital", verdicts(A=Verdict.INCONCLUSIVE, B=Verdict.PASS), GOLDEN, 1)
 
     assert run.departures == ()
     assert [words.partition(":")[0] for words in run.undecided] == ["works-with A", "certified A"]
@@ -67,7 +67,7 @@ def test_what_the_lab_could_not_decide_wrongs_no_phone_and_is_told() -> None:
 
 def test_the_summary_counts_and_bounds() -> None:
     rows = [row_of(DEFECT, BY_A, "w", verdicts(A=verdict), GOLDEN, 1) for verdict in (Verdict.FAIL, Verdict.PASS)]
-    healthy = [healthy_run_of("p", verdicts(A=Verdict.PASS, B=Verdict.PASS), GOLDEN, 1)] * 10
+    healthy = [healthy_run_of("p", "digital", verdicts(A=Verdict.PASS, B=Verdict.PASS), GOLDEN, 1)] * 10
     table = ScoreTable(
         category="ip-phone",
         suite_version="1",

@@ -102,7 +102,7 @@ async def test_a_package_is_checked_and_says_what_is_manual_in_each_profile() ->
     assert (ended.status, ended.err) == (0, "")
     rows = {row["category"]: row for row in json.loads(ended.out)}
     assert len(rows) == 9
-    assert rows["ip-phone"]["profiles"] == "digital, endurance, handset, full (14 of 77 manual), interoperability"
+    assert rows["ip-phone"]["profiles"] == "digital, endurance, handset, full (12 of 77 manual), interoperability"
     assert "IP-SEC-03" in rows["ip-phone"]["manual"]
     table = await run_assay("programme", "check", str(PACKAGE))
     assert "skype-for-business.ip-phone 0.3 (demonstration): manual: IP-SIP-12" in table.out

@@ -170,6 +170,6 @@ def test_every_defect_has_a_test() -> None:
         "microphone-loud", "microphone-dead", "microphone-clips", "microphone-noisy", "microphone-drops",
         "microphone-late", "microphone-narrow", "echo", "earpiece-quiet", "earpiece-clips", "earpiece-narrow",
         "earpiece-noisy", "earpiece-drops", "playout-late", "playout-buffer-short", "playout-gaps",
-        "playout-silent-after-hold",
+        "playout-silent-after-hold", "microphone-gated", "earpiece-gated", "playout-crackles",
     ]  # fmt: skip
     assert sorted(tested) == sorted(DEFECTS)

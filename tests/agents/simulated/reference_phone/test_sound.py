@@ -121,6 +121,22 @@ def test_a_narrow_microphone_lets_the_lower_band_through_alone() -> None:
     assert rms(said(narrow, tone(6000))[HALF]) < rms(tone(6000)) / 100
 
 
+def test_a_gate_cuts_what_is_soft_and_leaves_what_is_loud() -> None:
+    soft, loud = tone(1000) // 100, tone(1000)
+
+    assert rms(said(behaviour_with({"microphone-gated": 30}), soft)[HALF]) == 0
+    assert np.array_equal(said(behaviour_with({"microphone-gated": 30}), loud), said(HEALTHY, loud))
+    assert rms(heard_with({"earpiece-gated": 30}, soft)) == 0
+    assert np.array_equal(heard_with({"earpiece-gated": 30}, loud), played(HEALTHY, loud))
+
+
+def test_what_is_lost_can_crackle() -> None:
+    quiet, crackles = tone(1000) // 100, behaviour_with({"playout-crackles": 0})
+
+    assert np.max(np.abs(played(crackles, quiet, {20: None}))) > 5 * np.max(quiet)
+    assert np.array_equal(played(crackles, quiet)[:RATE_HZ], played(HEALTHY, quiet)[:RATE_HZ])
+
+
 def test_an_echo_sends_back_its_share() -> None:
     back = said(behaviour_with({"echo": 10}), np.concatenate([SILENCE] * 50), heard=frames(tone(1000))[0])
 
