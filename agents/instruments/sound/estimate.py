@@ -1,9 +1,9 @@
 """A perceptual estimate of the quality of speech, by a program of others, beside the same through an ideal channel.
 
 Never the opinion of people: an estimate, which always names its tool, version, mode and scale. Only the fall from the
-ideal channel says something about a phone: the value itself depends on the clip and its band. Uncertainty of the fall
-0.3 for single lost frames; neither tool is certain to be monotonic (docs/how-to/sound-measurements.md), so no limit
-should stand on it alone.
+ideal channel says something about a phone: the value itself depends on the clip and its band. Over a floor of noise
+(``speech.sentences``) the fall is monotonic in loss and noise, and good to 0.2 over eight sentences; beside digitally
+silent pauses it is not, and no limit should stand on it there (docs/how-to/sound-measurements.md).
 
 ViSQOL (Apache-2.0) comes with the extra ``score``. PESQ is there only where somebody installed the extra ``pesq``: its
 source forbids commercial use.
