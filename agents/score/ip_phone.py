@@ -184,7 +184,14 @@ BY_REFERENCE: Mapping[str, FoundBy] = {
     **_plainly("IP-MED-01", "g722-silent"),
     **_plainly("IP-MED-08", "opus-silent", "opus-clock-8000"),
     **_plainly(
-        "IP-MED-02", "dtmf-digit-lost", "dtmf-digit-doubled", "dtmf-end-once", "dtmf-timestamp-moves", "dtmf-in-band"
+        "IP-MED-02",
+        "dtmf-digit-lost",
+        "dtmf-digit-doubled",
+        "dtmf-end-once",
+        "dtmf-timestamp-moves",
+        "dtmf-marker-missing",
+        "dtmf-volume-moves",
+        "dtmf-in-band",
     ),
     "dtmf-duration": FoundBy(requirement="IP-MED-02", quantity="duration_error_ms", healthy=-20),
     # Two delays that are evenly spread up to s lie between two packets: their difference spreads by s / sqrt(6).

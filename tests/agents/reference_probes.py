@@ -561,5 +561,13 @@ async def event_timestamps(at: AtWire) -> int:
     return len({packet[4:8] for packet in await _events(at, "1")})
 
 
+async def event_marked(at: AtWire) -> bool:
+    return bool((await _events(at, "1"))[0][1] & 0x80)
+
+
+async def event_volumes(at: AtWire) -> int:
+    return len({packet[13] & 0x3F for packet in await _events(at, "1")})
+
+
 async def event_duration_ms(at: AtWire) -> float:
     return max(int.from_bytes(packet[14:16]) for packet in await _events(at, "1")) / 8

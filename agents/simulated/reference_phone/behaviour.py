@@ -135,6 +135,8 @@ class Behaviour:
     doubled_key: str = ""
     event_ends: int = 3
     event_timestamp_moves: bool = False
+    event_marked: bool = True
+    event_volume_moves: bool = False
     event_in_band: bool = False
     event_extra_s: float = 0.0
     source_kept_packets: float = 0

@@ -308,6 +308,9 @@ _MEDIA = (
     _plain("dtmf-end-once", "the end of an event is sent once and not three times (RFC 4733, 2.5.1.4)", event_ends=1),
     _plain("dtmf-timestamp-moves", "the time stamp moves within an event (RFC 4733, 2.5.1.2)",
            event_timestamp_moves=True),
+    _plain("dtmf-marker-missing", "the first packet of an event has no marker (RFC 4733, 2.5.1.1)",
+           event_marked=False),
+    _plain("dtmf-volume-moves", "the volume changes within an event (RFC 4733, 2.3.4)", event_volume_moves=True),
     _sized("dtmf-duration", "ms", 100, "an event's end tells more than the time that passed (RFC 4733, 2.5.1.2)",
            "event_extra_s", 0.001),
 )  # fmt: skip

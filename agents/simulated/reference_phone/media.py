@@ -316,14 +316,15 @@ class MediaStream:
                 return None
             samples = round(KEY_S * CLOCK_HZ)
             self._key = _Key(code=KEYS.index(self._keys.popleft()), timestamp=self._timestamp, samples=samples)
-            self._marked = True
+            self._marked = self._behaviour.event_marked
         key = self._key
         key.sent = min(key.sent + FRAME_SAMPLES, key.samples)
         ends = key.sent == key.samples
         moved = self._timestamp - key.timestamp if self._behaviour.event_timestamp_moves else 0
         header = self._header(self._event or 0, (key.timestamp + moved) & 0xFFFF_FFFF)
         told = key.sent + (round(self._behaviour.event_extra_s * CLOCK_HZ) if ends else 0)
-        payload = struct.pack("!BBH", key.code, ends << 7 | VOLUME, min(told, DURATION_MAX))
+        volume = VOLUME + (key.sent // FRAME_SAMPLES % 4 if self._behaviour.event_volume_moves else 0)
+        payload = struct.pack("!BBH", key.code, ends << 7 | volume, min(told, DURATION_MAX))
         key.ends += ends
         if key.ends >= self._behaviour.event_ends:
             self._key, self._gap, self._marked, self._last_key = None, GAP_FRAMES, True, key.code

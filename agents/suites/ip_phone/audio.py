@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from agents.instruments.audio import decode
-from agents.instruments.dtmf import KeyEvent, key_events
+from agents.instruments.dtmf import KeyEvent, event_faults, key_events
 from agents.instruments.host_pace import HostPace, shares_this_host
 from agents.instruments.key_tones import key_in_audio
 from agents.instruments.reference_stream import ReferenceStream
@@ -47,6 +47,7 @@ async def codecs(bench: PhoneBench, recorder: Recorder) -> None:
     measures={
         "digits_correct": Unit.BOOL,
         "timestamp_constant": Unit.BOOL,
+        "event_fields_valid": Unit.BOOL,
         "audio_without_tones": Unit.BOOL,
         "end_packets_min": Unit.COUNT,
         "duration_error_ms": Unit.MILLISECOND,
@@ -76,6 +77,9 @@ async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
     changed = [key.digit for key in keys if not key.timestamp_constant]
     note = f"the time stamp changed within {', '.join(changed)}" if changed else ""
     bench.measure("timestamp_constant", not changed if keys else None, note if keys else "no events came")
+    faults = event_faults(call.packets(pressed_ns), event.payload_type)
+    words = "; ".join(faults) if keys else "no events came"
+    bench.measure("event_fields_valid", not faults if keys else None, words)
     _measure_tones(bench, call, pressed_ns)
     bench.measure("end_packets_min", min((key.end_packets for key in keys), default=0))
     _measure_durations(bench, keys, pressed_ns)

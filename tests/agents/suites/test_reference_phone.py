@@ -25,6 +25,7 @@ async def test_the_reference_phone_is_seen_as_healthy_in_every_short_case(tmp_pa
         "TC-MED-02": {
             "digits_correct": True,
             "timestamp_constant": True,
+            "event_fields_valid": True,
             "audio_without_tones": True,
             "end_packets_min": 3,
         },

@@ -73,6 +73,7 @@ PLAIN: list[tuple[str, Look, Any, Any, dict[str, Any]]] = [
     ("dtmf-digit-doubled", look.keys_57, [5, 7], [5, 7, 7], {}),
     ("dtmf-in-band", look.keys_heard_as_audio, False, True, {}),
     ("dtmf-end-once", look.event_ends, 3, 1, {}),
+    ("dtmf-marker-missing", look.event_marked, True, False, {}),
 ]
 NEVER = [  # what never comes is -1 instead of a small number of seconds
     ("ringing-never", look.rang_after_s, {}),
@@ -90,6 +91,7 @@ MORE = [  # more than without the defect
     ("rtp-sequence-jumps", 5, look.lost, 3, {}),
     ("rtp-pauses", 400, look.longest_gap_ms, 200, {}),
     ("dtmf-timestamp-moves", 0, look.event_timestamps, 4, {}),
+    ("dtmf-volume-moves", 0, look.event_volumes, 3, {}),
 ]
 SIZED = [  # by how much the size moves what is seen, and how far off that may be on a busy machine
     ("register-refresh-late", 0.5, look.refreshes_after_s, 0.5, 0.2, SHORT),
