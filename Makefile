@@ -48,7 +48,7 @@ plug-cycles: setup lab-vm ## plug a virtual headset in and out N=200 times; prin
 	@$(BIN)/python -m tests.benchmarks.plug_cycles --cycles $(or $(N),200)
 
 headset-suite: setup lab-vm ## the headset suite in the virtual machine: a healthy headset, and ten defects that it finds
-	@$(BIN)/pytest -q tests/headset/suite_in_the_machine.py
+	@$(BIN)/pytest -q tests/headset/test_suite_in_the_machine.py
 
 setup: $(READY) ## the virtual environment with pinned dependencies
 
