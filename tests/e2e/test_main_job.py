@@ -9,31 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.demo_job import ROOT, demo
+
 ASSAY = [sys.executable, "-m", "orchestrator.cli"]
-
-
-BUSY_TIMES_MAX = 3
-
-
-def demo(work: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The job; once more where it says that the machine was too busy to measure, which is no verdict on a phone."""
-    for left in reversed(range(BUSY_TIMES_MAX)):
-        done = demo_once(work, *options)
-        if left == 0 or done.returncode != 2 or "too busy to measure" not in done.stdout:
-            break
-    return done
-
-
-def demo_once(work: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "deploy.demo", "--once", "--work", str(work), "--port", "8479", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
 
 
 def left_behind(work: Path) -> list[str]:

@@ -1,6 +1,4 @@
-"""One boot of the virtual machine for all tests in this folder: ``usb_lab``, a whole lab with two virtual headsets.
-
-Whoever has a test that needs a headset at a real kernel adds it here and takes this fixture: the boot is the dear part.
+"""``usb_lab``: a whole lab with two virtual headsets, for all tests of a file: the boot of its machine is the dear part.
 Leave the headsets plugged in and healthy, as the fixture ``headsets`` does by itself after each test that takes it.
 Nothing may be asserted of time: an emulated machine's clock stands still as long as its host likes.
 """
@@ -33,9 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def usb_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsbLab]:
-    """Server, Ray, and the machine with its agent; both headsets are registered."""
+def machine() -> None:
+    """The virtual machine is built."""
     subprocess.run(["bash", str(BUILD), str(IMAGE)], check=True)
+
+
+@pytest.fixture(scope="module")
+def usb_lab(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsbLab]:
+    """Server, Ray, and the machine with its agent; both headsets are registered. Two machines at once are too much for
+    two processors, so this one ends with its file.
+    """
     lab = UsbLab(tmp_path_factory.mktemp("usb-lab"))
     try:
         lab.start()

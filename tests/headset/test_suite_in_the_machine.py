@@ -3,7 +3,6 @@
 What is timed may be undecided where the machine is too busy to keep time; nothing else may.
 """
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,7 @@ SEEDED = (
     "mute-ignored", "packets-lost", "echo", "right-ear-silent",
 )  # fmt: skip
 
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in ("qemu-system-x86_64", "mmdebstrap", "sqfstar", "cpio")),
-        reason="the virtual machine needs mmdebstrap, squashfs-tools, qemu-system-x86 and cpio",
-    ),
-]
+pytestmark = pytest.mark.usefixtures("machine")
 
 
 async def test_a_healthy_headset_passes_everything_and_each_defect_is_found_by_its_requirement(tmp_path: Path) -> None:
