@@ -1,4 +1,4 @@
-"""``usb_lab``: a whole lab with two virtual headsets, for all tests of a file: the boot of its machine is the dear part.
+"""``usb_lab``: a whole lab with two virtual headsets, for all tests of a file: the boot is the dear part.
 Leave the headsets plugged in and healthy, as the fixture ``headsets`` does by itself after each test that takes it.
 Nothing may be asserted of time: an emulated machine's clock stands still as long as its host likes.
 """
