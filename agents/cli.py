@@ -224,6 +224,35 @@ def bench_characterise(
     typer.echo("\n".join([*in_words(record), f"kept as {path}"]))
 
 
+@bench_app.command("sound")
+def bench_sound(
+    listen: Annotated[str, typer.Argument(help="HOST:PORT, as the slot's audio is in the lab file.")],
+    *,
+    playback: Annotated[str, typer.Option(help="ALSA name of what the microphone wires are at, as plughw:1,0.")],
+    capture: Annotated[str, typer.Option(help="ALSA name of what the earpiece wires are at.")],
+    out_db: Annotated[float, typer.Option(min=-60, max=60, help="Gain in dB into the microphone wires.")] = 0.0,
+    in_db: Annotated[float, typer.Option(min=-60, max=60, help="Gain in dB from the earpiece wires.")] = 0.0,
+    own_delay_ms: Annotated[float, typer.Option(help="Of the card, as 'bench sound-delay' found it; taken off.")] = 0.0,
+) -> None:
+    """Serve the sound card that is wired to a phone's handset socket, until stopped."""
+    from agents.sound_interface.bridge import Card  # noqa: PLC0415  (only this command needs a sound card)
+    from agents.sound_interface.serving import serve_card  # noqa: PLC0415
+
+    card = Card(playback=playback, capture=capture, out_db=out_db, in_db=in_db, own_delay_ms=own_delay_ms)
+    serve_card(listen, card, JsonLog(SystemClock()))
+
+
+@bench_app.command("sound-delay")
+def bench_sound_delay(
+    address: Annotated[str, typer.Argument(help="HOST:PORT at which a sound interface serves, its wires joined.")],
+) -> None:
+    """Measure delay and gain of a sound interface whose microphone and earpiece wires are joined: about 4 s."""
+    from agents.sound_interface.joined import measured  # noqa: PLC0415
+
+    found = asyncio.run(measured(address, SystemClock()))
+    typer.echo(f"own delay {found.delay_ms:.2f} ms, gain {found.gain_db:+.2f} dB")
+
+
 @app.command()
 def repro(
     pack: Annotated[Path, typer.Argument(help="A reproduction pack, as 'assay evidence pack' writes it.")],

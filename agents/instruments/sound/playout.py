@@ -2,7 +2,8 @@
 
 A private PulseAudio (its own socket, no file outside its directory, no hardware) with two null sinks: what is played
 into ``ear`` is recorded, what is played into ``mouth`` a phone program hears. A program that speaks ALSA finds both by
-those names in the environment given here (package libasound2-plugins). Both run in real time, by this machine's clock.
+those names in the environment given here (package libasound2-plugins), and the other side of both, for
+``assay-agent bench sound``, as ``heard`` and ``spoken``. Both run in real time, by this machine's clock.
 
 The recording has no time of its own: it says what was played and how delay changed, and not how long the way took. It
 starts processes and stops them, and touches no other sound server.
@@ -33,6 +34,8 @@ pcm.ear { type pulse device ear }
 ctl.ear { type pulse }
 pcm.mouth { type pulse device mouth.monitor }
 ctl.mouth { type pulse }
+pcm.heard { type pulse device ear.monitor }
+pcm.spoken { type pulse device mouth }
 """
 
 

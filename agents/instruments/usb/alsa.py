@@ -59,17 +59,31 @@ def _raise(what: str, code: int) -> None:
 
 
 class Pcm:
-    """One stream of ``hw:CARD``, 16 bits. Raises StreamRefused where the card has no such format."""
+    """One stream of a device by its ALSA name, as ``hw:1,0``, 16 bits; with ``resample`` ALSA may change the rate.
 
-    def __init__(self, card: str, *, capture: bool, channels: int, rate: int) -> None:
+    Raises StreamRefused where the device has no such format.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        *,
+        capture: bool,
+        channels: int,
+        rate: int,
+        resample: bool = False,
+        buffer_us: int = BUFFER_US,
+    ) -> None:
         self.channels = channels
         self._library = _library()
         self._handle = ctypes.c_void_p()
         way = _CAPTURE if capture else _PLAYBACK
-        code = self._library.snd_pcm_open(ctypes.byref(self._handle), f"hw:{card},0".encode(), way, _NONBLOCK)
+        code = self._library.snd_pcm_open(ctypes.byref(self._handle), device.encode(), way, _NONBLOCK)
         self._what = f"{'recording' if capture else 'playing'} at {rate} Hz"
         _raise(f"{self._what} cannot be opened", code)
-        code = self._library.snd_pcm_set_params(self._handle, _S16_LE, _INTERLEAVED, channels, rate, 0, BUFFER_US)
+        code = self._library.snd_pcm_set_params(
+            self._handle, _S16_LE, _INTERLEAVED, channels, rate, resample, buffer_us
+        )
         if code < 0:
             self.close()
             if code == -errno.ENODEV:
@@ -94,6 +108,11 @@ class Pcm:
     def link(self, other: "Pcm") -> None:
         """Start and stop together with ``other``."""
         _raise("two streams cannot be linked", self._library.snd_pcm_link(self._handle, other._handle))
+
+    def links(self, other: "Pcm") -> bool:
+        """Link where the devices can be; whether they are."""
+        code: int = self._library.snd_pcm_link(self._handle, other._handle)
+        return code >= 0
 
     def start(self) -> None:
         """Start now; StreamRefused where the headset does not take it."""
@@ -145,8 +164,8 @@ def play_and_record(
     """Play stereo ``sound`` and then silence while recording the first channel for ``record_s``."""
     opened_ns = boottime_ns()
     with (
-        Pcm(card, capture=False, channels=2, rate=play_rate) as playing,
-        Pcm(card, capture=True, channels=mic_channels, rate=record_rate) as recording,
+        Pcm(f"hw:{card},0", capture=False, channels=2, rate=play_rate) as playing,
+        Pcm(f"hw:{card},0", capture=True, channels=mic_channels, rate=record_rate) as recording,
     ):
         recording.link(playing)
         behind = round((record_s + 2 * WATCHDOG_S) * play_rate) - len(sound)
