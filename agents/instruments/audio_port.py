@@ -9,6 +9,7 @@ is spoken and what is heard is known to the sample, and when that was follows fr
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +142,12 @@ class AudioPort:
             samples[at : at + FRAME_SAMPLES] = np.frombuffer(data, dtype=">i2").astype(np.float64) / 32768
         begins_ns = first_ns + earliest * 1_000_000_000 // RATE_HZ
         return TimedSound(samples=samples, rate_hz=RATE_HZ, begins_ns=begins_ns)
+
+    def missing_ms(self) -> float:
+        """How much of what the earpiece wires carried did not come, from the first to the last that came."""
+        places = sorted({place for place, _, _ in self._came})
+        holes = [after - before - FRAME_SAMPLES for before, after in pairwise(places)]
+        return 1000 * sum(max(0, hole) for hole in holes) / RATE_HZ
 
     def close(self) -> None:
         """Pull the plug; may be called twice."""

@@ -55,7 +55,9 @@ class Direction:
 
 @asynccontextmanager
 async def plugged_in(bench: PhoneBench) -> AsyncIterator[AudioPort]:
-    """The slot's sound interface while it is used. Raises LabError where the slot has none or it was held up."""
+    """The slot's sound interface while it is used. Raises LabError where the slot has none, it was held up, or not all
+    came that it heard: that would be taken for the phone's silence.
+    """
     if bench.audio_port is None:
         raise LabError("the slot has no sound interface at the handset socket (audio in the lab file)")
     try:
@@ -68,6 +70,8 @@ async def plugged_in(bench: PhoneBench) -> AsyncIterator[AudioPort]:
         port.close()
     if port.late_ms > 0:
         raise LabError(f"what was to be spoken came {port.late_ms:.0f} ms too late to the sound interface")
+    if port.missing_ms() > 0:
+        raise LabError(f"{port.missing_ms():.0f} ms of what the sound interface heard did not come")
 
 
 @procedure(
