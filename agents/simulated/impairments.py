@@ -12,6 +12,11 @@ from lab_inventory.errors import BadInput
 STALLS_EVERY_S = 2.0
 HELD_BACK_S = 0.03
 """A packet that is overtaken comes so much later: one that follows it has gone by then, and one more may have."""
+APART_S = 0.0002
+IN_ORDER_S = 0.05
+"""A way that stands still lets nothing overtake: what comes so soon after a stall waits behind what was held, so far
+apart. A timer that is late for the one is as late for the other.
+"""
 
 
 class _Impairment(Defect):
@@ -86,6 +91,7 @@ class Stalls(_Impairment):
     def __init__(self, clock: Clock, size: float) -> None:
         super().__init__(clock, size)
         self._began_s: float | None = None
+        self._last_goes_s = float("-inf")
 
     def _audio(self, call: bytes, packet: bytes) -> Fate:
         now_s = self._clock.boottime_s()
@@ -93,7 +99,13 @@ class Stalls(_Impairment):
             self._began_s = now_s
         into_s = (now_s - self._began_s) % STALLS_EVERY_S - STALLS_EVERY_S / 2
         left_s = self._size / 1000 - into_s
-        return [(left_s if into_s >= 0 and left_s > 0 else AT_ONCE, packet)]
+        behind_s = self._last_goes_s + APART_S - now_s
+        if into_s >= 0 and left_s > 0:
+            delay_s = max(left_s, behind_s)
+            self._last_goes_s = now_s + delay_s
+        else:
+            delay_s = max(APART_S, behind_s) if behind_s > -IN_ORDER_S else AT_ONCE
+        return [(delay_s, packet)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ def test_a_stall_is_as_long_as_its_size_and_keeps_the_order() -> None:
     arrivals = [0.02 * number + fate[0][0] for number, fate in enumerate(fates("network-stalls=100"))]
 
     gaps = [later - earlier for earlier, later in pairwise(arrivals)]
-    assert min(gaps) >= -1e-9
+    assert min(gaps) > 1e-4  # apart, so that no two timers are due at once
     assert 0.1 <= max(gaps) <= 0.121
 
 
