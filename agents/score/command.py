@@ -34,6 +34,9 @@ def score_suite(
         Path | None, typer.Option(help="Also score with a third party's phone program: its directory of configuration.")
     ] = None,
     healthy: Annotated[int, typer.Option(min=0, max=1000, help="How often each phone is run without a defect.")] = 5,
+    healthy_in: Annotated[
+        list[str] | None, typer.Option(help="ip-phone: run healthy phones in this profile alone; may be given again.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this defect; may be given several times.")] = None,
     without_reference: Annotated[bool, typer.Option(help="Leave the reference phone out.")] = False,
     scope: Annotated[Scope, typer.Option(help="Which cases a phone with a defect gets.")] = Scope.ALL,
@@ -50,7 +53,7 @@ def score_suite(
     if category == usb_headset.CATEGORY:
         _score_headset(tier or ["usbip"], healthy, only, scope, at_once, seed, out, keep, machine)
     elif category == "ip-phone":
-        _score_phones(third_party, healthy, only, without_reference, scope, at_once, seed, out, keep)
+        _score_phones(third_party, healthy, healthy_in, only, without_reference, scope, at_once, seed, out, keep)
     else:
         raise BadInput(f"there is no score for {category}; expected ip-phone or usb-headset")
 
@@ -58,6 +61,7 @@ def score_suite(
 def _score_phones(
     third_party: Path | None,
     healthy: int,
+    healthy_in: Sequence[str] | None,
     only: Sequence[str] | None,
     without_reference: bool,
     scope: Scope,
@@ -72,7 +76,12 @@ def _score_phones(
         phones[ip_phone.REFERENCE] = ip_phone.reference(programme)
     if third_party is not None:
         phones[ip_phone.THIRD_PARTY] = ip_phone.third_party(third_party, programme)
-    drawn = _chosen(ip_phone.all_subjects(phones, programme, healthy=healthy), only)
+    known = sorted({profile for phone in phones.values() for profile in phone.goldens})
+    for profile in healthy_in or ():
+        if profile not in known:
+            raise BadInput(f"no phone is run healthy in profile {profile}; known are {', '.join(known)}")
+    every = ip_phone.all_subjects(phones, programme, healthy=healthy)
+    drawn = [one for one in _chosen(every, only) if one.defect or not healthy_in or one.profile in healthy_in]
     clock = SystemClock()
     order = seed if seed is not None else int(clock.uniform(0, 1_000_000))
     asked = ip_phone.asked(programme)
