@@ -36,18 +36,8 @@ UNDECIDED_MAX = 4
 def test_each_defect_is_found_by_its_requirement_and_healthy_phones_have_their_golden_profiles(tmp_path: Path) -> None:
     out, keep = tmp_path / "score.json", tmp_path / "kept"
     command = [sys.executable, "-m", "agents.cli", "suite", "score", "ip-phone", "--scope", "requirement"]
-    command += [
-        "--third-party",
-        str(PHONES / "phone-1"),
-        "--healthy",
-        "1",
-        "--healthy-in",
-        "digital",
-        "--at-once",
-        "3",
-        "--out",
-        str(out),
-    ]
+    command += ["--third-party", str(PHONES / "phone-1"), "--healthy", "1", "--healthy-in", "digital"]
+    command += ["--at-once", "3", "--out", str(out)]
     command += ["--keep", str(keep)]
     command += [word for defect in DEFECTS for word in ("--only", defect)]
 
