@@ -18,6 +18,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NAMESPACES = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
+YIELDING = ("chrt", "--idle", "0")
+"""The light tests reckon; those beside them wait for phones and hosts, and keep time with them."""
 OF_ITS_OWN = """
 mount --make-rprivate /
 mount --bind "$1" /tmp
@@ -32,11 +34,14 @@ shift
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One pytest: ``where`` are paths below tests/; none: all of them."""
+    """One pytest: ``where`` are paths below tests/; none: all of them. ``yields``: it takes what the others leave of
+    the processors.
+    """
 
     name: str
     where: Sequence[str] = ()
     options: Sequence[str] = ("-m", "alone")
+    yields: bool = False
 
     def arguments(self) -> list[str]:
         """For pytest."""
@@ -45,7 +50,7 @@ class Lane:
 
 PHASES = (
     (
-        Lane(name="light", options=("-m", "not alone", "-n", "2", "--dist", "worksteal")),
+        Lane(name="light", options=("-m", "not alone", "-n", "2", "--dist", "worksteal"), yields=True),
         Lane(name="parts", where=("agents", "contracts", "deploy", "orchestrator")),
     ),
     (Lane(name="labs", where=("bench_faults", "cluster", "e2e", "faults")),),  # they judge, or starve the machine
@@ -79,8 +84,8 @@ def _beside_each_other(lanes: Sequence[Lane], given: Sequence[str]) -> list[int]
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"lane-{lane.name}-"))
             Path(place).chmod(0o1777)  # as /tmp is: the database runs as another user
             said = stack.enter_context(tempfile.TemporaryFile())
-            apart = [*NAMESPACES, "sh", "-ec", OF_ITS_OWN, "sh", place]
-            command = [*apart, *_command(lane, given)]
+            behind = YIELDING if lane.yields else ()
+            command = [*behind, *NAMESPACES, "sh", "-ec", OF_ITS_OWN, "sh", place, *_command(lane, given)]
             started.append((lane, said, subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)))
         print(f"beside each other: {', '.join(lane.name for lane in lanes)}", flush=True)
         # What failed comes last, where one looks first.

@@ -48,6 +48,7 @@ CHANGED: dict[str, Observed] = {
     "register-refresh-late": {"refreshed in time": False},
     "codec-g722-silent": {"G.722 audio": False},
 }
+KEYS_PACKETS_MAX = 300
 EXPIRES_S = 3
 DIRECT, TRANSPARENT = "no proxy", "a proxy without defects"
 
@@ -126,14 +127,21 @@ async def _digits(at: PhoneAtWire) -> Observed:
     since = len(at.wire.rtp.seen)
     await at.driver.press_keys("159")
     await asyncio.sleep(1.0)
+    while (so_far := len(_events(at.wire, since))) < KEYS_PACKETS_MAX:
+        await asyncio.sleep(0.3)
+        if len(_events(at.wire, since)) == so_far:
+            break
     ends: dict[bytes, int] = {}
     digits = ""
-    for packet in at.wire.rtp.seen[since:]:
-        if packet.data[1] & 0x7F == 101:
-            if packet.data[4:8] not in ends:
-                digits += str(packet.data[12])
-            ends[packet.data[4:8]] = ends.get(packet.data[4:8], 0) + bool(packet.data[13] & 0x80)
+    for packet in _events(at.wire, since):
+        if packet.data[4:8] not in ends:
+            digits += str(packet.data[12])
+        ends[packet.data[4:8]] = ends.get(packet.data[4:8], 0) + bool(packet.data[13] & 0x80)
     return {"digits": digits, "ends of a digit": min(ends.values())}
+
+
+def _events(wire: Wire, since: int) -> list[Seen]:
+    return [packet for packet in wire.rtp.seen[since:] if packet.data[1] & 0x7F == 101]
 
 
 async def _hold(at: PhoneAtWire, call: Call) -> Observed:
