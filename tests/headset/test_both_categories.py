@@ -22,7 +22,7 @@ def test_one_batch_over_a_phone_and_a_headset_ends_in_two_certificates(tmp_path:
     files = [tmp_path / f"certificate-{name}.json" for name in ("headset", "phone")]
     granted = [json.loads(file.read_text())["certificate"] for file in files]
     assert [one["level"] for one in granted] == ["certified", "certified"]
-    assert [one["programme"] for one in granted] == ["skype-for-business.usb-headset", "skype-for-business.ip-phone"]
+    assert [one["programme"] for one in granted] == ["skype-for-business.usb-headset", "ip-phone-basic"]
     for file in files:
         command = ["orchestrator.cli", "verify", str(file), "--issuer", str(tmp_path / "issuer.json")]
         subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True)
