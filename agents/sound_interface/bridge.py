@@ -16,10 +16,12 @@ from typing import Self
 
 import numpy as np
 
+from agents.instruments.audio_port import FRAME_SAMPLES, RATE_HZ
+from agents.instruments.packets import Peer
 from agents.instruments.usb.alsa import Pcm
 from agents.instruments.usb.port import StreamBroken, StreamRefused
 from agents.measure import LabError
-from agents.sound_interface.jack import FRAME, RATE_HZ, Frames, Jack, Peer
+from agents.sound_interface.jack import Frames, Jack
 from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import Unavailable
 
@@ -82,9 +84,9 @@ def _exchange(port: socket.socket, card: Card, streams: "_Streams", stop: thread
         pending = np.concatenate((pending, streams.recorded()))
         for data, peer in _datagrams(port):
             jack.take(data, peer, streams.count)
-        while pending.size >= FRAME:
-            _send(port, jack.heard(pending[:FRAME], streams.count - pending.size))
-            pending = pending[FRAME:]
+        while pending.size >= FRAME_SAMPLES:
+            _send(port, jack.heard(pending[:FRAME_SAMPLES], streams.count - pending.size))
+            pending = pending[FRAME_SAMPLES:]
         streams.play(jack)
 
 
@@ -105,7 +107,11 @@ class _Streams:
         self._last_ns = boottime_ns()
 
     def __enter__(self) -> Self:
-        self._together = self._recording.links(self._playing)
+        self._together = True
+        try:
+            self._recording.link(self._playing)
+        except StreamBroken:
+            self._together = False
         # Whole, it would start by itself.
         self._written = self._playing.write(np.zeros(self._playing.free() * 3 // 4, dtype=np.int16))
         self._recording.start()

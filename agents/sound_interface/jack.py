@@ -9,10 +9,11 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-PAYLOAD_TYPE = 96
-RATE_HZ = 16_000
-FRAME = 320
-LEAD = 4_800
+from agents.instruments.audio_port import FRAME_SAMPLES, LEAD_S, PAYLOAD_TYPE, RATE_HZ
+from agents.instruments.packets import Peer
+from agents.instruments.rtp import build_rtp
+
+LEAD = round(LEAD_S * RATE_HZ)
 """So many places after it came the first packet is played."""
 KEPT = 4 * RATE_HZ
 """So much is kept until its time comes; a packet that is earlier is not."""
@@ -20,7 +21,6 @@ UNPLUGGED_AFTER = 3 * RATE_HZ
 _HEADER = struct.Struct("!BBHII")
 
 Frames = NDArray[np.int16]
-Peer = tuple[str, int]
 
 
 class Jack:
@@ -41,7 +41,7 @@ class Jack:
 
     def take(self, data: bytes, peer: Peer, now: int) -> None:
         """A datagram that came at the place ``now``; what is no such packet, or too late or early, is left out."""
-        if len(data) != _HEADER.size + 2 * FRAME or data[0] != 0x80 or data[1] & 0x7F != PAYLOAD_TYPE:
+        if len(data) != _HEADER.size + 2 * FRAME_SAMPLES or data[0] != 0x80 or data[1] & 0x7F != PAYLOAD_TYPE:
             return
         _, _, _, timestamp, _ = _HEADER.unpack_from(data)
         if peer != self._peer or not self._plugged(now):
@@ -49,11 +49,11 @@ class Jack:
             self._ring[:] = 0
             self._until = now
         place = self._begins + ((timestamp - self._first_timestamp + 0x8000_0000 & 0xFFFF_FFFF) - 0x8000_0000)
-        if not now <= place <= now + KEPT - 2 * FRAME:
+        if not now <= place <= now + KEPT - 2 * FRAME_SAMPLES:
             return
-        self._until = max(self._until, place + FRAME)
+        self._until = max(self._until, place + FRAME_SAMPLES)
         sound = np.frombuffer(data[_HEADER.size :], dtype=">i2")
-        self._ring[np.arange(place, place + FRAME) % KEPT] = _louder(sound, self._gain_out)
+        self._ring[np.arange(place, place + FRAME_SAMPLES) % KEPT] = _louder(sound, self._gain_out)
 
     def _plugged(self, now: int) -> bool:
         return self._peer is not None and now < self._until + UNPLUGGED_AFTER
@@ -71,8 +71,15 @@ class Jack:
             return None
         self._sequence = self._sequence + 1 & 0xFFFF
         timestamp = self._first_timestamp + place - self._late - self._begins & 0xFFFF_FFFF
-        header = _HEADER.pack(0x80, PAYLOAD_TYPE, self._sequence, timestamp, self._source)
-        return header + _louder(sound, self._gain_in).astype(">i2").tobytes(), self._peer
+        packet = build_rtp(
+            payload_type=PAYLOAD_TYPE,
+            marker=False,
+            sequence=self._sequence,
+            timestamp=timestamp,
+            ssrc=self._source,
+            payload=_louder(sound, self._gain_in).astype(">i2").tobytes(),
+        )
+        return packet, self._peer
 
 
 def _louder(sound: NDArray[np.int16], gain: float) -> Frames:

@@ -7,9 +7,9 @@ from agents.instruments.audio_port import LEAD_S, RATE_HZ, AudioPort
 from agents.instruments.sound.delay import NotInRecording, find_delay
 from agents.instruments.sound.samples import level_dbov, to_pcm
 from agents.instruments.syllables import syllables
+from agents.sound_interface import address_of
 from lab_inventory.clock import Clock
-from lab_inventory.errors import BadInput, Unavailable
-from lab_inventory.noun import host_and_port
+from lab_inventory.errors import Unavailable
 
 SIGNAL_S = 2.0
 AROUND_S = 0.6
@@ -27,10 +27,7 @@ class Joined:
 
 async def measured(address: str, clock: Clock) -> Joined:
     """Raises BadInput for what is no address, Unavailable where nothing answers or the signal does not come back."""
-    try:
-        peer = host_and_port(address)
-    except ValueError as error:
-        raise BadInput(f"{address} is no address; expected HOST:PORT") from error
+    peer = address_of(address)
     spoken = syllables(rate_hz=RATE_HZ, seconds=SIGNAL_S, seed=1)
     port = AudioPort("0.0.0.0", peer, clock=clock)  # noqa: S104 - where the interface is, only its host knows
     try:

@@ -5,9 +5,9 @@ import socket
 import threading
 
 from agents.logs import Log
+from agents.sound_interface import address_of
 from agents.sound_interface.bridge import Card, serve
-from lab_inventory.errors import BadInput, Unavailable
-from lab_inventory.noun import host_and_port
+from lab_inventory.errors import Unavailable
 
 RECEIVE_BYTES = 1 << 20
 
@@ -17,10 +17,7 @@ def serve_card(listen: str, card: Card, log: Log) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        address = host_and_port(listen)
-    except ValueError as error:
-        raise BadInput(f"{listen} is no address; expected HOST:PORT") from error
+    address = address_of(listen)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
         port.setblocking(False)
         port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)

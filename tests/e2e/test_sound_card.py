@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.instruments.sound.playout import PROGRAMS, SoundCard, sound_card
+from agents.instruments.sound.playout import SoundCard, sound_card
 from agents.measure import LabError, Recorder
 from agents.simulated.bench_phones import BenchPhone
 from agents.suites.ip_phone import PROCEDURES, open_phone_suite
@@ -22,6 +22,7 @@ from lab_inventory.measurement import Value
 from lab_inventory.messages import Assignment, DeviceUnderTest
 from lab_inventory.programme import TestCase
 from tests.ports import free_ports
+from tests.virtual_card import needs_card
 
 PHONE = Path(__file__).parents[2] / "deploy" / "demo" / "phones" / "phone-1"
 INSTRUMENT = Instrument(name="sip-endpoint", kind="sip-rtp", calibration=Calibration(method="own check"))
@@ -35,9 +36,6 @@ BAD_NETWORK = TestCase(
     duration_s=20,
     parameters={"window_s": 3, "seeds": 2, "network": "poor-call"},
 )
-PLUGIN = Path("/usr/lib/x86_64-linux-gnu/alsa-lib/libasound_module_pcm_pulse.so")
-MISSING = [name for name in (*PROGRAMS, "baresip") if shutil.which(name) is None]
-MISSING += [] if PLUGIN.exists() else [PLUGIN.name]
 TRIES = 3
 """A machine that is too busy for the card breaks what is heard: that is the lab's, and is measured again."""
 
@@ -116,9 +114,8 @@ async def values(suite: PhoneSuite, case: TestCase, folder: Path) -> dict[str, V
     return found
 
 
-@pytest.mark.skipif(
-    bool(MISSING), reason=f"not installed: {MISSING} (pulseaudio, pulseaudio-utils, libasound2-plugins, baresip-core)"
-)
+@needs_card
+@pytest.mark.skipif(shutil.which("baresip") is None, reason="baresip is not installed: apt-get install baresip-core")
 async def test_a_phone_program_is_heard_behind_its_jitter_buffer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

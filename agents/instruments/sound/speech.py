@@ -115,10 +115,10 @@ def sentences(rate_hz: int, per_voice: int, *, seed: int = SEED) -> tuple[Sample
         raise BadInput(f"there are {len(SENTENCES)} sentences, not {per_voice}")
     espeak_version()
     length_s, _ = CLIPS["short"]
-    noise = np.random.default_rng(seed)
+    noise, chosen = np.random.default_rng(seed), _chosen(seed)
     spoken = []
-    for place, text in enumerate(_chosen(seed)[:per_voice]):
-        for voice, said in zip(VOICES.values(), (text, _chosen(seed)[-1 - place]), strict=True):
+    for of_each in zip(chosen[:per_voice], chosen[::-1], strict=False):
+        for voice, said in zip(VOICES.values(), of_each, strict=True):
             clip = _clip([_spoken(voice, said)], rate_hz, length_s)
             spoken.append(clip + scaled_to(noise.normal(size=clip.size), FLOOR_DBOV))
     return tuple(spoken)

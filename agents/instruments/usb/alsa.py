@@ -106,13 +106,8 @@ class Pcm:
             self._handle = ctypes.c_void_p()
 
     def link(self, other: "Pcm") -> None:
-        """Start and stop together with ``other``."""
+        """Start and stop together with ``other``. Raises StreamBroken where their devices cannot."""
         _raise("two streams cannot be linked", self._library.snd_pcm_link(self._handle, other._handle))
-
-    def links(self, other: "Pcm") -> bool:
-        """Link where the devices can be; whether they are."""
-        code: int = self._library.snd_pcm_link(self._handle, other._handle)
-        return code >= 0
 
     def start(self) -> None:
         """Start now; StreamRefused where the headset does not take it."""

@@ -71,13 +71,14 @@ async def dtmf(bench: PhoneBench, recorder: Recorder) -> None:
         await asyncio.sleep(0.1)
         keys = key_events(call.packets(pressed_ns), event.payload_type)
     await asyncio.sleep(KEY_S)
-    keys = key_events(call.packets(pressed_ns), event.payload_type)
+    heard = call.packets(pressed_ns)
+    keys = key_events(heard, event.payload_type)
     seen = "".join(key.digit for key in keys)
     bench.measure("digits_correct", seen == digits, f"pressed {digits}, seen {seen or 'nothing'}")
     changed = [key.digit for key in keys if not key.timestamp_constant]
     note = f"the time stamp changed within {', '.join(changed)}" if changed else ""
     bench.measure("timestamp_constant", not changed if keys else None, note if keys else "no events came")
-    faults = event_faults(call.packets(pressed_ns), event.payload_type)
+    faults = event_faults(heard, event.payload_type)
     words = "; ".join(faults) if keys else "no events came"
     bench.measure("event_fields_valid", not faults if keys else None, words)
     _measure_tones(bench, call, pressed_ns)

@@ -14,12 +14,13 @@ import numpy as np
 from agents.instruments.audio import TONE_HZ, sample_rate_hz
 from agents.instruments.audio_port import LEAD_S, RATE_HZ, AudioPort
 from agents.instruments.rtp_sound import rtp_sound, wav_of
-from agents.instruments.sdp import G722, PCMU, TELEPHONE_EVENT, MediaDirection
+from agents.instruments.sdp import G722, PCMU, TELEPHONE_EVENT, AudioFormat, MediaDirection
+from agents.instruments.sender.impairment import CLEAN, Impairment
 from agents.instruments.sound.samples import Samples, level_dbov, resampled, to_pcm
 from agents.instruments.sound.score import SoundScore, score_recording
 from agents.instruments.steady_tone import steady_tone
 from agents.instruments.syllables import syllables
-from agents.measure import LabError, Recorder, procedure
+from agents.measure import LabError, Procedure, Recorder, procedure
 from agents.suites.ip_phone.bench import PhoneBench
 from agents.suites.ip_phone.call import TONE_LEVEL_DBFS, Call
 from agents.suites.ip_phone.hold import reinvite
@@ -38,6 +39,8 @@ AFTER_HOLD_S = 1.2
 HEARD_DBOV_MIN = -45.0
 PLUGGED_WITHIN_S = 2.0
 UPPER_BANDS_HZ = (3_900.0, 6_400.0)
+NOTHING_COMES = "nothing comes from the sound interface at the handset socket"
+NOTHING_CAME = "nothing came from the sound interface at the handset socket"
 DELAY_UNCERTAINTY_MS = 3.0
 """Of each direction: the place of the interface's clock, and what a soonest packet may have been late by."""
 GAIN_UNCERTAINTY_DB = 0.5
@@ -50,6 +53,17 @@ class Direction:
     """One direction of a call: its score, and by how much the bench was late in sending, in ms."""
 
     score: SoundScore
+    late_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchanged:
+    """What was heard at the earpiece, and what came on the wire (None: no audio), each from the moment at which its
+    signal began; by how much the bench was late in sending, in ms.
+    """
+
+    heard: Samples
+    came: Samples | None
     late_ms: float
 
 
@@ -70,8 +84,23 @@ async def plugged_in(bench: PhoneBench) -> AsyncIterator[AudioPort]:
         port.close()
     if port.late_ms > 0:
         raise LabError(f"what was to be spoken came {port.late_ms:.0f} ms too late to the sound interface")
-    if port.missing_ms() > 0:
-        raise LabError(f"{port.missing_ms():.0f} ms of what the sound interface heard did not come")
+    missing_ms = port.missing_ms()
+    if missing_ms > 0:
+        raise LabError(f"{missing_ms:.0f} ms of what the sound interface heard did not come")
+
+
+async def talking(bench: PhoneBench, port: AudioPort, asking: Procedure) -> tuple[Call, AudioFormat] | None:
+    """A call in wideband where the phone takes that, with audio from it, and its codec; the interface gives something.
+
+    None where there is none: then the rest of ``asking`` is measured as not seen.
+    """
+    call = await bench.established_call(OFFERED)
+    if call is None or call.codec is None or await call.first_packet(boottime_ns(), 2.0) is None:
+        bench.measure_rest(asking, "the phone did not take the call, or no audio came")
+        return None
+    if not await port.heard_within(PLUGGED_WITHIN_S):
+        raise LabError(NOTHING_COMES)
+    return call, call.codec
 
 
 @procedure(
@@ -95,12 +124,10 @@ async def handset_sound(bench: PhoneBench, recorder: Recorder) -> None:
     and once more after a hold.
     """
     async with plugged_in(bench) as port:
-        call = await bench.established_call(OFFERED)
-        if call is None or call.codec is None or await call.first_packet(boottime_ns(), 2.0) is None:
-            bench.measure_rest(handset_sound, "the phone did not take the call, or no audio came")
+        found = await talking(bench, port, handset_sound)
+        if found is None:
             return
-        if not await port.heard_within(PLUGGED_WITHIN_S):
-            raise LabError("nothing comes from the sound interface at the handset socket")
+        call, _ = found
         await _measure_received(bench, call, port, float(bench.parameter("tone_s")))
         both = await both_directions(call, port, float(bench.parameter("window_s")))
         if both is None:
@@ -125,22 +152,54 @@ async def both_directions(call: Call, port: AudioPort, seconds: float) -> tuple[
     rate_hz = sample_rate_hz(codec.encoding)
     spoken = syllables(rate_hz=RATE_HZ, seconds=seconds, seed=SPOKEN_SEED)
     played = syllables(rate_hz=rate_hz, seconds=seconds, seed=SENT_SEED)
+    exchanged = await exchange(call, codec, port, spoken, played)
+    if exchanged is None:
+        return None
+    came = np.zeros(1) if exchanged.came is None else exchanged.came
+    said = resampled(spoken, RATE_HZ, rate_hz)
+    of_sent = await asyncio.to_thread(scored, said, came, rate_hz, codec.encoding)
+    of_heard = await asyncio.to_thread(scored, played, exchanged.heard, rate_hz, codec.encoding)
+    return Direction(score=of_sent, late_ms=0.0), Direction(score=of_heard, late_ms=exchanged.late_ms)
+
+
+async def exchange(
+    call: Call,
+    codec: AudioFormat,
+    port: AudioPort,
+    spoken: Samples,
+    played: Samples,
+    *,
+    impairment: Impairment = CLEAN,
+    seed: int = 0,
+) -> Exchanged | None:
+    """Speak into the handset (16 kHz) and send to it (at the rate of the codec) at the same time; equally long.
+
+    None where the phone wants no audio.
+    """
+    rate_hz = sample_rate_hz(codec.encoding)
+    seconds = played.size / rate_hz + TAIL_S
     place = port.speak(to_pcm(spoken).tolist())
-    signal = await call.send_speech(to_pcm(played).tolist())
+    signal = await call.send_speech(to_pcm(played).tolist(), impairment=impairment, seed=seed)
     if signal is None:
         return None
     await asyncio.sleep(TAIL_S + LEAD_S)
-    recording, spoken_ns = port.recording(), port.moment_ns(place)
+    heard, spoken_ns = heard_from(port, signal.started_ns, seconds, rate_hz), port.moment_ns(place)
     stream = await asyncio.to_thread(rtp_sound, call.packets(), codec.payload_type, codec.encoding)
-    if recording is None or spoken_ns is None:
-        raise LabError("nothing came from the sound interface at the handset socket")
-    came = np.zeros(1) if stream is None else stream.cut(spoken_ns, seconds + TAIL_S)
-    heard = resampled(recording.cut(signal.started_ns, seconds + TAIL_S), RATE_HZ, rate_hz)
-    said = resampled(spoken, RATE_HZ, rate_hz)
-    of_sent = await asyncio.to_thread(scored, said, came, rate_hz, codec.encoding)
-    of_heard = await asyncio.to_thread(scored, played, heard, rate_hz, codec.encoding)
-    late_ms = call.port.lateness_ms(signal.started_ns, signal.ends_ns)
-    return Direction(score=of_sent, late_ms=0.0), Direction(score=of_heard, late_ms=late_ms)
+    if spoken_ns is None:
+        raise LabError(NOTHING_CAME)
+    return Exchanged(
+        heard=heard,
+        came=None if stream is None else stream.cut(spoken_ns, seconds),
+        late_ms=call.port.lateness_ms(signal.started_ns, signal.ends_ns),
+    )
+
+
+def heard_from(port: AudioPort, since_ns: int, seconds: float, rate_hz: int) -> Samples:
+    """What came from the earpiece from a moment on (boot time), at that rate. Raises LabError where nothing did."""
+    recording = port.recording()
+    if recording is None:
+        raise LabError(NOTHING_CAME)
+    return resampled(recording.cut(since_ns, seconds), RATE_HZ, rate_hz)
 
 
 def keep_recording(recorder: Recorder, port: AudioPort) -> None:

@@ -4,26 +4,25 @@ import asyncio
 from dataclasses import dataclass
 
 from agents.instruments.audio import sample_rate_hz
-from agents.instruments.audio_port import LEAD_S, RATE_HZ, AudioPort
+from agents.instruments.audio_port import LEAD_S, AudioPort
 from agents.instruments.echo_path import repeated_noise
 from agents.instruments.sender.impairment import CLEAN, Impairment
-from agents.instruments.sender.profiles import NETWORK_PROFILES
-from agents.instruments.sound.samples import from_pcm, resampled
+from agents.instruments.sender.profiles import NETWORK_PROFILES, NetworkProfile
+from agents.instruments.sound.samples import from_pcm
 from agents.instruments.sound.score import SoundScore
 from agents.measure import LabError, Recorder, procedure
 from agents.suites.ip_phone.bench import PhoneBench
 from agents.suites.ip_phone.call import Call
 from agents.suites.ip_phone.handset_sound import (
     DROP_OUT_UNCERTAINTY_MS,
-    OFFERED,
-    PLUGGED_WITHIN_S,
     SETTLE_S,
     TAIL_S,
+    heard_from,
     keep_recording,
     plugged_in,
     scored,
+    talking,
 )
-from lab_inventory.clock import boottime_ns
 from lab_inventory.measurement import Unit
 
 LEVEL_DBFS = -26.0
@@ -55,25 +54,27 @@ async def impaired_sound(bench: PhoneBench, recorder: Recorder) -> None:
     The network and the number of seeds are parameters. Segmental SNR is against what was sent, after its codec; of the
     fall, that of the clean passage is taken off.
     """
-    network, seeds = str(bench.parameter("network")), int(bench.parameter("seeds"))
-    profile = NETWORK_PROFILES.get(network)
-    if profile is None:
-        raise LabError(
-            f"the programme names no network that is known: {network}; known are {', '.join(NETWORK_PROFILES)}"
-        )
+    network, seeds = network_of(bench), int(bench.parameter("seeds"))
     async with plugged_in(bench) as port:
-        call = await bench.established_call(OFFERED)
-        if call is None or call.codec is None or await call.first_packet(boottime_ns(), 2.0) is None:
-            bench.measure_rest(impaired_sound, "the phone did not take the call, or no audio came")
+        found = await talking(bench, port, impaired_sound)
+        if found is None:
             return
-        if not await port.heard_within(PLUGGED_WITHIN_S):
-            raise LabError("nothing comes from the sound interface at the handset socket")
+        call, _ = found
         await asyncio.sleep(SETTLE_S)
         seconds = float(bench.parameter("window_s"))
         clean = await _passage(call, port, CLEAN, 0, seconds)
-        bad = [await _passage(call, port, profile.impairment, seed, seconds) for seed in range(1, seeds + 1)]
+        bad = [await _passage(call, port, network.impairment, seed, seconds) for seed in range(1, seeds + 1)]
         keep_recording(recorder, port)
     _measure(bench, clean, [one for one in bad if one is not None])
+
+
+def network_of(bench: PhoneBench) -> NetworkProfile:
+    """The network that the parameter ``network`` of the case names. Raises LabError where none is called so."""
+    name = str(bench.parameter("network"))
+    profile = NETWORK_PROFILES.get(name)
+    if profile is None:
+        raise LabError(f"the programme names no network that is known: {name}; known are {', '.join(NETWORK_PROFILES)}")
+    return profile
 
 
 async def _passage(call: Call, port: AudioPort, impairment: Impairment, seed: int, seconds: float) -> Passage | None:
@@ -87,10 +88,7 @@ async def _passage(call: Call, port: AudioPort, impairment: Impairment, seed: in
     if sent is None:
         return None
     await asyncio.sleep(TAIL_S + LEAD_S)
-    recording = port.recording()
-    if recording is None:
-        raise LabError("nothing came from the sound interface at the handset socket")
-    heard = resampled(recording.cut(sent.started_ns, seconds + TAIL_S), RATE_HZ, rate_hz)
+    heard = heard_from(port, sent.started_ns, seconds + TAIL_S, rate_hz)
     score = await asyncio.to_thread(scored, from_pcm(noise), heard, rate_hz, codec.encoding)
     late_ms = call.port.lateness_ms(sent.started_ns, sent.ends_ns)
     return Passage(score=score, lost=len(sent.plan.lost), late_ms=late_ms)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.instruments.audio import sample_rate_hz
-from agents.instruments.audio_port import LEAD_S, RATE_HZ, AudioPort
-from agents.instruments.rtp_sound import rtp_sound
+from agents.instruments.audio_port import RATE_HZ, AudioPort
+from agents.instruments.sdp import AudioFormat
 from agents.instruments.sender.impairment import CLEAN, Impairment
-from agents.instruments.sender.profiles import NETWORK_PROFILES
 from agents.instruments.sound.delay import NotInRecording, find_delay
 from agents.instruments.sound.samples import Samples, resampled, to_pcm
 from agents.instruments.sound.speech import sentences
@@ -23,15 +22,14 @@ from agents.measure import LabError, Procedure, Recorder, procedure
 from agents.suites.ip_phone.bench import PhoneBench
 from agents.suites.ip_phone.call import Call
 from agents.suites.ip_phone.handset_sound import (
-    OFFERED,
-    PLUGGED_WITHIN_S,
     SETTLE_S,
-    TAIL_S,
+    exchange,
     keep_recording,
     plugged_in,
+    talking,
 )
+from agents.suites.ip_phone.impaired_sound import network_of
 from agents.suites.ip_phone.to_score import SoundWanted
-from lab_inventory.clock import boottime_ns
 from lab_inventory.errors import Unavailable
 from lab_inventory.measurement import Unit
 
@@ -65,13 +63,8 @@ async def speech_quality(bench: PhoneBench, recorder: Recorder) -> None:
 @procedure("speech-over-bad-network", measures={"impaired_speech_fall": Unit.MOS})
 async def speech_over_bad_network(bench: PhoneBench, recorder: Recorder) -> None:
     """One call; each sentence is played over the bad network, with a seed of its own."""
-    network = str(bench.parameter("network"))
-    profile = NETWORK_PROFILES.get(network)
-    if profile is None:
-        raise LabError(
-            f"the programme names no network that is known: {network}; known are {', '.join(NETWORK_PROFILES)}"
-        )
-    await _through(bench, recorder, speech_over_bad_network, profile.impairment, f"over the network {network}")
+    network = network_of(bench)
+    await _through(bench, recorder, speech_over_bad_network, network.impairment, f"over the network {network.name}")
 
 
 async def _through(
@@ -83,15 +76,14 @@ async def _through(
     except Unavailable as error:
         raise LabError(error.detail) from error
     async with plugged_in(bench) as port:
-        call = await bench.established_call(OFFERED)
-        if call is None or call.codec is None or await call.first_packet(boottime_ns(), 2.0) is None:
-            bench.measure_rest(asking, "the phone did not take the call, or no audio came")
+        found = await talking(bench, port, asking)
+        if found is None:
             return
-        if not await port.heard_within(PLUGGED_WITHIN_S):
-            raise LabError("nothing comes from the sound interface at the handset socket")
+        call, codec = found
         await asyncio.sleep(SETTLE_S)
         passages = [
-            await _passage(call, port, sentence, impairment, seed) for seed, sentence in enumerate(spoken, start=1)
+            await _passage(call, codec, port, sentence, impairment, seed)
+            for seed, sentence in enumerate(spoken, start=1)
         ]
         keep_recording(recorder, port)
     whole = [one for one in passages if one is not None]
@@ -104,14 +96,15 @@ async def _through(
         "impaired_speech_fall": ("at the earpiece", [one.heard for one in whole]),
         "send_speech_fall": ("on the wire", [one.said for one in whole]),
     }
+    reference = _one_after_the_other([one.sent for one in whole])
     for quantity in asking.measures:
         name, received = both[quantity]
         bench.score_later(
             SoundWanted(
-                reference=_one_after_the_other([one.sent for one in whole]),
+                reference=reference,
                 received=_one_after_the_other(received),
-                rate_hz=sample_rate_hz(call.codec.encoding),
-                codec=call.codec.encoding,
+                rate_hz=sample_rate_hz(codec.encoding),
+                codec=codec.encoding,
                 into={quantity: FALL},
                 name=f"speech {name}",
                 note=note,
@@ -121,29 +114,21 @@ async def _through(
         )
 
 
-async def _passage(call: Call, port: AudioPort, sentence: Samples, impairment: Impairment, seed: int) -> Passage | None:
+async def _passage(
+    call: Call, codec: AudioFormat, port: AudioPort, sentence: Samples, impairment: Impairment, seed: int
+) -> Passage | None:
     """One sentence both ways; None where the phone wants no audio."""
-    codec = call.codec
-    if codec is None:
-        return None
     rate_hz = sample_rate_hz(codec.encoding)
     played = resampled(sentence, RATE_HZ, rate_hz)
-    seconds = sentence.size / RATE_HZ + TAIL_S
-    place = port.speak(to_pcm(sentence).tolist())
-    signal = await call.send_speech(to_pcm(played).tolist(), impairment=impairment, seed=seed)
-    if signal is None:
+    exchanged = await exchange(call, codec, port, sentence, played, impairment=impairment, seed=seed)
+    if exchanged is None:
         return None
-    await asyncio.sleep(TAIL_S + LEAD_S)
-    late_ms = call.port.lateness_ms(signal.started_ns, signal.ends_ns)
-    if late_ms > LATE_MS_MAX:
-        raise LabError(f"the bench sent a packet {late_ms:.0f} ms late; more than {LATE_MS_MAX:g} ms it may not")
-    recording, spoken_ns = port.recording(), port.moment_ns(place)
-    stream = await asyncio.to_thread(rtp_sound, call.packets(), codec.payload_type, codec.encoding)
-    if recording is None or spoken_ns is None:
-        raise LabError("nothing came from the sound interface at the handset socket")
-    heard = resampled(recording.cut(signal.started_ns, seconds), RATE_HZ, rate_hz)
-    said = np.zeros(played.size) if stream is None else stream.cut(spoken_ns, seconds)
-    in_step = await asyncio.to_thread(lambda: [_in_step(played, came, rate_hz) for came in (heard, said)])
+    if exchanged.late_ms > LATE_MS_MAX:
+        raise LabError(
+            f"the bench sent a packet {exchanged.late_ms:.0f} ms late; more than {LATE_MS_MAX:g} ms it may not"
+        )
+    came = np.zeros(played.size) if exchanged.came is None else exchanged.came
+    in_step = await asyncio.to_thread(lambda: [_in_step(played, one, rate_hz) for one in (exchanged.heard, came)])
     return Passage(sent=played, heard=in_step[0], said=in_step[1])
 
 

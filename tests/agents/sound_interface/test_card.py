@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,18 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.instruments.sound.playout import PROGRAMS, SoundCard, sound_card
-from agents.sound_interface.jack import RATE_HZ
+from agents.instruments.audio_port import RATE_HZ
+from agents.instruments.sound.playout import SoundCard, sound_card
 from agents.sound_interface.joined import Joined, measured
 from lab_inventory.clock import SystemClock
 from lab_inventory.errors import Unavailable
 from tests.ports import free_port
-
-PLUGIN = Path("/usr/lib/x86_64-linux-gnu/alsa-lib/libasound_module_pcm_pulse.so")
-MISSING = [name for name in PROGRAMS if shutil.which(name) is None] + ([] if PLUGIN.exists() else [PLUGIN.name])
-needs_card = pytest.mark.skipif(
-    bool(MISSING), reason=f"not installed: {MISSING} (packages pulseaudio, pulseaudio-utils and libasound2-plugins)"
-)
+from tests.virtual_card import needs_card
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from agents.sound_interface.jack import FRAME, KEPT, LEAD, UNPLUGGED_AFTER, Frames, Jack
+from agents.instruments.audio_port import FRAME_SAMPLES as FRAME
+from agents.sound_interface.jack import KEPT, LEAD, UNPLUGGED_AFTER, Frames, Jack
 
 BENCH, OTHER = ("127.0.0.1", 4000), ("127.0.0.1", 4001)
 FIRST = 0xFFFF_FF00
