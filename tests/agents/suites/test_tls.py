@@ -9,16 +9,24 @@ import pytest
 from agent_nouns import INSTRUMENT
 from scripted_phone import ScriptedPhone
 
-from agents.bench_ca import CA_FILE, FOLDER_VARIABLE, make_ca
+from agents.bench_ca import CA_FILE, FOLDER_VARIABLE, make_ca, server_certificate
 from agents.instruments.digest import Account
 from agents.instruments.registrar import Registrar
 from agents.instruments.sender.sender import Sender
 from agents.instruments.sip_endpoint import SipEndpoint
 from agents.instruments.stall import StallMeter
+from agents.instruments.tls_server import TlsListener
 from agents.measure import LabError, Recorder
 from agents.suites.ip_phone import other_server, tls
 from agents.suites.ip_phone.bench import Found, PhoneBench
-from agents.suites.ip_phone.other_server import Visit
+from agents.suites.ip_phone.other_server import (
+    Visit,
+    bench_authority,
+    point_phone_at,
+    registration_at,
+    tls_server,
+    visit,
+)
 from lab_inventory.clock import SystemClock
 from lab_inventory.ics import Answers
 
@@ -90,8 +98,8 @@ async def test_a_phone_that_checks_certificates_passes_and_is_registered_at_home
     async with bench_with(context(ca)) as bench:
         found = await measured(bench, tmp_path / "evidence")
         assert bench.registered().uri.endswith("transport=udp")
-    assert values(found) == {"tls_1_2": True, "tls_1_3": True, "bad_certificates_rejected": True}
     note = found["bad_certificates_rejected"].note
+    assert values(found) == {"tls_1_2": True, "tls_1_3": True, "bad_certificates_rejected": True}, note
     for part in (
         "expired: rejected (offered TLS 1.3/TLS 1.2; alert certificate_expired)",
         "wrong host: rejected (offered TLS 1.3/TLS 1.2; alert bad_certificate)",
@@ -153,6 +161,17 @@ async def test_a_bench_without_a_ca_says_which_command_makes_one(
     async with bench_with(context(ca)) as bench:
         with pytest.raises(LabError, match="assay-agent bench ca"):
             await measured(bench, tmp_path / "evidence")
+
+
+async def test_a_registration_counts_at_the_server_that_was_connected_to_and_at_none_with_its_port(ca: Path) -> None:
+    async with bench_with(context(ca)) as bench:
+        good = server_certificate(bench.endpoint.address[0], now=bench.clock.now(), issuer=bench_authority())
+        with tls_server(bench, good, lowest=ssl.TLSVersion.TLSv1_2, highest=ssl.TLSVersion.TLSv1_3) as listener:
+            await point_phone_at(bench, listener)
+            assert (await visit(bench, listener)).registered
+            later = TlsListener(address=listener.address, attempts=[])
+            assert registration_at(bench, listener)
+            assert registration_at(bench, later) is None
 
 
 def a_visit(*, tried: bool = True, spoke: bool = False, registered: bool = False) -> Visit:
