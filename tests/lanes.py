@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NAMESPACES = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
+SLOWEST = "--durations=12"
 YIELDING = ("chrt", "--idle", "0")
 """The light tests reckon; those beside them wait for phones and hosts, and keep time with them."""
 OF_ITS_OWN = """
@@ -74,7 +75,7 @@ def main(given: Sequence[str]) -> int:
 
 
 def _command(lane: Lane, given: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", *lane.arguments(), *given]
+    return [sys.executable, "-m", "pytest", SLOWEST, *lane.arguments(), *given]
 
 
 def _beside_each_other(lanes: Sequence[Lane], given: Sequence[str]) -> list[int]:
