@@ -19,12 +19,14 @@ from agents.simulated.defect_proxy import DefectProxy
 from agents.simulated.parent import die_with_parent
 from agents.simulated.reference_program import ReferenceProgram
 from lab_inventory.clock import SystemClock
-from lab_inventory.errors import AssayError, BadInput
+from lab_inventory.errors import AssayError, BadInput, Unavailable
 from lab_inventory.lab import Slot, read_lab
 from lab_inventory.noun import host_and_port
 
 RTP_PORTS = 40
 KINDS = ("baresip", "reference")
+STARTS = 3
+TAKEN = "Address already in use"
 
 
 class BenchPhone:
@@ -72,10 +74,23 @@ class BenchPhone:
                 ca_file=ca if ca.exists() else None,
             )
         else:
+            await self._start_baresip(values)
+            return
+        await self.phone.start()
+
+    async def _start_baresip(self, values: dict[str, str]) -> None:
+        """With ports that were free a moment ago; where another program took them since then, with others."""
+        for left in reversed(range(STARTS)):
             first = _free_ports()
             values |= {"sip_port": str(first), "rtp_first": str(first + 2), "rtp_last": str(first + RTP_PORTS)}
             self.phone = BaresipPhone(self.slot.name, self._configuration, self._work, values)
-        await self.phone.start()
+            try:
+                await self.phone.start()
+            except Unavailable as error:
+                if not left or TAKEN not in error.detail:
+                    raise
+            else:
+                return
 
     async def stop(self) -> None:
         """Stop the phone, then its proxy."""

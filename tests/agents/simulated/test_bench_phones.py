@@ -2,6 +2,7 @@ import asyncio
 import json
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 from phone_wire import PHONES, Wire
 
 from agents.processes import mark_of
+from agents.simulated import bench_phones
 from agents.simulated.bench_phones import places
-from lab_inventory.errors import BadInput
-from tests.ports import free_port
+from lab_inventory.errors import BadInput, Unavailable
+from tests.ports import free_port, free_row
 
 LAB = """
 lab: test
@@ -125,6 +127,36 @@ async def test_a_phone_that_cannot_be_started_is_told_and_the_others_are_stopped
     assert b"unknown defect no-such" in await program.stderr.read()
     assert await program.wait() == 2
     assert mark_of(int(str(lines[0]["pid"]))) is None
+
+
+async def test_a_phone_whose_ports_are_taken_in_the_moment_it_starts_gets_others(
+    lab: Path, phones: Path, wires: list[Wire], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (slot, directory), _ = places(lab, phones)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        taken, free = free_row(bench_phones.RTP_PORTS + 2), free_row(bench_phones.RTP_PORTS + 2)
+        other.bind(("127.0.0.1", taken))
+        found = iter([taken, free])
+        monkeypatch.setattr(bench_phones, "_free_ports", lambda: next(found))
+        phone = bench_phones.BenchPhone(slot, directory, lab.parent / "work")
+        try:
+            await phone.start()
+            await wires[0].phone_registered()
+        finally:
+            await phone.stop()
+    assert next(found, None) is None
+
+
+async def test_a_phone_whose_ports_are_taken_again_and_again_is_told(
+    lab: Path, phones: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (slot, directory), _ = places(lab, phones)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        taken = free_row(bench_phones.RTP_PORTS + 2)
+        other.bind(("127.0.0.1", taken))
+        monkeypatch.setattr(bench_phones, "_free_ports", lambda: taken)
+        with pytest.raises(Unavailable, match=bench_phones.TAKEN):
+            await bench_phones.BenchPhone(slot, directory, lab.parent / "work").start()
 
 
 def test_a_directory_without_phones_is_told(lab: Path, tmp_path: Path) -> None:
