@@ -39,6 +39,8 @@ BENCH_CA = "bench-ca"
 """Where in the work directory of a scoring the CA of its bench lies."""
 REGISTERS_WITHIN_S = 30.0
 STOP_S = 10.0
+PHONE_LOG = "phone.log"
+WORDS_MAX = 400
 FIRST_PORT = 12000
 PORTS_TRIED = 8
 SPOOL_BYTES = 1 << 30
@@ -73,8 +75,8 @@ async def run_once(wanted: Wanted, asked: Asked, ics: Answers, work: Path, clock
     folder = work / f"{wanted.number:03d}"
     folder.mkdir(mode=0o700, parents=True)
     slot = _slot(wanted.number, has_socket=wanted.kind == "reference")
-    async with _phone(wanted, slot, folder):
-        registration = await _registered(slot, clock)
+    async with _phone(wanted, slot, folder) as phone:
+        registration = await _registered(slot, phone, folder, clock)
         assignment = _assignment(wanted, asked, ics, slot, registration)
         deadline_s = 3 * asked_s(asked) + 300
         now_s = clock.boottime_s()
@@ -104,8 +106,8 @@ def _slot(number: int, *, has_socket: bool) -> Slot:
 
 
 @asynccontextmanager
-async def _phone(wanted: Wanted, slot: Slot, folder: Path) -> AsyncIterator[None]:
-    """The phone program in its slot, a process of its own, while this is open."""
+async def _phone(wanted: Wanted, slot: Slot, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The phone program in its slot, a process of its own, while this is open; what it says is in PHONE_LOG."""
     phones = folder / "phones" / "phone"
     phones.mkdir(parents=True)
     for source in wanted.phone.iterdir() if wanted.kind != "reference" else ():
@@ -117,14 +119,14 @@ async def _phone(wanted: Wanted, slot: Slot, folder: Path) -> AsyncIterator[None
     (phones / "defects").write_text("\n".join(wanted.defects), encoding="utf-8")
     lab = folder / "lab.yaml"
     lab.write_text(yaml.safe_dump(_lab(slot)), encoding="utf-8")
-    with (folder / "phone.log").open("wb") as log:
+    with (folder / PHONE_LOG).open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "agents.simulated.bench_phones",
             "--lab", str(lab), "--phones", str(phones.parent), "--work", str(folder / "phone-work"),
             stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        yield
+        yield process
     finally:
         await stop_process(process, within_s=STOP_S)
 
@@ -147,13 +149,16 @@ def _lab(slot: Slot) -> dict[str, object]:
     return {"lab": "score", "site": "this machine", "hosts": [{"name": HOST, "benches": [bench]}]}
 
 
-async def _registered(slot: Slot, clock: Clock) -> Registration:
-    """The phone as an agent's probe sees it."""
+async def _registered(slot: Slot, phone: asyncio.subprocess.Process, folder: Path, clock: Clock) -> Registration:
+    """The phone as an agent's probe sees it. Raises LabError where it ends or does not register."""
     probe = SipProbe(slot, clock)
     probe.bind()
     try:
         until_s = clock.boottime_s() + REGISTERS_WITHIN_S
         while (sighting := probe.sighting()) is None:
+            if phone.returncode is not None:
+                said = (folder / PHONE_LOG).read_text(encoding="utf-8", errors="replace").strip()
+                raise LabError(f"the phone program ended before it registered: {said[-WORDS_MAX:]}")
             if clock.boottime_s() > until_s:
                 raise LabError(f"the phone did not register within {REGISTERS_WITHIN_S:g} s; {probe.trouble() or ''}")
             await asyncio.sleep(0.1)

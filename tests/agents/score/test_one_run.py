@@ -1,0 +1,22 @@
+"""A run of a scoring that does not come about says why."""
+
+from pathlib import Path
+
+import pytest
+
+from agents.bench_ca import make_ca
+from agents.measure import LabError
+from agents.score import ip_phone
+from agents.score.one_run import BENCH_CA, HOST, Wanted, run_once
+from agents.score.seeded import PROFILE
+from lab_inventory.clock import SystemClock
+
+
+async def test_a_phone_program_that_ends_is_told_with_its_own_words_and_at_once(tmp_path: Path) -> None:
+    of, clock = ip_phone.programme(), SystemClock()
+    phone = tmp_path / "phone"
+    phone.mkdir()
+    make_ca(tmp_path / BENCH_CA, HOST, clock.now())
+    wanted = Wanted(number=1, phone=phone, kind="baresip", defects=())
+    with pytest.raises(LabError, match=r"ended before it registered: bench_phones: .*/accounts: cannot be read"):
+        await run_once(wanted, ip_phone.asked(of)[PROFILE], {}, tmp_path, clock)
