@@ -16,17 +16,30 @@ from lab_inventory.noun import host_and_port
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
-CALL_LONGEST_S = 180
+CALL_LONGEST_S = 660
+"""The longest call of a programme is one of ten minutes; baresip hangs up where its microphone's file ends."""
 
 
 class BaresipPhone:
-    """One phone: a working directory made from a configuration directory, and the process in it."""
+    """One phone: a working directory made from a configuration directory, and the process in it.
 
-    def __init__(self, name: str, configuration: Path, work: Path, values: dict[str, str]) -> None:
+    ``longest_call_s``: how long its microphone has something to say; all of it is in its memory in every call.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        configuration: Path,
+        work: Path,
+        values: dict[str, str],
+        *,
+        longest_call_s: int = CALL_LONGEST_S,
+    ) -> None:
         self.name = name
         self._configuration = configuration
         self._work = work
         self._values = values
+        self._longest_call_s = longest_call_s
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -90,7 +103,7 @@ class BaresipPhone:
             for line in text.splitlines():
                 if line.startswith("ausrc_srate"):
                     rate_hz = int(line.split()[1])
-        write_microphone(microphone, rate_hz=rate_hz, seconds=CALL_LONGEST_S)
+        write_microphone(microphone, rate_hz=rate_hz, seconds=self._longest_call_s)
 
     async def _until_it_answers(self, process: asyncio.subprocess.Process) -> None:
         control = self._values["control"]

@@ -233,7 +233,7 @@ async def phone_at_wire(
     control, sip_port = f"127.0.0.1:{free_port()}", free_port()
     values = {"registrar": wire.registrar, "outbound": outbound, "control": control, "user": "1001"}
     values |= {"password": "secret", "sip_port": str(sip_port), "rtp_first": "10000", "rtp_last": "19999"}
-    phone = BaresipPhone("dut", PHONES / kind, work, values)
+    phone = BaresipPhone("dut", PHONES / kind, work, values, longest_call_s=180)
     driver = BaresipDriver(control)
     try:
         await phone.start()

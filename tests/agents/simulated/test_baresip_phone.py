@@ -11,9 +11,10 @@ import pytest
 from phone_wire import PHONES, phone_at_wire, value_of
 
 from agents.processes import mark_of
-from agents.simulated.baresip_phone import BaresipPhone
+from agents.simulated.baresip_phone import CALL_LONGEST_S, BaresipPhone
 from agents.simulated.microphone import TONE_HZ, write_microphone
 from lab_inventory.errors import BadInput, Unavailable
+from lab_inventory.shipped import shipped_programmes
 from tests.ports import free_port
 
 
@@ -55,6 +56,12 @@ async def test_a_mode_is_what_the_phone_offers(tmp_path: Path, kind: str, codecs
         await at.driver.dial(f"sip:bench@{at.wire.registrar}")
         invite = await at.wire.sip.wait_for(lambda data: data.startswith(b"INVITE "))
         assert re.search(rb"m=audio \d+ RTP/AVP ([\d ]+)", invite.data)[1].decode() == codecs  # type: ignore[index]
+
+
+def test_the_microphone_lasts_for_the_longest_call_of_a_programme() -> None:
+    parameters = [case.parameters for one in shipped_programmes() for suite in one.suites for case in suite.cases]
+    longest_s = max(float(given.get("call_s", given.get("window_s", 0))) for given in parameters)
+    assert 600 <= longest_s < CALL_LONGEST_S - 30
 
 
 async def test_no_program_is_told_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
