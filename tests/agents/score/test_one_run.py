@@ -1,5 +1,6 @@
 """A run of a scoring that does not come about says why."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,10 @@ async def test_a_phone_program_that_ends_is_told_with_its_own_words_and_at_once(
     wanted = Wanted(number=1, phone=phone, kind="baresip", defects=())
     with pytest.raises(LabError, match=r"ended before it registered: bench_phones: .*/accounts: cannot be read"):
         await run_once(wanted, ip_phone.asked(of)[PROFILE], {}, tmp_path, clock)
+
+
+def test_the_reference_phone_is_run_healthy_in_every_profile_and_once_in_the_long_one() -> None:
+    of = ip_phone.programme()
+    drawn = ip_phone.all_subjects({ip_phone.REFERENCE: ip_phone.reference(of)}, of, healthy=3)
+    healthy = Counter(one.profile for one in drawn if one.defect is None)
+    assert healthy == {PROFILE: 3, ip_phone.HANDSET: 3, ip_phone.ENDURANCE: 1}
