@@ -17,6 +17,7 @@ from agents.instruments.wakeups import TICK_NS
 from lab_inventory.errors import Unavailable
 
 ANSWER_TIMEOUT_S = 10.0
+ENDS_S = 2.0
 LINE_BYTES_MAX = 2**24  # half an hour
 STANDSTILL_NS = 20_000_000
 """A wake-up that is later by more than a packet time than the one before it, is no matter of schedule any more."""
@@ -50,8 +51,15 @@ class HostPace:
                 process.stdin.close()
             self._late_ns = json.loads(await self._line(process))
         finally:
-            if process.returncode is None:
-                process.kill()
+            await self._ended(process)
+
+    @staticmethod
+    async def _ended(process: asyncio.subprocess.Process) -> None:
+        """It ends by itself once it has answered; killed in that moment it would be waited for twice."""
+        try:
+            await asyncio.wait_for(process.wait(), ENDS_S)
+        except TimeoutError:
+            process.kill()
             await process.wait()
 
     @staticmethod

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from reference_bench import measurements_of, reference_on_bench, values_of
 
+from agents.instruments.host_pace import HostPace
 from agents.measure import LabError
 from agents.suites.ip_phone.qos import code_points, marked_percent
 from lab_inventory.measurement import Value
@@ -140,6 +141,36 @@ async def test_the_longest_interval_over_several_calls_is_measured(tmp_path: Pat
     assert isinstance(seen["interval_max_ms"], float)
     assert 300 < seen["interval_max_ms"] < 1500
     assert seen["packets_missing"] == 0
+
+
+@pytest.mark.parametrize(
+    ("stalls_ms", "packets", "stall_ms", "told"),
+    [
+        ([30.0, 2.0, 1.0], 100, 2.0, "calls made again because the bench's host stalled: 1"),
+        ([30.0] * 5, 100, 30.0, "calls made again because the bench's host stalled: 3"),
+        ([9.0, 3.0], 100, 9.0, ""),
+    ],
+)
+async def test_a_call_in_which_the_host_stalled_is_made_again_and_not_the_whole_hour(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stalls_ms: list[float],
+    packets: int,
+    stall_ms: float,
+    told: str,
+) -> None:
+    found = iter(stalls_ms)
+    monkeypatch.setattr(HostPace, "latest_ms", lambda _: next(found))
+    parameters = {"window_s": 2.0, "call_s": 1.0}
+    case = TestCase(id="TC-MED-10", title="Hour", procedure="long-pacing", duration_s=6, parameters=parameters)
+    async with reference_on_bench(tmp_path) as suite:
+        longest, missing = await measurements_of(suite, case, tmp_path)
+
+    assert next(found, None) is None
+    assert longest.bench_stall == stall_ms
+    assert abs(int(longest.note.split()[0]) - packets) <= 6
+    assert longest.note.partition("; ")[2] == told
+    assert missing.value == 0
 
 
 async def test_a_soak_counts_the_calls_that_fail_in_each_direction(tmp_path: Path) -> None:
