@@ -73,10 +73,9 @@ class BenchPhone:
                 SystemClock(),
                 ca_file=ca if ca.exists() else None,
             )
+            await self.phone.start()
         else:
             await self._start_baresip(values)
-            return
-        await self.phone.start()
 
     async def _start_baresip(self, values: dict[str, str]) -> None:
         """With ports that were free a moment ago; where another program took them since then, with others."""

@@ -115,7 +115,6 @@ async def values(suite: PhoneSuite, case: TestCase, folder: Path) -> dict[str, V
 
 
 @needs_card
-@pytest.mark.skipif(shutil.which("baresip") is None, reason="baresip is not installed: apt-get install baresip-core")
 async def test_a_phone_program_is_heard_behind_its_jitter_buffer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
